@@ -1,0 +1,60 @@
+# The two commands: `make demo` and `make test`. Both set everything up first, and start from what is there.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# A second run of an interrupted pipeline finds a lock; it is ours to remove, since make runs one at a time.
+SNAKEMAKE := $(BIN)/snakemake --cores all
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-fast test-slow lint format schema stages clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-11s %s\n", $$1, $$2}'
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "overtop needs Python 3.11 or newer; name one: make demo PYTHON=python3.12"; exit 1; }
+	@echo "overtop: making an environment in .venv"
+	@$(PYTHON) -m venv .venv
+
+.venv/installed: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "overtop: installing the pipeline (a few minutes the first time)"
+	@$(PIP) -e .
+	@touch $@
+
+.venv/installed-dev: .venv/installed
+	@echo "overtop: installing what the tests need"
+	@$(PIP) -e '.[dev]'
+	@touch $@
+
+demo: .venv/installed ## the main job, offline, on a CPU
+	@$(SNAKEMAKE) --unlock --quiet all >/dev/null 2>&1 || true
+	@$(SNAKEMAKE) --quiet rules -- demo
+
+test: lint test-fast test-slow ## everything CI runs
+
+test-fast: .venv/installed-dev ## unit tests
+	@$(BIN)/python -m pytest -q -m "not slow"
+
+test-slow: .venv/installed-dev ## the real pipeline, end to end
+	@$(BIN)/python -m pytest -q -m slow
+
+lint: .venv/installed-dev ## ruff, mypy, snakefmt, snakemake --lint
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/snakefmt --check --compact-diff workflow
+	@$(BIN)/snakemake --lint
+
+format: .venv/installed-dev ## rewrite the sources in the project's format
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/snakefmt --quiet workflow
+
+schema: .venv/installed ## write the editor's schema of config.yaml
+	@$(BIN)/python -c 'from overtop.config import editor_schema; from overtop.files import write_text; write_text("workflow/schemas/config.schema.json", editor_schema())'
+
+stages: .venv/installed ## record the digests of the stages' sources
+	@$(BIN)/python -m tests.record_stages
+
+clean: ## remove results and logs, keep data and environment
+	rm -rf results/* logs benchmarks .snakemake

@@ -1,0 +1,3 @@
+"""overtop: know when CLIP's top hit is wrong."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,81 @@
+"""The version of each stage of the pipeline.
+
+Snakemake reruns a rule when its params change, not when a module its script imports does. So every rule has its stage's
+version among its params. Raise a version when the stage's results change: everything it made is then made again. The
+test of this module fails when a stage's sources change and its version does not; `make stages` records the new state.
+"""
+
+import ast
+import hashlib
+from pathlib import Path
+
+VERSIONS = {
+    "fetch": 1,
+    "split": 1,
+    "features": 1,
+    "train": 1,
+    "embed": 1,
+    "import_embeddings": 1,
+    "rank": 1,
+    "radius": 1,
+    "score": 1,
+    "evaluate": 1,
+    "tabulate": 1,
+    "plot": 1,
+}
+
+
+def digest(stage: str, scripts: Path) -> str:
+    """A digest of the code that a stage's script reaches through imports of this package.
+
+    Comments, docstrings and layout do not count; the configuration model does not either, since what it says reaches
+    a stage through its params.
+    """
+    seen: set[Path] = set()
+    waiting = [scripts / f"{stage}.py"]
+    while waiting:
+        path = waiting.pop()
+        if path not in seen:
+            seen.add(path)
+            waiting += _imported(path, scripts)
+    total = hashlib.sha256()
+    for path in sorted(seen):
+        total.update(str(path.relative_to(scripts)).encode())
+        total.update(ast.dump(_without_docstrings(ast.parse(path.read_text(encoding="utf-8")))).encode())
+    return total.hexdigest()[:16]
+
+
+_NOT_A_STAGE = {"config.py", "stages.py", "job.py", "errors.py"}
+
+
+def _imported(path: Path, scripts: Path) -> list[Path]:
+    """Files of this package that `path` imports, at the top or inside a function, or names to import later."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            names = [node.value]
+        else:
+            continue
+        for name in names:
+            if name.split(".")[0] == "overtop" and name.replace(".", "").replace("_", "").isalnum():
+                base = scripts.joinpath(*name.split("."))
+                found += [p for p in (base.with_suffix(".py"), base / "__init__.py") if p.is_file()]
+    return [p for p in found if p.name not in _NOT_A_STAGE and p != scripts / "overtop" / "__init__.py"]
+
+
+def _without_docstrings(tree: ast.Module) -> ast.Module:
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if (
+            isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+            and body
+            and isinstance(body[0], ast.Expr)
+            and isinstance(body[0].value, ast.Constant)
+            and isinstance(body[0].value.value, str)
+        ):
+            node.body = body[1:]
+    return tree

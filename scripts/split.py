@@ -1,0 +1,25 @@
+"""Write one split of a data set: who is in it, and which caption belongs to which image.
+
+Reads: data/raw/{dataset}. Writes: data/splits/{dataset}/{split}.parquet.
+"""
+
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from overtop.config import DatasetSpec
+from overtop.datasets import read_checked
+from overtop.datasets.manifest import write_split
+from overtop.job import Job, run
+
+
+def main(job: Job) -> None:
+    """Read, prove and write one split."""
+    spec = TypeAdapter(DatasetSpec).validate_python(job.params.spec)
+    raw = Path(job.input[0]).parent
+    split = read_checked(job.wildcards.dataset, spec, raw, raw.parent.parent, job.wildcards.split)
+    write_split(job.output[0], split)
+
+
+if __name__ == "__main__":
+    run(main, snakemake)  # type: ignore[name-defined]  # noqa: F821

@@ -1,0 +1,112 @@
+# What several rules need: the checked configuration, and which files a wildcard stands for.
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+sys.path.insert(0, str(Path(workflow.basedir).parent / "scripts"))
+
+from overtop.config import DIRECTIONS, IMPORTED, load_config
+from overtop.errors import OvertopError
+from overtop.stages import VERSIONS
+
+try:
+    settings = load_config({key: value for key, value in config.items()})
+except OvertopError as error:
+    raise WorkflowError(f"\n{error}") from None
+
+NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
+RANK_RESULT = "{dataset}/{split}/{posterior}"
+
+
+def plain(model, *only):
+    """A section of the configuration as plain values: a change of one of them reruns the rule."""
+    return model.model_dump(mode="json", include=set(only) or None)
+
+
+def declared(section, wildcards, key):
+    """One entry of a section, or a word on what there is."""
+    entries, name = getattr(settings, section), getattr(wildcards, key)
+    if name not in entries:
+        raise WorkflowError(f"config.yaml: {section} has no {name!r}; there are: {', '.join(entries)}")
+    return entries[name]
+
+
+def fetch_spec(wildcards):
+    spec = declared("datasets", wildcards, "dataset")
+    return spec.model_dump(mode="json", exclude={"shards", "on_error", "expect"})
+
+
+def split_spec(wildcards):
+    spec = declared("datasets", wildcards, "dataset")
+    return spec.model_dump(mode="json", exclude={"shards", "on_error"})
+
+
+def on_error(wildcards):
+    return declared("datasets", wildcards, "dataset").on_error
+
+
+def shards(wildcards, modality):
+    """The shards of one modality, encoder by encoder, of a posterior on a split."""
+    posterior = declared("posteriors", wildcards, "posterior")
+    count = getattr(declared("datasets", wildcards, "dataset").shards, modality)
+    count = 1 if posterior.kind == "imported" else count
+    return expand(
+        "results/embeddings/{dataset}/{split}/{encoder}/{sampling}/{modality}-{shard}of{count}.h5",
+        dataset=wildcards.dataset,
+        split=wildcards.split,
+        encoder=posterior.encoders(),
+        sampling=posterior.sampling(),
+        modality=modality,
+        shard=range(count),
+        count=count,
+    )
+
+
+def image_shards(wildcards):
+    return shards(wildcards, "image")
+
+
+def text_shards(wildcards):
+    return shards(wildcards, "text")
+
+
+def of_table(pattern, name):
+    """`pattern` for every data set and posterior of a table."""
+    table = settings.tables[name]
+    return expand(pattern, dataset=table.datasets, split=table.split, posterior=table.posteriors)
+
+
+def summarise():
+    """Say where the results are; not for the inner runs that executors start."""
+    if workflow.remote_exec or workflow.is_main_process is False:
+        return
+    made = [target for target in settings.targets if Path(target).exists()]
+    print("\n".join(["", "overtop: done. Results:", *(f"  {target}" for target in made)]), file=sys.stderr)
+
+
+def posterior_kind(wildcards):
+    return declared("posteriors", wildcards, "posterior").kind
+
+
+def table_spec(wildcards):
+    return plain(declared("tables", wildcards, "table"))
+
+
+def table_metrics(wildcards):
+    declared("tables", wildcards, "table")
+    return of_table("results/metrics/{dataset}/{split}/{posterior}.parquet", wildcards.table)
+
+
+def figure_spec(wildcards):
+    return plain(declared("figures", wildcards, "figure"))
+
+
+def figure_metrics(wildcards):
+    figure = declared("figures", wildcards, "figure")
+    return of_table("results/metrics/{dataset}/{split}/{posterior}.parquet", figure.table)
+
+
+def figure_curves(wildcards):
+    figure = declared("figures", wildcards, "figure")
+    return of_table(f"results/curves/{figure.kind}/{{dataset}}/{{split}}/{{posterior}}.parquet", figure.table)

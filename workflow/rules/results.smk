@@ -1,0 +1,41 @@
+rule tabulate:
+    """One declared table: long as CSV, in the paper's layout as Markdown and LaTeX."""
+    input:
+        table_metrics,
+    output:
+        csv=report("results/tables/{table}.csv", caption="../report/table.rst", category="Tables"),
+        md="results/tables/{table}.md",
+        tex="results/tables/{table}.tex",
+    params:
+        spec=table_spec,
+        version=VERSIONS["tabulate"],
+    log:
+        "logs/tabulate/{table}.log",
+    benchmark:
+        "benchmarks/tabulate/{table}.tsv"
+    conda:
+        "../../envs/overtop.yaml"
+    script:
+        "../../scripts/tabulate.py"
+
+
+rule plot:
+    """One declared figure, for print and screen, with its numbers beside it."""
+    input:
+        curves=figure_curves,
+        metrics=figure_metrics,
+    output:
+        pdf="results/figures/{figure}.pdf",
+        png=report("results/figures/{figure}.png", caption="../report/figure.rst", category="Figures"),
+        csv="results/figures/{figure}.csv",
+    params:
+        spec=figure_spec,
+        version=VERSIONS["plot"],
+    log:
+        "logs/plot/{figure}.log",
+    benchmark:
+        "benchmarks/plot/{figure}.tsv"
+    conda:
+        "../../envs/overtop.yaml"
+    script:
+        "../../scripts/plot.py"
