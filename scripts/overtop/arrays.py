@@ -14,25 +14,31 @@ from overtop.files import atomic_path
 
 
 def write_arrays(
-    path: str | Path, schema: str, arrays: Mapping[str, np.ndarray], attributes: Mapping[str, Any]
+    path: str | Path,
+    schema: str,
+    arrays: Mapping[str, np.ndarray],
+    attributes: Mapping[str, Any],
+    chunks: Mapping[str, tuple[int, ...]] | None = None,
 ) -> None:
-    """Write `arrays` atomically, with a digest of everything and no timestamps.
+    """Write `arrays` with a digest of everything and no timestamps: to a temporary name, verified, then renamed.
 
     Args:
         path: the file.
         schema: kind and version of the content, such as `ranking/1`; a reader asks for the same.
         arrays: by name; a name may hold slashes, which make groups.
         attributes: JSON-able provenance.
+        chunks: chunk shapes of the arrays that are read in parts; those get a checksum per chunk.
     """
-    with (
-        atomic_path(path) as temporary,
-        h5py.File(temporary, "w", libver=("v110", "v110"), track_order=False) as file,
-    ):
-        for name in sorted(arrays):
-            file.create_dataset(name, data=arrays[name], track_times=False)
-        file.attrs["schema"] = schema
-        file.attrs["attributes"] = json.dumps(dict(attributes), sort_keys=True)
-        file.attrs["content_sha256"] = _digest(schema, arrays, attributes)
+    chunks = chunks or {}
+    with atomic_path(path) as temporary:
+        with h5py.File(temporary, "w", libver=("v110", "v110"), track_order=False) as file:
+            for name in sorted(arrays):
+                layout = {"chunks": chunks[name], "fletcher32": True} if name in chunks else {}
+                file.create_dataset(name, data=arrays[name], track_times=False, **layout)
+            file.attrs["schema"] = schema
+            file.attrs["attributes"] = json.dumps(dict(attributes), sort_keys=True)
+            file.attrs["content_sha256"] = _digest(schema, arrays, attributes)
+        read_arrays(temporary, schema)
 
 
 def read_arrays(path: str | Path, schema: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -79,5 +85,5 @@ def _digest(schema: str, arrays: Mapping[str, np.ndarray], attributes: Mapping[s
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])
         digest.update(f"{name}{array.dtype.str}{array.shape}".encode())
-        digest.update(array.tobytes())
+        digest.update(array.reshape(-1).view(np.uint8).data)
     return digest.hexdigest()

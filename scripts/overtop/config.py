@@ -1,15 +1,15 @@
 """config.yaml as one typed model: the defaults, the checks, the editor's schema and the docs come from here."""
 
-import difflib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from overtop.encoders.catalogue import check_encoder
 from overtop.encoders.sampling import Sampling
 from overtop.encoders.spec import EncoderSpec
-from overtop.errors import OvertopError
+from overtop.errors import OvertopError, suggestion
 from overtop.estimators import ESTIMATORS
 
 Direction = Literal["t2i", "i2t"]
@@ -149,11 +149,26 @@ class Imported(Model):
 PosteriorSpec = Annotated[Deterministic | McDropout | Ensemble | Imported, Field(discriminator="kind")]
 
 
+class BatchSizes(Model):
+    """Items in one forward pass. Part of the result: the masks of MC dropout are drawn batch by batch."""
+
+    image: Count = 64
+    text: Count = 256
+
+
+class EmbeddingSpec(Model):
+    """How shards are computed and stored."""
+
+    batch_size: BatchSizes = BatchSizes()
+    many_samples_dtype: Literal["float32", "float16"] = Field(
+        "float32", description="storage of posteriors with several samples; a single sample is always float32"
+    )
+
+
 class RankingSpec(Model):
     """What is kept of every ranking."""
 
     top: Annotated[int, Field(ge=10)] = Field(50, description="ids and scores kept per query")
-    vote_top: Count = Field(5, description="k of topk_consistency: items kept per query and sample")
 
 
 class RadiusSpec(Model):
@@ -210,6 +225,7 @@ class Config(Model):
         ["results/tables/demo.csv"], description="what `snakemake` and `dvc repro` build when nothing is named"
     )
     estimators: Annotated[list[Name], Field(min_length=1)] = list(ESTIMATORS)
+    embedding: EmbeddingSpec = EmbeddingSpec()
     ranking: RankingSpec = RankingSpec()
     radius: RadiusSpec = RadiusSpec()
     evaluation: EvaluationSpec = EvaluationSpec()
@@ -252,13 +268,6 @@ def editor_schema() -> str:
     return json.dumps(Config.model_json_schema(), indent=2) + "\n"
 
 
-def suggestion(word: str, known: Iterable[str]) -> str:
-    """`did you mean ...?`, or the list of what is known."""
-    known = sorted(known)
-    close = difflib.get_close_matches(word, known, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known) or 'none'}"
-
-
 def _messages(error: ValidationError) -> Iterator[str]:
     for item in error.errors():
         key = ".".join(str(part) for part in item["loc"])
@@ -299,6 +308,10 @@ def _cross_checks(config: Config) -> Iterator[str]:
         if name not in ESTIMATORS:
             yield f"estimators: no estimator {name!r}; {suggestion(name, ESTIMATORS)}"
     for name, encoder in config.encoders.items():
+        try:
+            check_encoder(name, encoder)
+        except OvertopError as error:
+            yield str(error)
         if encoder.train is not None:
             dataset = config.datasets.get(encoder.train.dataset)
             key = f"encoders.{name}.train.dataset"

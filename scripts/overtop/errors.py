@@ -1,5 +1,8 @@
 """The one exception a user is meant to read."""
 
+import difflib
+from collections.abc import Iterable
+
 
 class OvertopError(Exception):
     """A mistake in the input, the configuration or a file, told in one line.
@@ -7,3 +10,10 @@ class OvertopError(Exception):
     The message names the file or key, says what is wrong and how to mend it. Rule scripts print it
     without a traceback; anything else that is raised is a bug and keeps its traceback.
     """
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown `word`: the closest known one, or all of them."""
+    known = sorted(known)
+    close = difflib.get_close_matches(word, known, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known) or 'none'}"

@@ -102,9 +102,7 @@ def rank(
     scores, ids = (np.concatenate(parts) for parts in zip(*mean_across, strict=True))
     per_image = torch.stack([running.ids for running in sample_down], dim=1)
     return {
-        "t2i": Ranking(
-            texts.item_ids, images.item_ids, ids.astype(np.int32), scores, np.concatenate(sample_across)
-        ),
+        "t2i": Ranking(texts.item_ids, images.item_ids, ids.astype(np.int32), scores, np.concatenate(sample_across)),
         "i2t": Ranking(
             images.item_ids,
             texts.item_ids,
@@ -153,15 +151,17 @@ def stable_topk(matrix: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tenso
     return values, indices
 
 
-def unit(source: EmbeddingSource, sample: int, start: int, stop: int, device: str) -> torch.Tensor:
-    """Embeddings of one sample at length one, float32 (stop - start, D).
+def unit(
+    source: EmbeddingSource, sample: int, start: int, stop: int, device: str, dtype: torch.dtype | None = None
+) -> torch.Tensor:
+    """Embeddings of one sample at length one, (stop - start, D), float32 unless `dtype` says otherwise.
 
     Raises:
         OvertopError: an embedding is zero or not finite; the item is named.
     """
     import torch
 
-    raw = torch.as_tensor(source.read(sample, start, stop), device=device)
+    raw = torch.as_tensor(source.read(sample, start, stop), device=device, dtype=dtype)
     length = torch.linalg.vector_norm(raw, dim=1, keepdim=True)
     broken = (~(torch.isfinite(length) & (length > 0))).flatten().nonzero().flatten()
     if broken.numel():

@@ -4,21 +4,20 @@ Layout: `embedding` (S, n, D) un-normalised, `item_id` (n,), `valid` (n,); prove
 everything. No timestamps: the same inputs give the same bytes.
 """
 
-import hashlib
-import json
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Protocol, Self
 
 import h5py
 import numpy as np
 
+from overtop.arrays import decode, encode, read_arrays, write_arrays
 from overtop.errors import OvertopError
-from overtop.files import atomic_path
 
-SCHEMA_VERSION = 1
+SCHEMA = "shard/1"
 CHUNK_ITEMS = 256
 
 
@@ -83,7 +82,7 @@ def write_shard(
     valid: np.ndarray,
     provenance: Mapping[str, Any],
 ) -> None:
-    """Write one shard: to a temporary name, flushed, re-opened and verified, then renamed.
+    """Write one shard, whole or not at all.
 
     Args:
         embedding: (S, n, D), float32 or float16.
@@ -103,58 +102,23 @@ def write_shard(
         )
     if not valid.any():
         raise OvertopError(f"{path}: none of its {len(item_ids)} items could be read; look at the data set's files")
-    ids = np.array([item_id.encode() for item_id in item_ids], dtype=np.bytes_)
-    facts = {"schema_version": SCHEMA_VERSION, **provenance}
-    with atomic_path(path) as temporary:
-        with h5py.File(temporary, "w", libver=("v110", "v110"), track_order=False) as file:
-            samples, items, width = embedding.shape
-            file.create_dataset(
-                "embedding",
-                data=embedding,
-                chunks=(1, max(1, min(CHUNK_ITEMS, items)), width),
-                fletcher32=True,
-                track_times=False,
-            )
-            file.create_dataset("item_id", data=ids, track_times=False)
-            file.create_dataset("valid", data=valid, track_times=False)
-            file.attrs["provenance"] = json.dumps(facts, sort_keys=True)
-            file.attrs["content_sha256"] = _digest(embedding, ids, valid, facts)
-        read_provenance(temporary, verify=True)
+    samples, items, width = embedding.shape
+    write_arrays(
+        path,
+        SCHEMA,
+        {"embedding": embedding, "item_id": encode(item_ids), "valid": valid},
+        provenance,
+        chunks={"embedding": (1, max(1, min(CHUNK_ITEMS, items)), width)},
+    )
 
 
-def read_provenance(path: str | Path, verify: bool = False) -> dict[str, Any]:
-    """The facts a shard was written with.
-
-    Args:
-        verify: also read all of the content and hold it against the digest.
+def read_provenance(path: str | Path) -> dict[str, Any]:
+    """The facts a shard was written with, after all of its content was held against its digest.
 
     Raises:
-        OvertopError: the file is truncated, altered, or not a shard of this version.
+        OvertopError: the file is missing, truncated, altered, or not a shard of this version.
     """
-    try:
-        with h5py.File(path, "r") as file:
-            facts = json.loads(file.attrs["provenance"])
-            version = facts.get("schema_version")
-            whole = not verify or file.attrs["content_sha256"] == _digest(
-                file["embedding"][...], file["item_id"][...], file["valid"][...], facts
-            )
-    except FileNotFoundError:
-        raise
-    except (OSError, KeyError, ValueError) as error:
-        raise OvertopError(f"{path}: not a whole shard ({error}); delete it and run the same command again") from error
-    if version != SCHEMA_VERSION:
-        raise OvertopError(f"{path}: shard schema {version}, this version reads {SCHEMA_VERSION}; delete it and rebuild")
-    if not whole:
-        raise OvertopError(f"{path}: content differs from its digest; delete it and run the same command again")
-    return facts
-
-
-def _digest(embedding: np.ndarray, ids: np.ndarray, valid: np.ndarray, facts: Mapping[str, Any]) -> str:
-    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
-    for array in (embedding, ids, valid):
-        digest.update(f"{array.dtype.str}{array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).view(np.uint8).data)
-    return digest.hexdigest()
+    return read_arrays(path, SCHEMA)[1]
 
 
 @dataclass(frozen=True)
@@ -187,7 +151,7 @@ class ShardSource:
         valid: np.ndarray | None = None
         for paths in groups:
             files = [self._stack.enter_context(h5py.File(path, "r")) for path in paths]
-            group_ids = [item.decode() for file in files for item in file["item_id"][...]]
+            group_ids = [item for file in files for item in decode(file["item_id"][...])]
             group_valid = np.concatenate([file["valid"][...] for file in files])
             if ids is not None and group_ids != ids:
                 raise OvertopError(f"{paths[0]}: holds other items than {groups[0][0]}; delete the older and rebuild")
@@ -241,7 +205,7 @@ def _one_provenance(paths: Sequence[str | Path]) -> dict[str, Any]:
     common: dict[str, Any] | None = None
     truncated = 0
     for number, path in enumerate(paths):
-        facts = read_provenance(path, verify=True)
+        facts = read_provenance(path)
         truncated += facts.get("truncated_captions", 0)
         if facts.get("shard") != number or facts.get("shards") != len(paths):
             raise OvertopError(f"{path}: is not shard {number} of {len(paths)}; delete it and rebuild")
@@ -255,3 +219,31 @@ def _one_provenance(paths: Sequence[str | Path]) -> dict[str, Any]:
         common = rest
     assert common is not None, "an encoder has at least one shard"
     return {**common, "truncated_captions": truncated}
+
+
+@contextmanager
+def open_posterior(
+    image_paths: Sequence[str | Path], text_paths: Sequence[str | Path]
+) -> Iterator[tuple[ShardSource, ShardSource]]:
+    """The image and text embeddings of one posterior.
+
+    Args:
+        image_paths: shards of all its encoders; those of one encoder stand in one folder, in order.
+        text_paths: likewise.
+
+    Raises:
+        OvertopError: a shard is damaged, or images and captions were not embedded by the same encoders.
+    """
+    with ShardSource(_by_folder(image_paths)) as images, ShardSource(_by_folder(text_paths)) as texts:
+        for image_facts, text_facts in zip(images.provenance, texts.provenance, strict=True):
+            for key in ("encoder", "sampling"):
+                if image_facts.get(key) != text_facts.get(key):
+                    raise OvertopError(
+                        f"{image_paths[0]} and {text_paths[0]}: images and captions differ in their {key}; "
+                        "delete the older shards and run the same command again"
+                    )
+        yield images, texts
+
+
+def _by_folder(paths: Sequence[str | Path]) -> list[list[Path]]:
+    return [list(group) for _, group in groupby(map(Path, paths), key=lambda path: path.parent)]

@@ -44,7 +44,7 @@ def test_samples_of_a_posterior_are_kept(tmp_path):
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"image": IMAGE}, "no array 'text'"),
+        ({"image": IMAGE}, "has arrays image; it needs `image` and `text`"),
         ({"image": IMAGE, "text": TEXT}, "no array `image_of_caption`"),
         ({"image": IMAGE, "text": TEXT[:3, :2]}, "same samples S and width D"),
         ({"image": IMAGE, "text": TEXT, "image_of_caption": np.array([0, 1, 2, 3, 0])}, "an image 0..2"),

@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import linregress, spearmanr
 
 KINDS = {"deterministic": 0.0, "mc_dropout": 0.1, "ensemble": 0.25}
-ESTIMATORS = {
+NOISE = {
     "top1_similarity": 0.9,
     "top1_consistency": 0.5,
     "topk_consistency": 0.6,
@@ -14,61 +14,90 @@ ESTIMATORS = {
     "adversarial_linear": 0.45,
     "adversarial_exact": 0.38,
 }
+MEASURES = ["n_queries", "n_bins", "recall_at_1", "spearman", "r2", "neg_sr2", "rejection_auc", "oracle_auc"]
 
 
 def methods(n=16):
     """The first `n` (posterior, estimator) pairs of a full run: consistency needs more than one sample."""
-    pairs = [(k, e) for k in KINDS for e in ESTIMATORS if k != "deterministic" or "consistency" not in e]
-    return pairs[:n]
+    return [(k, e) for k in KINDS for e in NOISE if k != "deterministic" or "consistency" not in e][:n]
 
 
-def simulate(datasets=("shapes",), directions=("t2i", "i2t"), pairs=None, queries=(2000, 400), binning="equal_width", seed=0):
-    """Curves and metrics of a simulated run: (calibration curves, rejection curves, metrics)."""
+def simulate(
+    datasets=("shapes",), directions=("t2i", "i2t"), pairs=None, queries=(2000, 400), binning="equal_width", seed=0
+):
+    """Calibration curves, rejection curves and metrics of a simulated run."""
     calibration, rejection, metrics = [], [], []
     for dataset in datasets:
         for direction, n in zip(directions, queries, strict=False):
             rng = np.random.default_rng([seed, len(dataset), n])
-            difficulty = rng.normal(size=n)
-            draw = rng.normal(size=n)
+            difficulty, luck = rng.normal(size=n), rng.normal(size=n)
             for posterior, estimator in pairs or methods():
-                key = {"dataset": dataset, "direction": direction, "posterior": posterior, "kind": posterior,
-                       "estimator": estimator, "protocol": "corrected", "binning": binning, "positives": "labelled"}
-                hit = difficulty + draw < 0.2 + KINDS[posterior]
-                u = difficulty + ESTIMATORS[estimator] * rng.normal(size=n)
+                key = {
+                    "dataset": dataset,
+                    "direction": direction,
+                    "posterior": posterior,
+                    "kind": posterior,
+                    "estimator": estimator,
+                    "protocol": "corrected",
+                    "binning": binning,
+                    "positives": "labelled",
+                }
+                hit = difficulty + luck < 0.2 + KINDS[posterior]
+                uncertainty = difficulty + NOISE[estimator] * rng.normal(size=n)
                 if "consistency" in estimator:
-                    u = np.round(np.clip((u + 1.5) / 5, 0, 1) * 50) / 50
-                _one(key, u, hit, calibration, rejection, metrics)
+                    uncertainty = np.round(np.clip((uncertainty + 1.5) / 5, 0, 1) * 50) / 50
+                bins, steps, numbers = measure(uncertainty, hit, binning)
+                calibration += [{**key, **row} for row in bins]
+                rejection += [{**key, **row} for row in steps]
+                metrics.append({**key, **numbers, "n_skipped": 0, "n_truncated": 0})
     return pd.DataFrame(calibration), pd.DataFrame(rejection).drop(columns="binning"), pd.DataFrame(metrics)
 
 
-def _one(key, u, hit, calibration, rejection, metrics):
-    n = len(u)
-    rank = np.argsort(np.argsort(u, kind="stable"))
-    by = rank / max(n - 1, 1) if key["binning"] == "equal_count" else (u - u.min()) / max(np.ptp(u), 1e-12)
-    level = np.minimum((by * 10).astype(int), 9)
-    bins = []
-    for b in range(10):
-        own = level == b
-        if own.any():
-            bins.append((b, hit[own].mean()))
-            calibration.append({**key, "level": b, "low": u[own].min(), "high": u[own].max(),
-                                "mean_uncertainty": u[own].mean(), "n_queries": int(own.sum()), "recall_at_1": hit[own].mean()})
+def measure(uncertainty, hit, binning="equal_width"):
+    n = len(hit)
+    rank = np.argsort(np.argsort(uncertainty, kind="stable"))
+    spread = max(np.ptp(uncertainty), 1e-12)
+    place = rank / max(n - 1, 1) if binning == "equal_count" else (uncertainty - uncertainty.min()) / spread
+    level = np.minimum((place * 10).astype(int), 9)
+    bins = [
+        {"level": nth, "n_queries": int((level == b).sum()), "recall_at_1": hit[level == b].mean()}
+        for nth, b in enumerate(np.unique(level))
+    ]
+    recalls = [b["recall_at_1"] for b in bins]
     s = r2 = float("nan")
-    if len({r for _, r in bins}) > 1:
-        s, r2 = spearmanr(*zip(*bins, strict=True))[0], linregress(*zip(*bins, strict=True)).rvalue ** 2
-    order, best = np.argsort(-u, kind="stable"), np.sort(hit)
-    step = max(n // 50, 1)
-    removed = np.arange(0, n, step)
-    rest, bound = [hit[order[r:]].mean() for r in removed], [best[r:].mean() for r in removed]
-    for r, x, y in zip(removed, rest, bound, strict=True):
-        rejection.append({**key, "n_rejected": r, "fraction_rejected": r / n, "recall_at_1": x, "oracle_recall_at_1": y})
-    span = max(removed[-1], 1) / n
-    metrics.append({**key, "n_queries": n, "n_bins": 10, "recall_at_1": hit.mean(), "spearman": s, "r2": r2, "neg_sr2": -s * r2,
-                    "rejection_auc": np.trapezoid(rest, removed / n) / span, "oracle_auc": np.trapezoid(bound, removed / n) / span,
-                    "n_skipped": 0, "n_truncated": 0})
+    if len(set(recalls)) > 1:
+        s = spearmanr(range(len(bins)), recalls).statistic
+        r2 = linregress(range(len(bins)), recalls).rvalue ** 2
+    order, best = np.argsort(-uncertainty, kind="stable"), np.sort(hit)
+    cuts = np.arange(0, n, max(n // 50, 1))
+    steps = [
+        {
+            "n_rejected": cut,
+            "fraction_rejected": cut / n,
+            "recall_at_1": hit[order[cut:]].mean(),
+            "oracle_recall_at_1": best[cut:].mean(),
+        }
+        for cut in cuts
+    ]
+    areas = [np.mean([step[c] for step in steps]) for c in ("recall_at_1", "oracle_recall_at_1")]
+    return bins, steps, dict(zip(MEASURES, [n, len(bins), hit.mean(), s, r2, -s * r2, *areas], strict=True))
 
 
 @pytest.fixture(scope="session")
 def world():
-    """The simulation, for tests to call."""
-    return simulate
+    """`simulate`, for tests to call; each gets copies of its own."""
+    known = {}
+
+    def call(*args, **keywords):
+        key = repr((args, keywords))
+        if key not in known:
+            known[key] = simulate(*args, **keywords)
+        return tuple(frame.copy() for frame in known[key])
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def first_methods():
+    """`methods`, for tests to call."""
+    return methods

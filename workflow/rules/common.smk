@@ -110,3 +110,33 @@ def figure_metrics(wildcards):
 def figure_curves(wildcards):
     figure = declared("figures", wildcards, "figure")
     return of_table(f"results/curves/{figure.kind}/{{dataset}}/{{split}}/{{posterior}}.parquet", figure.table)
+
+
+def encoder_spec(wildcards):
+    return plain(declared("encoders", wildcards, "encoder"))
+
+
+def train_split(wildcards, split="train"):
+    recipe = declared("encoders", wildcards, "encoder").train
+    if recipe is None:
+        raise WorkflowError(f"config.yaml: encoders.{wildcards.encoder} has weights of its own, nothing to train")
+    return f"data/splits/{recipe.dataset}/{split}.parquet"
+
+
+def validation_split(wildcards):
+    return train_split(wildcards, "val")
+
+
+def train_threads(wildcards):
+    recipe = declared("encoders", wildcards, "encoder").train
+    return recipe.threads if recipe else 1
+
+
+def embed_inputs(wildcards):
+    encoder = declared("encoders", wildcards, "encoder")
+    inputs = {"split": f"data/splits/{wildcards.dataset}/{wildcards.split}.parquet"}
+    if encoder.train is not None:
+        inputs["checkpoint"] = f"data/encoders/{wildcards.encoder}.safetensors"
+    elif encoder.checkpoint is not None:
+        inputs["checkpoint"] = encoder.checkpoint
+    return inputs

@@ -75,7 +75,7 @@ rule evaluate:
         calibration=f"results/curves/calibration/{RANK_RESULT}.parquet",
         rejection=f"results/curves/rejection/{RANK_RESULT}.parquet",
     params:
-        **plain(settings.evaluation),
+        spec=plain(settings.evaluation),
         kind=posterior_kind,
         version=VERSIONS["evaluate"],
     log:

@@ -14,15 +14,15 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pandas as pd
 
+from overtop.arrays import decode, read_arrays
 from overtop.config import EmbeddingsSpec
 from overtop.datasets.manifest import Split, from_rows, read_split
 from overtop.datasets.sources import copy_into, locate
 from overtop.errors import OvertopError
-from overtop.store import read_provenance
+from overtop.store import SCHEMA
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,8 @@ def _load_npz(path: Path) -> Imported:
     try:
         arrays = np.load(path, allow_pickle=False)
         names = set(arrays.files)
+        if not {"image", "text"} <= names:
+            raise OvertopError(f"{path}: has arrays {', '.join(sorted(names))}; it needs `image` and `text`")
         image, text = (_with_samples(arrays[key]) for key in ("image", "text"))
         n_images, n_captions = image.shape[1], text.shape[1]
         if "image_of_caption" in names:
@@ -95,18 +97,18 @@ def _load_npz(path: Path) -> Imported:
             owner = np.arange(n_images)
         else:
             raise OvertopError(f"{path}: {n_images} images, {n_captions} captions and no array `image_of_caption`")
-        image_ids = arrays["filenames"].astype(str) if "filenames" in names else np.arange(n_images).astype(str)
-        captions = arrays["captions"].astype(str) if "captions" in names else None
-    except KeyError as error:
-        raise OvertopError(f"{path}: has no array {error.args[0]!r}; it needs `image` and `text`") from error
+        image_ids = (arrays["filenames"] if "filenames" in names else np.arange(n_images)).astype(str).tolist()
+        captions = arrays["captions"].astype(str).tolist() if "captions" in names else None
     except (ValueError, OSError, zipfile.BadZipFile) as error:
         raise OvertopError(f"{path}: cannot be read without pickle ({error}); save plain numeric arrays") from error
     if owner.shape != (n_captions,) or owner.min() < 0 or owner.max() >= n_images:
         raise OvertopError(f"{path}: image_of_caption must give each of {n_captions} captions an image 0..{n_images - 1}")
-    frame = pd.DataFrame({"row": np.arange(n_captions), "image_id": image_ids[owner], "image_path": ""})
+    frame = pd.DataFrame(
+        {"row": np.arange(n_captions), "image_id": [image_ids[i] for i in owner], "image_path": ""}
+    )
     frame["caption_id"] = frame["image_id"] + "#" + frame.groupby("image_id").cumcount().astype(str)
     frame["caption"] = captions if captions is not None else frame["caption_id"]
-    return _paired(frame, list(image_ids), image, text)
+    return _paired(frame, image_ids, image, text)
 
 
 def _load_clip_retrieval(folder: Path) -> Imported:
@@ -131,16 +133,14 @@ def _load_clip_retrieval(folder: Path) -> Imported:
 
 
 def _load_shards(folder: Path) -> Imported:
-    arrays = {}
-    for modality in ("image", "text"):
-        read_provenance(folder / f"{modality}.h5", verify=True)
-        with h5py.File(folder / f"{modality}.h5", "r") as file:
-            arrays[modality] = file["embedding"][...]
-            ids = [item.decode() for item in file["item_id"][...]]
-        split = read_split(folder / "split.parquet")
-        if ids != (split.image_ids if modality == "image" else split.caption_ids):
+    split = read_split(folder / "split.parquet")
+    embedding = {}
+    for modality, expected in (("image", split.image_ids), ("text", split.caption_ids)):
+        arrays, _ = read_arrays(folder / f"{modality}.h5", SCHEMA)
+        embedding[modality] = arrays["embedding"]
+        if decode(arrays["item_id"]) != expected:
             raise OvertopError(f"{folder / modality}.h5: its items are not those of split.parquet, in that order")
-    return Imported(split, arrays["image"], arrays["text"])
+    return Imported(split, embedding["image"], embedding["text"])
 
 
 def _paired(frame: pd.DataFrame, image_ids: list[str], image: np.ndarray, text: np.ndarray) -> Imported:
@@ -149,9 +149,10 @@ def _paired(frame: pd.DataFrame, image_ids: list[str], image: np.ndarray, text: 
         raise OvertopError("image names occur more than once; they must be unique")
     position = {image_id: i for i, image_id in enumerate(image_ids)}
     frame = frame.iloc[np.argsort(frame["image_id"].map(position), kind="stable")]
+    alone = sorted(set(image_ids) - set(frame["image_id"]))
+    if alone:
+        raise OvertopError(f"image {alone[0]!r} has no caption; give it one or remove it")
     split = from_rows(frame)
-    if len(split.image_ids) < len(image_ids):
-        raise OvertopError(f"image {next(i for i in image_ids if i not in set(split.image_ids))!r} has no caption")
     return Imported(split, image, text[:, frame["row"].to_numpy()])
 
 

@@ -4,6 +4,7 @@ Every image is a `Scene`, every caption a `Query` put into words. Which images a
 by the query on the scenes, never on the words, so the positives are right by construction.
 """
 
+import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
+from overtop.config import ShapesSpec
+from overtop.datasets.manifest import Split
+from overtop.files import write_json
 from overtop.seeds import derive_seed
 
 COLOURS = {
@@ -36,6 +40,7 @@ _GRID = 3  # shapes stand in different cells, so that every relation is plain to
 _N_SHAPES = (2, 3, 3, 4)
 _SUPERSAMPLE = 4
 _RELATIONS = {"left": ("left of",), "right": ("right of",), "above": ("above", "over"), "below": ("below", "under")}
+_RECIPE = "shapes.json"
 _NUMBERS = {2: "two", 3: "three", 4: "four"}
 
 
@@ -104,22 +109,6 @@ class Caption:
     text: str
     level: str
     query: Query
-
-
-@dataclass(frozen=True)
-class CaptionedSplit:
-    """A split of the drawn world; captions are ordered by image, five to each, from precise to vague.
-
-    `positives[c]` holds the indices of every image that caption c describes, its own included.
-    """
-
-    image_ids: list[str]
-    file_names: list[str]
-    caption_ids: list[str]
-    captions: list[str]
-    levels: list[str]
-    image_of_caption: np.ndarray
-    positives: list[np.ndarray]
 
 
 def _stands(first: Shape, relation: str, second: Shape) -> bool:
@@ -227,23 +216,42 @@ def file_name(scene: Scene) -> str:
     return f"{scene.image_id}.png"
 
 
-def captions(split: str, n_images: int, seed: int) -> CaptionedSplit:
-    """Describe every image of a split five times, from precise to vague, and find every caption's positives.
+def captions(split: str, n_images: int, seed: int) -> list[tuple[Caption, ...]]:
+    """Describe every image of a split five times, from precise to vague.
 
     Args:
         split, n_images, seed: as for `generate`.
     """
     scenes = generate(split, n_images, seed)
-    described = [describe(scene, _generator(seed, split, "captions", i)) for i, scene in enumerate(scenes)]
-    flat = [(i, k, caption) for i, five in enumerate(described) for k, caption in enumerate(five)]
-    return CaptionedSplit(
+    return [describe(scene, _generator(seed, split, "captions", i)) for i, scene in enumerate(scenes)]
+
+
+def fetch(name: str, spec: ShapesSpec, raw: Path, mirror: str | None, seed: int) -> None:
+    """Draw every split's images into `raw`, and note what they were drawn from."""
+    for split, n_images in spec.images.items():
+        write_images(raw / split, split, n_images, spec.image_size, seed)
+    write_json(raw / _RECIPE, {"images": spec.images, "image_size": spec.image_size, "seed": seed})
+
+
+def read(name: str, spec: ShapesSpec, raw: Path, split: str) -> Split:
+    """The images of `split`, their captions and every caption's positives.
+
+    The train split comes without its positives: it is never a gallery, and its vague captions alone would list
+    every image once for every image.
+    """
+    seed = json.loads((raw / _RECIPE).read_text())["seed"]
+    n_images = spec.images.get(split, 0)
+    scenes = generate(split, n_images, seed)
+    described = captions(split, n_images, seed)
+    flat = [caption for five in described for caption in five]
+    return Split(
         image_ids=[scene.image_id for scene in scenes],
-        file_names=[file_name(scene) for scene in scenes],
-        caption_ids=[f"{scenes[i].image_id}-{k}" for i, k, _ in flat],
-        captions=[caption.text for _, _, caption in flat],
-        levels=[caption.level for _, _, caption in flat],
-        image_of_caption=np.array([i for i, _, _ in flat], dtype=np.int64),
-        positives=find_positives([caption.query for _, _, caption in flat], scenes),
+        image_paths=[f"{split}/{file_name(scene)}" for scene in scenes],
+        caption_ids=[f"{scene.image_id}-{k}" for scene in scenes for k in range(len(LEVELS))],
+        captions=[caption.text for caption in flat],
+        image_of_caption=np.repeat(np.arange(n_images, dtype=np.int64), len(LEVELS)),
+        extended=None if split == "train" else find_positives([caption.query for caption in flat], scenes),
+        levels=[caption.level for caption in flat],
     )
 
 

@@ -42,12 +42,10 @@ def topk_consistency(ranking: Ranking, radii: Radii | None, protocol: Protocol) 
     """
     k = min(TOP, len(ranking.gallery_ids))
     if ranking.sample_top.shape[2] < k or ranking.top_ids.shape[1] < k:
-        raise OvertopError(f"topk_consistency needs a ranking that keeps {k} items; rank again with top and vote_top {k}")
+        raise OvertopError(f"topk_consistency needs rankings that keep {k} items; rank again with top and vote_top {k}")
     lists = ranking.sample_top[:, :, :k]
-    if protocol == "published":
-        reference = _Votes(lists.reshape(len(lists), -1)).best(k)
-    else:
-        reference = ranking.top_ids[:, :k]
+    returned = ranking.top_ids[:, :k]
+    reference = _Votes(lists.reshape(len(lists), -1)).best(k) if protocol == "published" else returned
     shared = sum((lists == reference[:, None, j, None]).sum(axis=2) for j in range(k))
     return 1.0 - (shared / (2 * k - shared)).mean(axis=1)
 

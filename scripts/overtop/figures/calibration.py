@@ -13,6 +13,7 @@ from overtop.figures.methods import METHOD, PANEL, Method, attach, only, ranked
 
 _SETUP = ["protocol", "binning", "positives"]
 _MARKER_AREA = 150.0  # square points of a bin that holds every query
+_GUIDE = "Falling diagonal, to guide the eye"
 _SHARES = (0.01, 0.1, 0.3)  # in the key to the marker sizes
 
 
@@ -43,13 +44,13 @@ def plot_calibration(
     labels: Mapping[str, str] | None = None,
     looks: style.Looks | None = None,
 ) -> Axes:
-    """One panel: R@1 against the uncertainty level, a line per method, each marker's area its bin's share of the queries.
+    """One panel: R@1 against the uncertainty level, a line per method, a marker's area its bin's share of the queries.
 
     Args:
         curves: bins of one dataset, direction, protocol, binning and set of positives (see `calibration_numbers`).
         metrics: -S.R2 of these methods, shown in brackets; the legend is sorted by it, best first.
         ax: where to draw, else a new figure. The legends hang below the axes.
-        labels: names in words, of estimators, posteriors and datasets.
+        labels: estimators and datasets in words, where the project's own do not suit.
         looks: of the methods, when several panels must agree (`style.looks`).
 
     Raises:
@@ -57,19 +58,20 @@ def plot_calibration(
     """
     numbers = calibration_numbers(curves, metrics)
     only(numbers, [*PANEL, *_SETUP], "a calibration panel")
-    looks = looks or style.looks(numbers)
-    methods = ranked(numbers, "neg_sr2", 2, labels)
+    looks = looks or style.looks(numbers, labels)
+    methods = ranked(numbers, "neg_sr2", 2, looks)
     n_levels = int(numbers["level"].max()) + 1
     with style.settings():
-        ax = ax or style.single(_legend_lines(len(methods)))
-        handles = [_method(ax, method, looks[method.posterior, method.estimator]) for method in methods]
+        ax = ax or style.single(looks, _legend_lines(len(methods)))
+        handles = [_draw(ax, method) for method in methods]
         if n_levels > 1 and numbers["binning"].iloc[0] == "equal_width":
-            guide = {"color": style.GREY, "linewidth": 0.6, "label": "Falling diagonal, to guide the eye"}
-            handles += ax.plot([0, n_levels - 1], [1, 0], zorder=1, **guide)
+            handles += ax.plot([0, n_levels - 1], [1, 0], color=style.GREY, linewidth=0.6, zorder=1, label=_GUIDE)
         _dress(ax, numbers, n_levels)
         ax.set_title(words.panel(numbers, int(_n_queries(numbers).max()), labels), loc="left")
-        style.legend_below(ax, _size_key(), "", ncols=len(_SHARES), handlelength=1.2, columnspacing=1, handletextpad=0.5)
-        style.legend_below(ax, handles, "Estimator (posterior) [−S·R², ideal 1]", below=0.62)
+        style.legend_below(
+            ax, _size_key(), "", ncols=len(_SHARES), handlelength=1.2, columnspacing=1, handletextpad=0.5
+        )
+        style.legend_below(ax, handles, "Estimator, posterior [−S·R², ideal 1]", below=0.62)
     return ax
 
 
@@ -81,17 +83,17 @@ def calibration_figure(
     Args:
         curves: bins of one protocol, binning and set of positives (see `calibration_numbers`).
         metrics: -S.R2 of these methods.
-        labels: names in words, of estimators, posteriors and datasets.
+        labels: estimators and datasets in words, where the project's own do not suit.
 
     Raises:
         OvertopError: as for `plot_calibration`.
     """
     numbers = calibration_numbers(curves, metrics)
     only(numbers, _SETUP, "a calibration figure")
-    looks = style.looks(numbers)
+    looks = style.looks(numbers, labels)
     most = int(numbers.drop_duplicates([*PANEL, *METHOD]).groupby(PANEL).size().max())
     with style.settings():
-        figure, axes = style.panels(numbers, _legend_lines(most))
+        figure, axes = style.panels(numbers, looks, _legend_lines(most))
         for (dataset, direction), ax in axes.items():
             panel = curves[(curves["dataset"] == dataset) & (curves["direction"] == direction)]
             plot_calibration(panel, metrics, ax, labels=labels, looks=looks)
@@ -107,7 +109,8 @@ def _legend_lines(n_methods: int) -> int:
     return n_methods + 4  # title, diagonal, key to the sizes and a gap
 
 
-def _method(ax: Axes, method: Method, look: style.Look) -> Line2D:
+def _draw(ax: Axes, method: Method) -> Line2D:
+    look = method.look
     bins = method.rows.sort_values("level")
     weak = bins["n_queries"] < style.FEW
     style.line(ax, bins["level"], bins["recall_at_1"], weak, look, method.text)
@@ -128,15 +131,24 @@ def _method(ax: Axes, method: Method, look: style.Look) -> Line2D:
 
 
 def _size_key() -> list[Line2D]:
-    look = {"marker": "o", "color": style.GREY, "linestyle": "none"}
-    key = [Line2D([], [], label=f"{share:.0%}", markersize=(_MARKER_AREA * share) ** 0.5, **look) for share in _SHARES]
+    key = [
+        Line2D(
+            [],
+            [],
+            color=style.GREY,
+            linestyle="",
+            marker="o",
+            markersize=(_MARKER_AREA * share) ** 0.5,
+            label=f"{share:.0%}",
+        )
+        for share in _SHARES
+    ]
     key[-1].set_label(f"{key[-1].get_label()} of the queries; faint: under {style.FEW}")
     return key
 
 
 def _dress(ax: Axes, numbers: pd.DataFrame, n_levels: int) -> None:
-    width = words.label(numbers["binning"].iloc[0])
-    ax.set_xlabel(f"Uncertainty level, 0 = lowest ({width})")
+    ax.set_xlabel(f"Uncertainty level, 0 = lowest ({words.label(numbers['binning'].iloc[0])})")
     ax.set_ylabel("Recall@1 within the level")
     ax.set_ylim(-0.03, 1.03)
     ax.set_xlim(-0.4, max(n_levels, 2) - 0.6)

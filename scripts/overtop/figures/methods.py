@@ -1,13 +1,13 @@
 """The methods of a figure: their curves joined with the number that the legend shows in brackets."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from overtop.errors import OvertopError
-from overtop.figures import words
+from overtop.figures.style import Look, Looks
 
 PANEL = ["dataset", "direction"]
 METHOD = ["posterior", "estimator"]
@@ -16,12 +16,10 @@ _SETUP = ["protocol", "positives"]
 
 @dataclass(frozen=True)
 class Method:
-    """A line of a panel: an estimator under a posterior, its curve and the number it is judged by."""
+    """A line of a panel: an estimator under a posterior, its curve, its look and its line in the legend."""
 
-    posterior: str
-    estimator: str
     rows: pd.DataFrame
-    value: float
+    look: Look
     text: str
 
 
@@ -69,26 +67,28 @@ def attach(curves: pd.DataFrame, metrics: pd.DataFrame, keys: Sequence[str], val
     twice = judged[judged.duplicated(on)]
     if len(twice):
         raise OvertopError(f"metrics: two different rows for {_name(twice, on)}; give each method once")
-    numbers = curves.drop(columns=[v for v in values if v in curves]).merge(judged, on=on, how="left", indicator="_found")
+    numbers = curves.drop(columns=[v for v in values if v in curves]).merge(
+        judged, on=on, how="left", indicator="_found"
+    )
     lost = numbers[numbers["_found"] == "left_only"]
     if len(lost):
         raise OvertopError(f"metrics: no row for {_name(lost, on)}; evaluate it, or leave it out of the figure")
     return numbers.drop(columns="_found")
 
 
-def ranked(numbers: pd.DataFrame, value: str, decimals: int, labels: Mapping[str, str] | None = None) -> list[Method]:
-    """The methods of one panel, the largest `value` first, undefined ones last; `text` ends in the value in brackets."""
-    methods = []
-    for (posterior, estimator), rows in numbers.groupby(METHOD, sort=False):
-        number = float(rows[value].iloc[0])
-        text = f"{words.method(estimator, posterior, labels)} [{bracket(number, decimals)}]"
-        methods.append(Method(str(posterior), str(estimator), rows, number, text))
-    return sorted(methods, key=lambda m: (math.isnan(m.value), -m.value, m.text))
+def ranked(numbers: pd.DataFrame, value: str, decimals: int, looks: Looks) -> list[Method]:
+    """The methods of one panel, the largest `value` first and undefined ones last; the value ends each text."""
+    found = []
+    for _, rows in numbers.groupby(METHOD, sort=False):
+        first = rows.iloc[0]
+        look, number = looks[first["posterior"], first["estimator"]], float(first[value])
+        found.append((number, Method(rows, look, f"{look.label} [{bracket(number, decimals)}]")))
+    return [method for _, method in sorted(found, key=lambda f: (math.isnan(f[0]), -f[0], f[1].text))]
 
 
 def bracket(number: float, decimals: int) -> str:
     """A number as the legend shows it: with a real minus sign, `undefined` for NaN."""
-    return "undefined" if math.isnan(number) else f"{number:.{decimals}f}".replace("-", "−")
+    return "undefined" if math.isnan(number) else f"{round(number, decimals) + 0.0:.{decimals}f}".replace("-", "−")
 
 
 def _name(rows: pd.DataFrame, keys: Sequence[str]) -> str:

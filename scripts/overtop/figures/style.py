@@ -16,8 +16,11 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
+from matplotlib.textpath import TextPath
 from matplotlib.transforms import ScaledTranslation
 
 from overtop.figures import words
@@ -32,9 +35,12 @@ FEW = 20
 FAINT = 0.3
 """Opacity of what is drawn faint."""
 
-_PANEL_HEIGHT, _LEGEND_LINE = 2.9, 0.128  # inches: axes with title and label; one entry of a legend
+# Inches: axes with title and label; an entry of a legend; what stands left and right of its text.
+_PANEL_HEIGHT, _LEGEND_LINE, _LEGEND_MARGIN = 2.9, 0.128, 1.05
 
-_SETTINGS: dict[str, Any] = {
+_PDF = {"Creator": "overtop", "Producer": None, "CreationDate": None}  # no date, no version: same figure, same bytes
+
+_SETTINGS: Any = {  # matplotlib types it by the names of all its settings
     "font.family": "DejaVu Sans",  # ships with matplotlib: the same letters on every machine
     "font.size": 8,
     "axes.titlesize": 8.5,
@@ -88,17 +94,25 @@ _LINES: dict[str, list[Any]] = {
     "ensemble": [(0, (1.1, 1.1)), (0, (1, 2.2)), (0, (1, 1, 1, 4))],
 }
 _OTHER_LINES: list[Any] = [(0, (5, 1.2, 1, 1.2, 1, 1.2)), (0, (2.5, 1.2)), (0, (8, 2, 2, 2))]
-_WHITENESS = {"deterministic": 0.0, "ensemble": 0.6}  # of the marker's face; every other kind: hollow
+_LINES["imported"] = _LINES["deterministic"]
+_WHITENESS = {"deterministic": 0.0, "imported": 0.0, "ensemble": 0.6}  # of the marker's face; every other kind: hollow
 
 
 @dataclass(frozen=True)
 class Look:
-    """How one method is drawn."""
+    """How one method is called and drawn."""
 
+    estimator: str
+    posterior: str
     colour: str
     marker: str
     line: Any
     face: str
+
+    @property
+    def label(self) -> str:
+        """The method in words."""
+        return f"{self.estimator}, {self.posterior}"
 
     def artist(self) -> dict[str, Any]:
         """Keyword arguments for `Axes.plot` and `Line2D`."""
@@ -138,42 +152,51 @@ def settings() -> Iterator[None]:
         yield
 
 
-def looks(methods: pd.DataFrame) -> Looks:
+def looks(methods: pd.DataFrame, labels: Mapping[str, str] | None = None) -> Looks:
     """The look of each method of a figure.
 
     Args:
         methods: columns `posterior`, `kind`, `estimator`. Give all methods of a figure at once: then its panels
             agree even on estimators and posteriors that the style does not know.
+        labels: estimators in words.
     """
     unknown = sorted(set(methods["estimator"]) - set(_ESTIMATORS))
     estimators = _ESTIMATORS | {name: _UNKNOWN[i % len(_UNKNOWN)] for i, name in enumerate(unknown)}
+    posteriors = words.posteriors(methods)
     result = {}
     for kind, of_kind in methods.groupby("kind"):
         patterns = _LINES.get(str(kind), _OTHER_LINES)
         for i, (posterior, rows) in enumerate(of_kind.groupby("posterior")):
             for estimator in rows["estimator"].unique():
                 colour, marker = estimators[estimator]
-                face = _tint(colour, _WHITENESS.get(str(kind), 1.0))
-                result[str(posterior), str(estimator)] = Look(colour, marker, patterns[i % len(patterns)], face)
+                result[str(posterior), str(estimator)] = Look(
+                    estimator=words.label(estimator, labels),
+                    posterior=posteriors[str(posterior)],
+                    colour=colour,
+                    marker=marker,
+                    line=patterns[i % len(patterns)],
+                    face=_tint(colour, _WHITENESS.get(str(kind), 1.0)),
+                )
     return result
 
 
 def _tint(colour: str, whiteness: float) -> str:
-    return to_hex([whiteness + (1 - whiteness) * channel for channel in to_rgb(colour)])
+    red, green, blue = (whiteness + (1 - whiteness) * channel for channel in to_rgb(colour))
+    return to_hex((red, green, blue))
 
 
-def panels(curves: pd.DataFrame, n_legend_lines: int) -> tuple[Figure, dict[tuple[str, str], Axes]]:
+def panels(curves: pd.DataFrame, looks: Looks, n_legend_lines: int) -> tuple[Figure, dict[tuple[str, str], Axes]]:
     """An empty figure with one panel per dataset (rows) and direction (columns).
 
     Args:
         curves: columns `dataset`, `direction`.
+        looks: of the methods; long names widen the panels.
         n_legend_lines: room to leave under each panel.
     """
     datasets = words.ordered(curves["dataset"], ())
     directions = words.ordered(curves["direction"], words.DIRECTIONS)
-    height = _PANEL_HEIGHT + _LEGEND_LINE * n_legend_lines
-    figure = Figure(figsize=(PANEL_WIDTH * len(directions), height * len(datasets)), layout="constrained")
-    figure.get_layout_engine().set(h_pad=0.07, w_pad=0.07, hspace=0.04)  # type: ignore[union-attr]
+    width, height = _panel_size(looks, n_legend_lines)
+    figure = Figure(figsize=(width * len(directions), height * len(datasets)), layout=_layout())
     grid = figure.subplots(len(datasets), len(directions), squeeze=False)
     present = set(zip(curves["dataset"], curves["direction"], strict=True))
     axes = {}
@@ -186,10 +209,22 @@ def panels(curves: pd.DataFrame, n_legend_lines: int) -> tuple[Figure, dict[tupl
     return figure, axes
 
 
-def single(n_legend_lines: int) -> Axes:
-    """The Axes of a figure with one panel."""
-    height = _PANEL_HEIGHT + _LEGEND_LINE * n_legend_lines
-    return Figure(figsize=(PANEL_WIDTH, height), layout="constrained").subplots()
+def single(looks: Looks, n_legend_lines: int) -> Axes:
+    """The Axes of a figure with one panel, sized as in `panels`."""
+    return Figure(figsize=_panel_size(looks, n_legend_lines), layout=_layout()).subplots()
+
+
+def _panel_size(looks: Looks, n_legend_lines: int) -> tuple[float, float]:
+    """Inches; a legend wider than its panel would squeeze the axes."""
+    font = FontProperties(family=_SETTINGS["font.family"], size=_SETTINGS["legend.fontsize"])
+    longest = max(
+        TextPath((0, 0), f"{look.label} [undefined]", prop=font).get_extents().width for look in looks.values()
+    )
+    return max(PANEL_WIDTH, _LEGEND_MARGIN + longest / 72), _PANEL_HEIGHT + _LEGEND_LINE * n_legend_lines
+
+
+def _layout() -> ConstrainedLayoutEngine:
+    return ConstrainedLayoutEngine(h_pad=0.07, w_pad=0.07, hspace=0.04)
 
 
 def legend_below(ax: Axes, handles: Sequence[Artist], title: str, *, below: float = 0.42, **keywords: Any) -> Legend:
@@ -226,6 +261,6 @@ def save(figure: Figure, pdf_path: str | os.PathLike[str], png_path: str | os.Pa
     """
     with settings():
         with atomic_path(pdf_path) as temporary:
-            figure.savefig(temporary, format="pdf", metadata={"Creator": "overtop", "Producer": None, "CreationDate": None})
+            figure.savefig(temporary, format="pdf", metadata=_PDF)
         with atomic_path(png_path) as temporary:
             figure.savefig(temporary, format="png", metadata={"Software": None})

@@ -1,35 +1,26 @@
 """Names as a reader says them, and the order in which tables and figures list them."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
+from overtop.estimators import registry
+
 DIRECTIONS = {"t2i": "text to image", "i2t": "image to text"}
-KINDS = {"deterministic": "deterministic", "mc_dropout": "MC dropout", "ensemble": "ensemble"}
-PROTOCOLS = {"corrected": "corrected protocol", "published": "published protocol"}
-BINNINGS = {"equal_width": "equal width", "equal_count": "equal count"}
-POSITIVES = {"labelled": "labelled positives", "extended": "extended positives"}
-
-ESTIMATORS = {
-    "top1_similarity": "Top-1 similarity",
-    "top1_consistency": "Top-1 consistency",
-    "topk_consistency": "Top-k consistency",
-    "adversarial_pgd": "Adversarial, gradient walk",
-    "adversarial_linear": "Adversarial, linear",
-    "adversarial_exact": "Adversarial, exact",
-    "margin": "Margin of the top two",
-    "max_softmax": "Largest softmax",
-    "entropy": "Softmax entropy",
-    "energy": "Energy",
-    "dirichlet_vacuity": "Dirichlet vacuity",
-    "dirichlet_entropy": "Dirichlet entropy",
-    "probvlm": "ProbVLM",
+KINDS = {
+    "deterministic": "deterministic",
+    "mc_dropout": "MC dropout",
+    "ensemble": "ensemble",
+    "imported": "imported samples",
 }
-"""Fallback labels, in the order of the paper's Table 1; the registry `overtop.estimators` has the authoritative ones."""
-
+PROTOCOLS = {"corrected": "corrected protocol", "published": "published protocol"}
+BINNINGS = {"equal_width": "bins of equal width", "equal_count": "bins of equal count"}
+POSITIVES = {"labelled": "labelled positives", "extended": "extended positives"}
+ESTIMATORS = {name: record.label for name, record in registry.ESTIMATORS.items()}
 DATASETS = {"shapes": "Shapes", "coco": "MSCOCO", "flickr30k": "Flickr30K", "flickr8k": "Flickr8K"}
 
-_KNOWN = DIRECTIONS | KINDS | PROTOCOLS | BINNINGS | POSITIVES | ESTIMATORS | DATASETS
+_KNOWN = DIRECTIONS | PROTOCOLS | BINNINGS | POSITIVES | ESTIMATORS | DATASETS
 
 
 def label(name: str, labels: Mapping[str, str] | None = None) -> str:
@@ -37,9 +28,16 @@ def label(name: str, labels: Mapping[str, str] | None = None) -> str:
     return (labels or {}).get(name) or _KNOWN.get(name) or name[:1].upper() + name[1:].replace("_", " ")
 
 
-def method(estimator: str, posterior: str, labels: Mapping[str, str] | None = None) -> str:
-    """An estimator under a posterior, as one line of a legend or a table: `Top-1 similarity (MC dropout)`."""
-    return f"{label(estimator, labels)} ({label(posterior, labels)})"
+def posteriors(rows: pd.DataFrame) -> dict[str, str]:
+    """Each posterior in words: its kind, and its own name too where that kind has several.
+
+    Args:
+        rows: columns `posterior`, `kind`.
+    """
+    kinds = dict(zip(rows["posterior"], rows["kind"], strict=True))
+    several = Counter(kinds.values())
+    said = {name: str(KINDS.get(kind, kind)) for name, kind in kinds.items()}
+    return {name: f"{said[name]} ({name})" if several[kind] > 1 else said[name] for name, kind in kinds.items()}
 
 
 def ordered(names: Iterable[str], known: Iterable[str]) -> list[str]:
@@ -54,7 +52,7 @@ def count(number: int, noun: str, plural: str | None = None) -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
-def panel(rows: pd.DataFrame, n_queries: int, labels: Mapping[str, str] | None = None) -> str:
+def panel(rows: pd.DataFrame, n_queries: int, labels: Mapping[str, str] | None) -> str:
     """What one panel shows, from the first row's dataset and direction: `Shapes, text to image (2,000 queries)`."""
     first = rows.iloc[0]
     where = f"{label(first['dataset'], labels)}, {label(first['direction'], labels)}"

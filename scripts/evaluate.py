@@ -1,0 +1,32 @@
+"""Measure recall, calibration and rejection of one posterior's scores.
+
+Reads: results/scores. Writes: results/metrics and the curves that figures draw.
+"""
+
+import json
+
+import pandas as pd
+
+from overtop.config import EvaluationSpec
+from overtop.evaluation.metrics import evaluate
+from overtop.files import table_metadata, write_table
+from overtop.job import Job, run
+
+
+def main(job: Job) -> None:
+    """Evaluate one posterior on one split."""
+    provenance = json.loads(table_metadata(job.input[0])["provenance"])
+    found = evaluate(pd.read_parquet(job.input[0]), EvaluationSpec.model_validate(job.params.spec))
+    names = {
+        "dataset": job.wildcards.dataset,
+        "posterior": job.wildcards.posterior,
+        "kind": job.params.kind,
+    }
+    counts = {key: provenance[key] for key in ("n_skipped", "n_truncated")}
+    write_table(job.output.metrics, found.metrics.assign(**names, **counts))
+    write_table(job.output.calibration, found.calibration.assign(**names))
+    write_table(job.output.rejection, found.rejection.assign(**names))
+
+
+if __name__ == "__main__":
+    run(main, snakemake)  # type: ignore[name-defined]  # noqa: F821

@@ -1,0 +1,86 @@
+"""What open_clip can build, told without importing it (which takes seconds and needs torch)."""
+
+import difflib
+import importlib
+import importlib.util
+import sys
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from overtop.encoders.spec import EncoderSpec
+from overtop.errors import OvertopError
+
+OWN_MODELS = Path(__file__).parent / "models"
+"""Architectures of this project, in open_clip's format."""
+
+
+@cache
+def _pretrained() -> ModuleType:
+    """open_clip's table of pretrained tags: its one module, run under a package of its own name."""
+    spec = importlib.util.find_spec("open_clip")
+    if spec is None or spec.submodule_search_locations is None:
+        raise OvertopError("open_clip is not installed; pip install open_clip_torch")
+    package = ModuleType("_overtop_open_clip")
+    package.__path__ = list(spec.submodule_search_locations)
+    sys.modules[package.__name__] = package
+    # The table's module can do without safetensors.torch, and that alone would import torch.
+    hide = "safetensors.torch" not in sys.modules
+    if hide:
+        sys.modules["safetensors.torch"] = None  # type: ignore[assignment]
+    try:
+        return importlib.import_module(f"{package.__name__}.pretrained")
+    finally:
+        if hide:
+            del sys.modules["safetensors.torch"]
+
+
+def architectures() -> list[str]:
+    """Names of all architectures, open_clip's and ours."""
+    spec = importlib.util.find_spec("open_clip")
+    folders = [Path(place) / "model_configs" for place in (spec and spec.submodule_search_locations) or []]
+    return sorted(path.stem for folder in [*folders, OWN_MODELS] for path in folder.glob("*.json"))
+
+
+def tags(architecture: str) -> list[str]:
+    """Names of all pretrained weights of an architecture."""
+    return list(_pretrained().list_pretrained_tags_by_model(architecture))
+
+
+def tag_facts(architecture: str, tag: str) -> dict[str, Any]:
+    """What open_clip knows of pretrained weights: preprocessing (mean, std, ...), `quick_gelu`, where they lie."""
+    return dict(_pretrained().get_pretrained_cfg(architecture, tag))
+
+
+def check_encoder(name: str, spec: EncoderSpec) -> None:
+    """Refuse an encoder that open_clip cannot build.
+
+    Args:
+        name: the encoder's name in config.yaml.
+        spec: its entry.
+
+    Raises:
+        OvertopError: the architecture or tag does not exist; the message names the closest ones.
+    """
+    known = architectures()
+    if spec.architecture not in known:
+        raise OvertopError(
+            f"encoders.{name}.architecture: open_clip has no {spec.architecture!r}; {_closest(spec.architecture, known)}"
+        )
+    if spec.tag is not None:
+        known = tags(spec.architecture)
+        if spec.tag not in known:
+            raise OvertopError(
+                f"encoders.{name}.tag: {spec.architecture} has no weights {spec.tag!r}; {_closest(spec.tag, known)}"
+            )
+
+
+def _closest(word: str, known: Iterable[str]) -> str:
+    known = list(known)
+    lowered = {other.lower(): other for other in known}  # people write vit-b-32
+    close = difflib.get_close_matches(word.lower(), lowered, n=3, cutoff=0.5)
+    if close:
+        return f"closest: {', '.join(lowered[other] for other in close)}"
+    return f"known: {', '.join(known) or 'none, give a checkpoint file or train it'}"

@@ -1,0 +1,52 @@
+"""What config.yaml says about an encoder."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Positive = Annotated[float, Field(gt=0)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TrainSpec(_Section):
+    """How an encoder is trained: the contrastive loss, AdamW, linear warm-up, then a cosine to zero."""
+
+    dataset: str = Field(description="data set whose train split it learns from")
+    towers: Literal["whole", "locked"] = Field(
+        "whole", description="`whole`: every weight; `locked`: only the heads, on features of pretrained towers"
+    )
+    seed: int = 0
+    epochs: Annotated[int, Field(ge=1)] = 10
+    batch_size: Annotated[int, Field(ge=2)] = 200
+    learning_rate: Positive = 1e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 0.05
+    warm_up: Fraction = Field(0.1, description="fraction of all steps")
+    label_smoothing: Fraction = 0.0
+    caption_weights: dict[str, Annotated[float, Field(ge=0)]] = Field(
+        {}, description="how often captions of each level are drawn; empty: all alike"
+    )
+    threads: Annotated[int, Field(ge=1)] = Field(2, description="part of the result: sums depend on it")
+
+
+class EncoderSpec(_Section):
+    """One dual-tower model that open_clip can build, and where its weights come from."""
+
+    architecture: str = Field(description="name of an open_clip model, or of one of this project's")
+    tag: str | None = Field(None, description="pretrained weights by open_clip's name for them")
+    checkpoint: str | None = Field(None, description="file with the weights; with a tag: a local copy of that tag's")
+    activation: Literal["own", "gelu", "quickgelu"] = Field(
+        "own", description="`own`: the one the weights were trained with"
+    )
+    train: TrainSpec | None = None
+
+    @model_validator(mode="after")
+    def _one_source_of_weights(self) -> "EncoderSpec":
+        if self.train is not None and (self.tag or self.checkpoint):
+            raise ValueError("an encoder is trained here (`train`) or comes with weights (`tag`, `checkpoint`), not both")
+        if self.train is None and not (self.tag or self.checkpoint):
+            raise ValueError("no weights; give `tag`, `checkpoint` or `train`")
+        return self

@@ -1,0 +1,100 @@
+"""Does recall fall as uncertainty rises? (Sec. 4.1 and 4.3 of the paper.)"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from overtop.errors import OvertopError
+from overtop.evaluation.inputs import checked
+
+Binning = Literal["equal_width", "equal_count"]
+EDGE = 1e-9
+"""Share of a bin's width within which a value counts as lying on the edge."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Recall by level of uncertainty, and three numbers on how straight it falls.
+
+    Attributes:
+        bins: one row per non-empty bin, from certain to uncertain: `level` (0, 1, ... without gaps), `low` and `high`
+            (edges, or the extreme values in an equal-count bin), `mean_uncertainty`, `n_queries`, `recall_at_1`.
+        spearman: S, rank correlation of recall with level; ideal -1.
+        r2: R2 of the linear fit of recall on level; ideal 1.
+        neg_sr2: -S R2; ideal 1.
+    """
+
+    bins: pd.DataFrame
+    spearman: float
+    r2: float
+    neg_sr2: float
+
+
+def calibrate(
+    uncertainty: np.ndarray, hit: np.ndarray, n_bins: int = 10, binning: Binning = "equal_width"
+) -> Calibration:
+    """Calibration as in the paper, which weighs every bin alike whatever its number of queries.
+
+    `equal_width` splits [min, max] evenly; a value on an inner edge falls into the bin of lower uncertainty, and so
+    does one that is off it by rounding alone (a consistency of 0.2 often is an edge). Empty bins are dropped and the
+    rest numbered without gaps, as the released code does. `equal_count` splits the queries evenly by rank; queries of
+    equal uncertainty stay together, so a score of few values gives fewer or uneven bins.
+
+    Where no correlation is defined (one bin: a single query, or a constant uncertainty; or the same recall in every
+    bin) nothing was shown about calibration, and S, R2 and -S R2 are 0. Two bins of different recall give |S| = 1.
+
+    Args:
+        uncertainty: (Q,), higher is less trustworthy.
+        hit: (Q,) bool, whether the top-1 is right.
+        n_bins: how many bins to cut.
+        binning: how to cut them.
+
+    Raises:
+        OvertopError: no queries, shapes that differ, an uncertainty that is not finite, `n_bins` below 1, or a binning
+            of another name.
+    """
+    uncertainty, hit = checked(uncertainty, hit)
+    if n_bins < 1:
+        raise OvertopError(f"n_bins is {n_bins}; give at least 1")
+    if binning == "equal_width":
+        number, edges = _equal_width(uncertainty, n_bins)
+    elif binning == "equal_count":
+        number, edges = _equal_count(uncertainty, n_bins), None
+    else:
+        raise OvertopError(f"unknown binning {binning!r}; use equal_width or equal_count")
+    queries = pd.DataFrame({"number": number, "uncertainty": uncertainty, "hit": hit})
+    bins = queries.groupby("number").agg(
+        low=("uncertainty", "min"),
+        high=("uncertainty", "max"),
+        mean_uncertainty=("uncertainty", "mean"),
+        n_queries=("hit", "size"),
+        recall_at_1=("hit", "mean"),
+    )
+    if edges is not None:
+        bins["low"], bins["high"] = edges[bins.index], edges[bins.index + 1]
+    bins = bins.reset_index(drop=True).rename_axis("level").reset_index()
+    spearman, r2 = _correlations(bins["level"].to_numpy(), bins["recall_at_1"].to_numpy())
+    return Calibration(bins, spearman, r2, -spearman * r2 if spearman else 0.0)
+
+
+def _equal_width(uncertainty: np.ndarray, n_bins: int) -> tuple[np.ndarray, np.ndarray]:
+    low, high = uncertainty.min(), uncertainty.max()
+    edges = np.linspace(low, high, n_bins + 1)
+    if low == high:
+        return np.zeros(len(uncertainty), dtype=np.int64), edges
+    position = (uncertainty - low) / (high - low) * n_bins
+    return np.clip(np.ceil(position - EDGE).astype(np.int64) - 1, 0, n_bins - 1), edges
+
+
+def _equal_count(uncertainty: np.ndarray, n_bins: int) -> np.ndarray:
+    middle_rank = stats.rankdata(uncertainty, method="average") - 0.5
+    return (middle_rank / len(uncertainty) * n_bins).astype(np.int64)
+
+
+def _correlations(level: np.ndarray, recall: np.ndarray) -> tuple[float, float]:
+    if len(level) < 2 or np.ptp(recall) == 0:
+        return 0.0, 0.0
+    return float(stats.spearmanr(level, recall).statistic), float(stats.pearsonr(level, recall).statistic ** 2)

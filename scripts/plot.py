@@ -1,0 +1,45 @@
+"""Draw one declared figure for print and screen, with every plotted number beside it.
+
+Reads: results/curves and results/metrics of the figure's table. Writes: results/figures/{figure}.pdf, .png, .csv.
+"""
+
+import pandas as pd
+
+from overtop.config import FigureDecl
+from overtop.errors import OvertopError
+from overtop.figures import style
+from overtop.figures.calibration import calibration_figure, calibration_numbers
+from overtop.figures.rejection import rejection_figure, rejection_numbers
+from overtop.files import write_table
+from overtop.job import Job, run
+
+DRAW = {
+    "calibration": (calibration_numbers, calibration_figure),
+    "rejection": (rejection_numbers, rejection_figure),
+}
+
+
+def main(job: Job) -> None:
+    """Draw one figure."""
+    spec = FigureDecl.model_validate(job.params.spec)
+    curves, metrics = (chosen(paths, spec) for paths in (job.input.curves, job.input.metrics))
+    if curves.empty:
+        raise OvertopError(f"figures.{job.wildcards.figure}: nothing was measured that it asks for; widen its estimators")
+    numbers, draw = DRAW[spec.kind]
+    write_table(job.output.csv, numbers(curves, metrics))
+    style.save(draw(curves, metrics), job.output.pdf, job.output.png)
+
+
+def chosen(paths: list[str], spec: FigureDecl) -> pd.DataFrame:
+    """The rows of some tables that the figure shows."""
+    rows = pd.concat([pd.read_parquet(path) for path in paths], ignore_index=True)
+    kept = (rows["protocol"] == spec.protocol) & (rows["positives"] == spec.positives)
+    if "binning" in rows:
+        kept &= rows["binning"] == spec.binning
+    if spec.estimators:
+        kept &= rows["estimator"].isin(spec.estimators)
+    return rows[kept]
+
+
+if __name__ == "__main__":
+    run(main, snakemake)  # type: ignore[name-defined]  # noqa: F821

@@ -1,0 +1,23 @@
+"""How far each query may move before its top-1 changes.
+
+Reads: the shards and the ranking of a posterior. Writes: results/radii/{dataset}/{split}/{posterior}.h5.
+"""
+
+from tqdm import tqdm
+
+from overtop.job import Job, run
+from overtop.radius import radii, write_radii
+from overtop.ranking import read_ranking
+from overtop.store import open_posterior
+
+
+def main(job: Job) -> None:
+    """Radii of one posterior on one split."""
+    rankings, provenance = read_ranking(job.input.ranking)
+    with open_posterior(job.input.image, job.input.text) as (images, texts):
+        found = radii(images, texts, rankings, step=job.params.step, iterations=job.params.iterations)
+    write_radii(job.output[0], found, provenance)
+
+
+if __name__ == "__main__":
+    run(main, snakemake)  # type: ignore[name-defined]  # noqa: F821

@@ -1,0 +1,90 @@
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from overtop.config import editor_schema, load_config
+from overtop.errors import OvertopError, suggestion
+
+
+@pytest.fixture
+def values(repo):
+    return yaml.safe_load((repo / "config.yaml").read_text())
+
+
+def test_the_committed_configuration_is_right(values):
+    config = load_config(values)
+    assert config.targets[0] == "results/tables/demo.csv"
+    assert set(config.tables["demo"].posteriors) <= set(config.posteriors)
+
+
+def test_the_editors_schema_does_not_drift(repo):
+    committed = repo / "workflow" / "schemas" / "config.schema.json"
+    assert committed.read_text() == editor_schema(), "run `make schema`"
+
+
+def _set(values, path, value):
+    values = copy.deepcopy(values)
+    node = values
+    *parents, last = path.split("/")
+    for key in parents:
+        node = node.setdefault(key, {})
+    node[last] = value
+    return values
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("sead", 1, r"config\.yaml: sead: unknown key; did you mean 'seed'\?"),
+        ("datasets/shapes/image_sice", 1, r"datasets\.shapes\.shapes\.image_sice: .* did you mean 'image_size'"),
+        ("datasets/x", {"kind": "shape"}, r"datasets\.x: .*'shapes', 'karpathy', 'table', 'embeddings'"),
+        ("datasets/x", {"kind": "karpathy"}, r"datasets\.x\.karpathy\.source: Field required"),
+        ("datasets/shapes/shards", {"image": 0}, r"shards\.image: .*greater than or equal to 1 \(given: 0\)"),
+        ("estimators", ["top1_similarty"], r"estimators: no estimator 'top1_similarty'; did you mean 'top1_similarity'"),
+        ("posteriors/x", {"kind": "deterministic", "encoder": "shapes0"}, r"posteriors\.x: no encoder 'shapes0'; did you"),
+        ("posteriors/x", {"kind": "mc_dropout", "encoder": "shapes-0", "rate": 1.5}, r"rate: .*less than 1"),
+        ("posteriors/x", {"kind": "ensemble", "members": ["shapes-0"]}, r"members: .*at least 2 items"),
+        ("encoders/imported", {"architecture": "ViT-B-32", "tag": "openai"}, "stands for embeddings made elsewhere"),
+        ("encoders/x", {"architecture": "ViT-B-33", "tag": "openai"}, r"encoders\.x\.architecture: .*ViT-B-32"),
+        ("encoders/x", {"architecture": "ViT-B-32", "tag": "open_ai"}, r"encoders\.x\.tag: .*closest: openai"),
+        ("encoders/x", {"architecture": "ViT-B-32"}, r"encoders\.x: no weights"),
+        ("encoders/shapes-0/train/dataset", "shapez", r"encoders\.shapes-0\.train\.dataset: no data set 'shapez'; did you"),
+        ("encoders/shapes-0/train/dataset", "flickr8k-clip", "holds embeddings, not images"),
+        ("tables/demo/datasets", ["shape"], r"tables\.demo\.datasets: no data set 'shape'; did you mean 'shapes'"),
+        ("tables/demo/posteriors", ["imported"], r"posterior 'imported' does not go with data set 'shapes'"),
+        ("tables/demo/split", "tset", r"tables\.demo\.split: data set 'shapes' has no split 'tset'; did you mean 'test'"),
+        ("tables/demo/estimators", ["margin"], r"tables\.demo\.estimators: 'margin' is not configured"),
+        ("tables/demo/protocols", ["correct"], r"protocols\.0: .*'published' or 'corrected'"),
+        ("figures/x", {"kind": "calibration", "table": "demo1"}, r"figures\.x\.table: no table 'demo1'; did you mean"),
+        (
+            "figures/imported-rejection/positives",
+            "extended",
+            r"figures\.imported-rejection\.positives: table 'imported' holds only labelled",
+        ),
+        ("targets", [], "targets: .*at least 1 item"),
+        ("datasets/a b", {"kind": "shapes"}, "datasets.a b"),
+    ],
+)
+def test_a_mistake_is_named_with_its_key_and_the_mend(values, path, value, message):
+    with pytest.raises(OvertopError, match=message):
+        load_config(_set(values, path, value))
+
+
+def test_all_mistakes_are_told_at_once(values):
+    wrong = _set(_set(values, "sead", 1), "evaluation/bins", 1)
+    with pytest.raises(OvertopError) as error:
+        load_config(wrong, origin="mine.yaml")
+    assert len(str(error.value).splitlines()) == 2
+    assert all(line.startswith("mine.yaml: ") for line in str(error.value).splitlines())
+
+
+def test_suggestions():
+    assert suggestion("abd", ["abc", "xyz"]) == "did you mean 'abc'?"
+    assert suggestion("q", ["xyz", "abc"]) == "known: abc, xyz"
+    assert suggestion("q", []) == "known: none"
+
+
+def test_no_path_of_a_machine_is_committed(repo):
+    assert "/" + "work" not in Path(repo / "config.yaml").read_text()

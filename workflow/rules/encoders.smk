@@ -1,0 +1,50 @@
+rule train:
+    """Train an encoder that is declared with `train`."""
+    input:
+        train=train_split,
+        val=validation_split,
+    output:
+        "data/encoders/{encoder}.safetensors",
+    params:
+        encoder=encoder_spec,
+        seed=settings.seed,
+        version=VERSIONS["train"],
+    log:
+        "logs/train/{encoder}.log",
+    benchmark:
+        "benchmarks/train/{encoder}.tsv"
+    threads: train_threads
+    resources:
+        mem_mb=4000,
+        runtime=240,
+        gpu=1,
+    conda:
+        "../../envs/overtop.yaml"
+    script:
+        "../../scripts/train.py"
+
+
+rule embed:
+    """All samples of the embeddings of one slice of one modality."""
+    input:
+        unpack(embed_inputs),
+    output:
+        "results/embeddings/{dataset}/{split}/{encoder}/{sampling}/{modality}-{shard}of{shards}.h5",
+    params:
+        encoder=encoder_spec,
+        **plain(settings.embedding),
+        on_error=on_error,
+        seed=settings.seed,
+        version=VERSIONS["embed"],
+    log:
+        "logs/embed/{dataset}/{split}/{encoder}/{sampling}/{modality}-{shard}of{shards}.log",
+    benchmark:
+        "benchmarks/embed/{dataset}/{split}/{encoder}/{sampling}/{modality}-{shard}of{shards}.tsv"
+    resources:
+        mem_mb=8000,
+        runtime=240,
+        gpu=1,
+    conda:
+        "../../envs/overtop.yaml"
+    script:
+        "../../scripts/embed.py"
