@@ -54,7 +54,7 @@ schema: .venv/installed ## write the editor's schema of config.yaml
 	@$(BIN)/python -c 'from overtop.config import editor_schema; from overtop.files import write_text; write_text("workflow/schemas/config.schema.json", editor_schema())'
 
 stages: .venv/installed ## record the digests of the stages' sources
-	@$(BIN)/python -m tests.record_stages
+	@$(BIN)/python tests/record_stages.py
 
 clean: ## remove results and logs, keep data and environment
 	rm -rf results/* logs benchmarks .snakemake

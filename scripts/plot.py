@@ -24,7 +24,9 @@ def main(job: Job) -> None:
     spec = FigureDecl.model_validate(job.params.spec)
     curves, metrics = (chosen(paths, spec) for paths in (job.input.curves, job.input.metrics))
     if curves.empty:
-        raise OvertopError(f"figures.{job.wildcards.figure}: nothing was measured that it asks for; widen its estimators")
+        raise OvertopError(
+            f"figures.{job.wildcards.figure}: nothing was measured that it asks for; widen its estimators"
+        )
     numbers, draw = DRAW[spec.kind]
     write_table(job.output.csv, numbers(curves, metrics))
     style.save(draw(curves, metrics), job.output.pdf, job.output.png)

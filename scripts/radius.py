@@ -3,8 +3,6 @@
 Reads: the shards and the ranking of a posterior. Writes: results/radii/{dataset}/{split}/{posterior}.h5.
 """
 
-from tqdm import tqdm
-
 from overtop.job import Job, run
 from overtop.radius import radii, write_radii
 from overtop.ranking import read_ranking

@@ -1,12 +1,13 @@
-"""Train an encoder on a data set's train split.
+"""Train an encoder on a data set's train split: whole, or the heads of locked towers on their features.
 
-Reads: the train and val splits and their images. Writes: data/encoders/{encoder}.safetensors.
+Reads: the train and val splits, and their images or features. Writes: data/encoders/{encoder}.safetensors.
 """
 
 from pathlib import Path
 
 from overtop.datasets.manifest import read_split
 from overtop.device import default_device
+from overtop.encoders.locked import train_heads
 from overtop.encoders.spec import EncoderSpec
 from overtop.encoders.training import train_encoder
 from overtop.job import Job, run
@@ -14,16 +15,13 @@ from overtop.job import Job, run
 
 def main(job: Job) -> None:
     """Train one encoder."""
-    train_encoder(
-        job.wildcards.encoder,
-        EncoderSpec.model_validate(job.params.encoder),
-        read_split(job.input.train),
-        read_split(job.input.val),
-        Path(job.input.train).parents[2],
-        job.output[0],
-        job.params.seed,
-        default_device(),
-    )
+    name, spec = job.wildcards.encoder, EncoderSpec.model_validate(job.params.encoder)
+    splits = read_split(job.input.train), read_split(job.input.val)
+    if features := job.input.get("features"):
+        train_heads(name, spec, *splits, tuple(features), job.output[0], job.params.seed)
+    else:
+        data = Path(job.input.train).parents[2]
+        train_encoder(name, spec, *splits, data, job.output[0], job.params.seed, default_device())
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 import oracles
+from overtop import radius as radius_module
 from overtop.errors import OvertopError
 from overtop.radius import Radii, radii, read_radii, write_radii
 from overtop.ranking import rank
@@ -90,6 +91,18 @@ def test_the_number_of_candidates_changes_no_length():
             assert other.certified.all()
             for name in LENGTHS:
                 np.testing.assert_allclose(getattr(one, name), getattr(other, name), atol=1e-9)
+
+
+def test_the_size_of_the_blocks_changes_no_length(monkeypatch):
+    rng = np.random.default_rng(15)
+    images, texts = clustered(rng, 2, 20, length=4.0), clustered(rng, 2, 33, length=4.0)
+    whole = solve(images, texts, candidates=4)
+    monkeypatch.setattr(radius_module, "BYTES", 3000)
+    parts = solve(images, texts, candidates=4)
+    for direction in DIRECTIONS:
+        for name in LENGTHS:
+            one, other = (getattr(found[direction].under("published"), name) for found in (whole, parts))
+            np.testing.assert_allclose(one, other, atol=1e-9)
 
 
 def test_exact_is_the_smallest_move_that_flips():

@@ -70,7 +70,9 @@ def test_shards_encoders_and_skipped_items_join_into_one_source(tmp_path):
 
 
 def test_half_precision_is_read_as_single(tmp_path):
-    write_shard(tmp_path / "s.h5", np.ones((1, 2, 3), np.float16), ["a", "b"], np.ones(2, bool), {"shard": 0, "shards": 1})
+    write_shard(
+        tmp_path / "s.h5", np.ones((1, 2, 3), np.float16), ["a", "b"], np.ones(2, bool), {"shard": 0, "shards": 1}
+    )
     with ShardSource([[tmp_path / "s.h5"]]) as source:
         assert source.read(0, 0, 2).dtype == np.float32
 

@@ -5,6 +5,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import pytest
+
 from overtop.errors import OvertopError
 from overtop.files import write_table
 from overtop.tables import COLUMNS, KEY, tidy, to_latex, to_markdown, wide

@@ -79,7 +79,9 @@ class EmbeddingsSpec(_Dataset):
     """Embeddings made elsewhere; no encoder runs."""
 
     kind: Literal["embeddings"]
-    splits: dict[Name, str] = Field(description="for each split a file or folder inside the mirror, or an absolute path")
+    splits: dict[Name, str] = Field(
+        description="for each split a file or folder inside the mirror, or an absolute path"
+    )
 
 
 DatasetSpec = Annotated[ShapesSpec | KarpathySpec | TableSpec | EmbeddingsSpec, Field(discriminator="kind")]
@@ -313,12 +315,13 @@ def _cross_checks(config: Config) -> Iterator[str]:
         except OvertopError as error:
             yield str(error)
         if encoder.train is not None:
-            dataset = config.datasets.get(encoder.train.dataset)
+            wanted = encoder.train.dataset
+            dataset = config.datasets.get(wanted)
             key = f"encoders.{name}.train.dataset"
             if dataset is None:
-                yield f"{key}: no data set {encoder.train.dataset!r}; {suggestion(encoder.train.dataset, config.datasets)}"
+                yield f"{key}: no data set {wanted!r}; {suggestion(wanted, config.datasets)}"
             elif dataset.kind == "embeddings":
-                yield f"{key}: {encoder.train.dataset!r} holds embeddings, not images to train on"
+                yield f"{key}: {wanted!r} holds embeddings, not images to train on"
     for name, posterior in config.posteriors.items():
         if isinstance(posterior, Imported):
             continue

@@ -58,9 +58,7 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, sort_keys=True) + "\n")
 
 
-def write_table(
-    path: str | os.PathLike[str], frame: pd.DataFrame, metadata: dict[str, str] | None = None
-) -> None:
+def write_table(path: str | os.PathLike[str], frame: pd.DataFrame, metadata: dict[str, str] | None = None) -> None:
     """Write `frame` as parquet or CSV (by the suffix), atomically, without an index.
 
     Args:

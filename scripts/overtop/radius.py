@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
-from functools import partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -172,6 +172,10 @@ class _WalkLimits:
     iterations: int
 
 
+Fetch = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""From walks (n,) and items (n,), as numbers within a block, to the items' rows of the Gram matrix."""
+
+
 @dataclass(frozen=True)
 class _Space:
     """Queries and gallery as unit vectors over sqrt(S), all samples concatenated but never at once in memory.
@@ -185,45 +189,67 @@ class _Space:
     length: np.ndarray
     device: str
 
-    def among(self, rows: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Products of queries `rows` (B,) with gallery items `columns` (B, K), and of those with each other.
+    @cached_property
+    def table(self) -> np.ndarray | None:
+        """The gallery's whole Gram matrix, if it is small and most of it will be asked for.
 
-        Returns:
-            (B, K) and (B, K, K), float64.
+        One large product beats gathering a few items for each of many queries.
         """
+        size = self.gallery.n_items
+        worth = 8 * size**2 <= BYTES and size <= self.queries.n_items
+        return self._with_gallery(self.gallery, np.arange(size)) if worth else None
+
+    def near(self, rows: np.ndarray, columns: np.ndarray) -> _Seen:
+        """Queries `rows` (B,) and the gallery items `columns` (B, K), the top-1 first."""
+        top = np.zeros(len(rows), dtype=np.int64)
+        table = self.table
+        if table is None:
+            cosines, gram = self._gathered(rows, columns)
+            return _Seen(cosines, top, lambda walks, items: gram[walks, items])
+        cosines = np.take_along_axis(self._with_gallery(self.queries, rows), columns, axis=1)
+        return _Seen(cosines, top, lambda walks, items: table[columns[walks, items][:, None], columns[walks]])
+
+    def far(self, rows: np.ndarray) -> _Seen:
+        """Queries `rows` (B,) and the whole gallery."""
+        return _Seen(
+            self._with_gallery(self.queries, rows),
+            self.ranking.top_ids[rows, 0].astype(np.int64),
+            lambda _, items: self._with_gallery(self.gallery, items) if self.table is None else self.table[items],
+        )
+
+    def _with_gallery(self, side: EmbeddingSource, rows: np.ndarray) -> np.ndarray:
+        """Products of some items of a side (B,) with the whole gallery, (B, N) float64."""
         import torch
 
-        picked = torch.as_tensor(columns, dtype=torch.int64, device=self.device)
+        distinct, back = np.unique(rows, return_inverse=True)
+        total = torch.zeros(len(distinct), self.gallery.n_items, dtype=torch.float64, device=self.device)
+        for s in range(self.gallery.n_samples):
+            total += self._units(side, s, distinct) @ self._units(self.gallery, s).mT
+        found = (total / self.gallery.n_samples).cpu().numpy()
+        return found if np.array_equal(distinct, rows) else found[back]
+
+    def _gathered(self, rows: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Products of queries (B,) with their items (B, K), and of those with each other (B, K, K), float64."""
+        import torch
+
+        picked = torch.as_tensor(columns, device=self.device)
         count, width = columns.shape
         first = torch.zeros(count, width, dtype=torch.float64, device=self.device)
         gram = torch.zeros(count, width, width, dtype=torch.float64, device=self.device)
-        for queries, gallery in self._samples():
-            asked = queries[torch.as_tensor(rows, device=self.device)]
-            for part in _blocks(count, 8 * width * gallery.shape[1], BYTES // 8):
+        for s in range(self.gallery.n_samples):
+            asked, gallery = self._units(self.queries, s, rows), self._units(self.gallery, s)
+            for part in _blocks(count, 8 * width * gallery.shape[1], BYTES // 16):
                 members = gallery[picked[part]]
                 first[part] += (members @ asked[part, :, None])[..., 0]
                 gram[part] += members @ members.mT
         samples = self.gallery.n_samples
         return (first / samples).cpu().numpy(), (gram / samples).cpu().numpy()
 
-    def with_all(self, side: Literal["queries", "gallery"], rows: np.ndarray) -> np.ndarray:
-        """Products of some queries or gallery items (B,) with the whole gallery, (B, N) float64."""
+    def _units(self, side: EmbeddingSource, sample: int, rows: np.ndarray | None = None) -> Any:
+        """Unit embeddings of one sample, a float64 tensor: of all items, or of some, in rising order."""
         import torch
 
-        picked = torch.as_tensor(rows, dtype=torch.int64, device=self.device)
-        total = torch.zeros(len(rows), self.gallery.n_items, dtype=torch.float64, device=self.device)
-        for queries, gallery in self._samples():
-            total += (queries if side == "queries" else gallery)[picked] @ gallery.mT
-        return (total / self.gallery.n_samples).cpu().numpy()
-
-    def _samples(self) -> Iterator[tuple[Any, Any]]:
-        import torch
-
-        for s in range(self.gallery.n_samples):
-            yield (
-                unit(self.queries, s, 0, self.queries.n_items, self.device, torch.float64),
-                unit(self.gallery, s, 0, self.gallery.n_items, self.device, torch.float64),
-            )
+        return unit(side, sample, slice(0, side.n_items) if rows is None else rows, self.device, torch.float64)
 
 
 def _solve(space: _Space, candidates: int, limits: _WalkLimits) -> Radius:
@@ -235,24 +261,16 @@ def _solve(space: _Space, candidates: int, limits: _WalkLimits) -> Radius:
     outside = rest if width < gallery_size else np.full(count, -np.inf)
     lengths = np.empty((3, count))
     certified = np.empty(count, dtype=bool)
-    for part in _blocks(count, 8 * width * width, BYTES):
-        rows = np.arange(count)[part]
-        cosines, gram = space.among(rows, top_ids[part])
-        seen = _Seen(cosines, np.zeros(len(rows), dtype=np.int64), partial(_pick, gram))
+    for part in _blocks(count, 8 * max(width**2, gallery_size), BYTES):
+        seen = space.near(np.arange(count)[part], top_ids[part])
         lengths[:, part], certified[part] = _lengths(seen, space.length[part], outside[part], limits)
     open_rows = np.flatnonzero(~certified)
     for part in _blocks(len(open_rows), 8 * gallery_size, BYTES // 8):
         rows = open_rows[part]
-        seen = _Seen(
-            space.with_all("queries", rows), top_ids[rows, 0], lambda _, items: space.with_all("gallery", items)
-        )
-        lengths[:, rows], _ = _lengths(seen, space.length[rows], np.full(len(rows), -np.inf), limits)
+        nothing = np.full(len(rows), -np.inf)
+        lengths[:, rows], _ = _lengths(space.far(rows), space.length[rows], nothing, limits)
     exact, linear, walk = lengths
     return Radius(exact, linear, walk, certified, space.ranking.top_ids[:, 0])
-
-
-def _pick(gram: np.ndarray, walks: np.ndarray, items: np.ndarray) -> np.ndarray:
-    return gram[walks, items]
 
 
 class _Seen:
@@ -264,9 +282,7 @@ class _Seen:
         to_top: (B, K) cosines of the items with the top-1.
     """
 
-    def __init__(
-        self, cosines: np.ndarray, top: np.ndarray, fetch: Callable[[np.ndarray, np.ndarray], np.ndarray]
-    ) -> None:
+    def __init__(self, cosines: np.ndarray, top: np.ndarray, fetch: Fetch) -> None:
         every = np.arange(len(cosines))
         self.to_top = fetch(every, top)
         self.best = cosines[every, top]

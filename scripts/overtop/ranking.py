@@ -80,7 +80,7 @@ def rank(
 
     _check(images, texts)
     device = device or default_device()
-    gallery = [unit(images, s, 0, images.n_items, device) for s in range(images.n_samples)]
+    gallery = [unit(images, s, slice(0, images.n_items), device) for s in range(images.n_samples)]
     mean_down = _Running(top, images.n_items, device)
     sample_down = [_Running(vote_top, images.n_items, device) for _ in gallery]
     mean_across, sample_across = [], []
@@ -89,7 +89,7 @@ def rank(
         mean = torch.zeros(stop - start, images.n_items, device=device)
         votes = []
         for s, members in enumerate(gallery):
-            product = unit(texts, s, start, stop, device) @ members.T
+            product = unit(texts, s, slice(start, stop), device) @ members.T
             mean += product
             votes.append(stable_topk(product, vote_top)[1].to(torch.int32))
             sample_down[s].update(product, start)
@@ -152,20 +152,30 @@ def stable_topk(matrix: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tenso
 
 
 def unit(
-    source: EmbeddingSource, sample: int, start: int, stop: int, device: str, dtype: torch.dtype | None = None
+    source: EmbeddingSource, sample: int, rows: slice | np.ndarray, device: str, dtype: torch.dtype | None = None
 ) -> torch.Tensor:
-    """Embeddings of one sample at length one, (stop - start, D), float32 unless `dtype` says otherwise.
+    """Embeddings of one sample at length one, (rows, D), float32 unless `dtype` says otherwise.
+
+    Args:
+        source: where they are.
+        sample: which sample.
+        rows: which items: a slice with both ends, or rising indices.
+        device: where they shall be.
+        dtype: in which precision.
 
     Raises:
         OvertopError: an embedding is zero or not finite; the item is named.
     """
     import torch
 
-    raw = torch.as_tensor(source.read(sample, start, stop), device=device, dtype=dtype)
+    picked = np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
+    start, stop = int(picked[0]), int(picked[-1]) + 1
+    span = source.read(sample, start, stop)
+    raw = torch.as_tensor(span if len(picked) == len(span) else span[picked - start], device=device, dtype=dtype)
     length = torch.linalg.vector_norm(raw, dim=1, keepdim=True)
     broken = (~(torch.isfinite(length) & (length > 0))).flatten().nonzero().flatten()
     if broken.numel():
-        name = source.item_ids[start + int(broken[0])]
+        name = source.item_ids[picked[int(broken[0])]]
         raise OvertopError(
             f"the embedding of item {name!r} in sample {sample} is zero or not finite ({broken.numel()} such items); "
             "remove the item or embed it again"

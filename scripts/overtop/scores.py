@@ -1,4 +1,4 @@
-"""From a ranking to one row per query x estimator x protocol: the uncertainty, the top-1 item, and whether it was right."""
+"""From a ranking to rows: for each query, estimator and protocol the uncertainty, and whether the top-1 was right."""
 
 from collections.abc import Sequence
 
@@ -7,12 +7,15 @@ import pandas as pd
 from scipy.sparse import coo_array, csr_array
 
 from overtop.datasets.manifest import Split
-from overtop.estimators import ESTIMATORS, score
-from overtop.evaluation.recall import hits
+from overtop.estimators import ESTIMATORS, Estimator, Protocol, score
+from overtop.evaluation.recall import best_rank, tied_at_top
 from overtop.radius import Radii
 from overtop.ranking import Direction, Ranking
 
-COLUMNS = ["query_id", "direction", "estimator", "protocol", "uncertainty", "top1_id", "hit", "hit_extended"]
+COLUMNS = [
+    "query_id", "direction", "estimator", "protocol", "uncertainty", "top1_id", "hit", "hit_extended", "rank",
+    "rank_extended", "tied",
+]  # fmt: skip
 
 
 def score_direction(
@@ -20,8 +23,7 @@ def score_direction(
 ) -> pd.DataFrame:
     """Every applicable estimator under every protocol it is defined for.
 
-    A query whose own images or captions were all skipped is left out: nothing in the gallery could be right. Estimators
-    that need votes are left out where the posterior has one sample.
+    A query whose own images or captions were all skipped is left out: nothing in the gallery could be right.
 
     Args:
         split: who belongs to whom.
@@ -31,30 +33,42 @@ def score_direction(
         estimators: names; those that do not apply to this posterior are left out.
 
     Returns:
-        Columns `COLUMNS`; `hit_extended` is missing where the split knows no extended positives.
+        Columns `COLUMNS`. `rank` is that of the best positive, from 1, and infinite beyond what the ranking keeps;
+        `tied` tells of two items equally similar in front; `hit_extended` and `rank_extended` are missing where the
+        split knows no extended positives.
     """
     labelled = positives(split, direction, ranking, extended=False)
     answerable = np.diff(labelled.indptr) > 0
+    rank = best_rank(ranking.top_ids, labelled)
     frame = pd.DataFrame(
         {
             "query_id": ranking.query_ids,
             "direction": direction,
             "top1_id": np.asarray(ranking.gallery_ids, dtype=object)[ranking.top_ids[:, 0]],
-            "hit": hits(ranking.top_ids, labelled),
+            "hit": rank == 1,
+            "hit_extended": pd.array([pd.NA] * len(rank), dtype="boolean"),
+            "rank": rank,
+            "rank_extended": np.nan,
+            "tied": tied_at_top(ranking.top_scores),
         }
     )
-    if split.extended is None:
-        frame["hit_extended"] = pd.array([pd.NA] * len(frame), dtype="boolean")
-    else:
-        known = positives(split, direction, ranking, extended=True)
-        frame["hit_extended"] = pd.array(hits(ranking.top_ids, known), dtype="boolean")
+    if split.extended is not None:
+        known = best_rank(ranking.top_ids, positives(split, direction, ranking, extended=True))
+        frame = frame.assign(hit_extended=pd.array(known == 1, dtype="boolean"), rank_extended=known)
     scored = [
         frame.assign(estimator=name, protocol=protocol, uncertainty=score(name, ranking, radii, protocol))[answerable]
         for name in estimators
-        if ranking.n_samples > 1 or "votes" not in ESTIMATORS[name].needs
         for protocol in ESTIMATORS[name].protocols
+        if _applies(ESTIMATORS[name], protocol, ranking, radii)
     ]
     return pd.concat(scored, ignore_index=True)[COLUMNS]
+
+
+def _applies(estimator: Estimator, protocol: Protocol, ranking: Ranking, radii: Radii) -> bool:
+    """Votes need several samples; the published radius needs members of one width."""
+    has_votes = ranking.n_samples > 1
+    has_radius = protocol == "corrected" or radii.published is not None
+    return (has_votes or "votes" not in estimator.needs) and (has_radius or "radius" not in estimator.needs)
 
 
 def positives(split: Split, direction: Direction, ranking: Ranking, extended: bool) -> csr_array:

@@ -26,10 +26,9 @@ VERSIONS = {
 
 
 def digest(stage: str, scripts: Path) -> str:
-    """A digest of the code that a stage's script reaches through imports of this package.
+    """A digest of the sources that a stage's script reaches through imports of this package.
 
-    Comments, docstrings and layout do not count; the configuration model does not either, since what it says reaches
-    a stage through its params.
+    The configuration model does not count, since what it says reaches a stage through its params.
     """
     seen: set[Path] = set()
     waiting = [scripts / f"{stage}.py"]
@@ -40,8 +39,7 @@ def digest(stage: str, scripts: Path) -> str:
             waiting += _imported(path, scripts)
     total = hashlib.sha256()
     for path in sorted(seen):
-        total.update(str(path.relative_to(scripts)).encode())
-        total.update(ast.dump(_without_docstrings(ast.parse(path.read_text(encoding="utf-8")))).encode())
+        total.update(str(path.relative_to(scripts)).encode() + b"\0" + path.read_bytes())
     return total.hexdigest()[:16]
 
 
@@ -65,17 +63,3 @@ def _imported(path: Path, scripts: Path) -> list[Path]:
                 base = scripts.joinpath(*name.split("."))
                 found += [p for p in (base.with_suffix(".py"), base / "__init__.py") if p.is_file()]
     return [p for p in found if p.name not in _NOT_A_STAGE and p != scripts / "overtop" / "__init__.py"]
-
-
-def _without_docstrings(tree: ast.Module) -> ast.Module:
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if (
-            isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
-            and body
-            and isinstance(body[0], ast.Expr)
-            and isinstance(body[0].value, ast.Constant)
-            and isinstance(body[0].value.value, str)
-        ):
-            node.body = body[1:]
-    return tree

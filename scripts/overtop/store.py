@@ -147,19 +147,18 @@ class ShardSource:
         self.provenance = [_one_provenance(paths) for paths in groups]
         self._stack = ExitStack()
         self._groups: list[_Group] = []
-        ids: list[str] | None = None
-        valid: np.ndarray | None = None
-        for paths in groups:
+        ids: list[str] = []
+        valid = np.empty(0, dtype=bool)
+        for number, paths in enumerate(groups):
             files = [self._stack.enter_context(h5py.File(path, "r")) for path in paths]
             group_ids = [item for file in files for item in decode(file["item_id"][...])]
             group_valid = np.concatenate([file["valid"][...] for file in files])
-            if ids is not None and group_ids != ids:
+            if number and group_ids != ids:
                 raise OvertopError(f"{paths[0]}: holds other items than {groups[0][0]}; delete the older and rebuild")
-            ids, valid = group_ids, group_valid if valid is None else valid & group_valid
+            ids, valid = group_ids, valid & group_valid if number else group_valid
             samples, _, dim = files[0]["embedding"].shape
             offsets = np.cumsum([0, *(file["embedding"].shape[1] for file in files)])
             self._groups.append(_Group(files, offsets, samples, dim))
-        assert ids is not None and valid is not None, "a posterior has at least one encoder"
         self._kept = np.flatnonzero(valid)
         self.item_ids = [ids[i] for i in self._kept]
         self.skipped = [ids[i] for i in np.flatnonzero(~valid)]

@@ -14,7 +14,9 @@ def _source(folder, records, annotations="captions.jsonl"):
     for entry in records:
         (folder / "images" / entry["filename"]).write_bytes(b"jpeg " + entry["filename"].encode())
     lines = [json.dumps(entry) for entry in records]
-    (folder / annotations).write_text("\n".join(lines) if annotations.endswith("l") else json.dumps({"images": records}))
+    (folder / annotations).write_text(
+        "\n".join(lines) if annotations.endswith("l") else json.dumps({"images": records})
+    )
 
 
 def _record(name, split="test", captions=("c0", "c1", "c2")):
@@ -30,7 +32,9 @@ def _fetched(tmp_path, records, **spec):
 
 
 def test_a_split_is_read_with_its_first_captions(tmp_path):
-    spec, raw = _fetched(tmp_path, [_record("b.jpg"), _record("t.jpg", "train"), _record("a.jpg")], captions_per_image=2)
+    spec, raw = _fetched(
+        tmp_path, [_record("b.jpg"), _record("t.jpg", "train"), _record("a.jpg")], captions_per_image=2
+    )
     split = read_checked("x", spec, raw, tmp_path / "data", "test")
     assert split.image_ids == ["b.jpg", "a.jpg"]
     assert split.image_paths == ["raw/x/images/b.jpg", "raw/x/images/a.jpg"]

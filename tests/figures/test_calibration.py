@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
 from overtop.errors import OvertopError
 from overtop.figures import style
 from overtop.figures.calibration import calibration_figure, calibration_numbers, plot_calibration

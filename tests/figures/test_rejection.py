@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+
 from overtop.errors import OvertopError
 from overtop.figures import style
 from overtop.figures.rejection import plot_rejection, rejection_figure, rejection_numbers

@@ -7,6 +7,7 @@ import matplotlib as mpl
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+
 from overtop.figures import style
 from overtop.figures.calibration import calibration_figure
 from overtop.figures.methods import bracket

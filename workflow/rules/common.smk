@@ -7,7 +7,7 @@ from snakemake.exceptions import WorkflowError
 sys.path.insert(0, str(Path(workflow.basedir).parent / "scripts"))
 
 from overtop.config import DIRECTIONS, IMPORTED, load_config
-from overtop.errors import OvertopError
+from overtop.errors import OvertopError, suggestion
 from overtop.stages import VERSIONS
 
 try:
@@ -28,7 +28,7 @@ def declared(section, wildcards, key):
     """One entry of a section, or a word on what there is."""
     entries, name = getattr(settings, section), getattr(wildcards, key)
     if name not in entries:
-        raise WorkflowError(f"config.yaml: {section} has no {name!r}; there are: {', '.join(entries)}")
+        raise WorkflowError(f"config.yaml: {section} has no {name!r}; {suggestion(name, entries)}")
     return entries[name]
 
 
@@ -116,15 +116,17 @@ def encoder_spec(wildcards):
     return plain(declared("encoders", wildcards, "encoder"))
 
 
-def train_split(wildcards, split="train"):
-    recipe = declared("encoders", wildcards, "encoder").train
-    if recipe is None:
+def train_inputs(wildcards):
+    encoder = declared("encoders", wildcards, "encoder")
+    if encoder.train is None:
         raise WorkflowError(f"config.yaml: encoders.{wildcards.encoder} has weights of its own, nothing to train")
-    return f"data/splits/{recipe.dataset}/{split}.parquet"
-
-
-def validation_split(wildcards):
-    return train_split(wildcards, "val")
+    dataset = encoder.train.dataset
+    inputs = {split: f"data/splits/{dataset}/{split}.parquet" for split in ("train", "val")}
+    if encoder.train.towers == "locked":
+        inputs["features"] = [
+            f"data/features/{dataset}/{split}/{encoder.architecture}.safetensors" for split in ("train", "val")
+        ]
+    return inputs
 
 
 def train_threads(wildcards):

@@ -1,8 +1,30 @@
+rule features:
+    """What locked towers say of a split: computed once, whatever number of heads is trained on it."""
+    input:
+        "data/splits/{dataset}/{split}.parquet",
+    output:
+        "data/features/{dataset}/{split}/{architecture}.safetensors",
+    params:
+        version=VERSIONS["features"],
+    log:
+        "logs/features/{dataset}/{split}/{architecture}.log",
+    benchmark:
+        "benchmarks/features/{dataset}/{split}/{architecture}.tsv"
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime=240,
+        gpu=1,
+    conda:
+        "../../envs/overtop.yaml"
+    script:
+        "../../scripts/features.py"
+
+
 rule train:
     """Train an encoder that is declared with `train`."""
     input:
-        train=train_split,
-        val=validation_split,
+        unpack(train_inputs),
     output:
         "data/encoders/{encoder}.safetensors",
     params:

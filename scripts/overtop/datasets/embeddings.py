@@ -102,10 +102,10 @@ def _load_npz(path: Path) -> Imported:
     except (ValueError, OSError, zipfile.BadZipFile) as error:
         raise OvertopError(f"{path}: cannot be read without pickle ({error}); save plain numeric arrays") from error
     if owner.shape != (n_captions,) or owner.min() < 0 or owner.max() >= n_images:
-        raise OvertopError(f"{path}: image_of_caption must give each of {n_captions} captions an image 0..{n_images - 1}")
-    frame = pd.DataFrame(
-        {"row": np.arange(n_captions), "image_id": [image_ids[i] for i in owner], "image_path": ""}
-    )
+        raise OvertopError(
+            f"{path}: image_of_caption must give each of {n_captions} captions an image 0..{n_images - 1}"
+        )
+    frame = pd.DataFrame({"row": np.arange(n_captions), "image_id": [image_ids[i] for i in owner], "image_path": ""})
     frame["caption_id"] = frame["image_id"] + "#" + frame.groupby("image_id").cumcount().astype(str)
     frame["caption"] = captions if captions is not None else frame["caption_id"]
     return _paired(frame, image_ids, image, text)

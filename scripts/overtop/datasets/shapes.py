@@ -147,8 +147,14 @@ def _scene(image_id: str, rng: np.random.Generator) -> Scene:
         slack = 0.5 - SIZES[size]
         shift = rng.uniform(-slack, slack, size=2)
         shapes.append(
-            Shape(colours[look // len(KINDS)], size, KINDS[look % len(KINDS)], cell % _GRID, cell // _GRID,
-                  (float(shift[0]), float(shift[1])))  # fmt: skip
+            Shape(
+                colours[look // len(KINDS)],
+                size,
+                KINDS[look % len(KINDS)],
+                cell % _GRID,
+                cell // _GRID,
+                (float(shift[0]), float(shift[1])),
+            )  # fmt: skip
         )
     return Scene(image_id, tuple(shapes))
 
@@ -271,7 +277,7 @@ def find_positives(queries: Sequence[Query], scenes: Sequence[Scene]) -> list[np
             candidates = candidates & holders[term]
         indices = np.flatnonzero(candidates)
         if len(query.terms) > 1:
-            indices = np.array([i for i in indices if query.matches(scenes[i])], dtype=np.int64)
+            indices = np.array([i for i in indices.tolist() if query.matches(scenes[i])], dtype=np.int64)
         found.append(indices)
     return found
 
@@ -283,7 +289,7 @@ def describe(scene: Scene, rng: np.random.Generator) -> tuple[Caption, ...]:
 
 
 def _pick(rng: np.random.Generator, options: Sequence[str]) -> str:
-    return options[rng.integers(len(options))]
+    return options[int(rng.integers(len(options)))]
 
 
 def _article(words: str) -> str:
@@ -342,5 +348,11 @@ def _loose(order: Sequence[Shape], rng: np.random.Generator) -> Caption:
 
 def _vague(rng: np.random.Generator) -> Caption:
     """True of every image."""
-    words = ("some shapes", "coloured shapes", "a few shapes on a plain background", "a simple drawing", "several figures")
+    words = (
+        "some shapes",
+        "coloured shapes",
+        "a few shapes on a plain background",
+        "a simple drawing",
+        "several figures",
+    )
     return Caption(_pick(rng, words), "vague", Query())

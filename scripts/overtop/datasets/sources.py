@@ -48,6 +48,4 @@ def copy_into(raw: Path, place: Path, relatives: list[str]) -> None:
 def record(raw: Path) -> None:
     """Write `source.json`: size and sha256 of every file of the data set."""
     files = sorted(p for p in raw.rglob("*") if p.is_file() and p.name != RECORD and not p.name.startswith("."))
-    write_json(
-        raw / RECORD, {str(p.relative_to(raw)): {"bytes": p.stat().st_size, "sha256": sha256(p)} for p in files}
-    )
+    write_json(raw / RECORD, {str(p.relative_to(raw)): {"bytes": p.stat().st_size, "sha256": sha256(p)} for p in files})

@@ -38,7 +38,9 @@ def read(name: str, spec: TableSpec, raw: Path, split: str) -> Split:
         rows["positives"] = [sorted({own, *filter(None, known.split("|"))}) for own, known in own_and_known]
         strangers = sorted({image for known in rows["positives"] for image in known} - set(rows["image"]))
         if strangers:
-            raise OvertopError(f"{raw / spec.table}: column positives names {strangers[0]!r}, not an image of the split")
+            raise OvertopError(
+                f"{raw / spec.table}: column positives names {strangers[0]!r}, not an image of the split"
+            )
     return from_rows(rows)
 
 

@@ -67,7 +67,8 @@ def check_encoder(name: str, spec: EncoderSpec) -> None:
     known = architectures()
     if spec.architecture not in known:
         raise OvertopError(
-            f"encoders.{name}.architecture: open_clip has no {spec.architecture!r}; {_closest(spec.architecture, known)}"
+            f"encoders.{name}.architecture: open_clip has no {spec.architecture!r}; "
+            f"{_closest(spec.architecture, known)}"
         )
     if spec.tag is not None:
         known = tags(spec.architecture)

@@ -6,6 +6,7 @@ do nothing on CLIP. Here every kind of attention that open_clip's towers are mad
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 from torch import nn
 
@@ -13,7 +14,7 @@ from overtop.errors import OvertopError
 
 
 @contextmanager
-def attention_dropout(model: nn.Module, rate: float) -> Iterator[dict[str, str]]:
+def attention_dropout(model: Any, rate: float) -> Iterator[dict[str, str]]:
     """Switch on dropout of the attention probabilities at `rate` in both towers while the context lasts.
 
     Everything else stays in eval mode. An image tower without attention (a convolutional one) drops the input of its
@@ -43,7 +44,7 @@ def attention_dropout(model: nn.Module, rate: float) -> Iterator[dict[str, str]]
         yield record
 
 
-def _towers(model: nn.Module) -> dict[str, nn.Module]:
+def _towers(model: Any) -> dict[str, nn.Module]:
     """The two towers; open_clip keeps the text tower either as `text` or spread over the model itself."""
     return {"image": model.visual, "text": model.text if hasattr(model, "text") else model.transformer}
 
@@ -53,8 +54,8 @@ def _drop_attention(tower: nn.Module, rate: float, stack: ExitStack) -> str | No
     for module in tower.modules():
         if isinstance(module, nn.MultiheadAttention):  # open_clip's towers
             _replace(module, "dropout", rate, stack)
-        elif isinstance(getattr(module, "attn_drop", None), nn.Dropout):  # open_clip's variants, timm
-            _switch_on(module.attn_drop, rate, stack)
+        elif isinstance(dropout := getattr(module, "attn_drop", None), nn.Dropout):  # open_clip's variants, timm
+            _switch_on(dropout, rate, stack)
         elif _is_hugging_face_attention(module):
             if isinstance(module.dropout, nn.Dropout):
                 _switch_on(module.dropout, rate, stack)

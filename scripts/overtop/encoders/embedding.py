@@ -70,14 +70,16 @@ def embed_images(
         OvertopError: an image cannot be read, and `on_error` is `fail`.
     """
     batches = [paths[start : start + batch_size] for start in range(0, len(paths), batch_size)]
-    embedding = np.full((sampling.passes, len(paths), encoder.embed_dim), np.nan, dtype=np.float32)
+    embedding = np.full((sampling.passes, len(paths), encoder.widths["image"]), np.nan, dtype=np.float32)
     valid = np.zeros(len(paths), dtype=bool)
     with _dropout(encoder, sampling) as record, ThreadPoolExecutor(1) as pool:
         # One batch is decoded while the one before it runs through the network.
         upcoming = deque([pool.submit(_decode, encoder, batch, on_error) for batch in batches[:1]])
         for number, batch in enumerate(batches):
             pixels, readable = upcoming.popleft().result()
-            upcoming.extend(pool.submit(_decode, encoder, later, on_error) for later in batches[number + 1 : number + 2])
+            upcoming.extend(
+                pool.submit(_decode, encoder, later, on_error) for later in batches[number + 1 : number + 2]
+            )
             rows = number * batch_size + np.flatnonzero(readable)
             if rows.size:
                 on_device = pixels.to(encoder.device)
@@ -104,7 +106,7 @@ def embed_texts(
     tokens, n_truncated = encoder.tokenize(list(captions))
     lengths = _lengths(encoder, tokens)
     order = np.arange(len(captions)) if lengths is None else np.argsort(lengths, kind="stable")
-    embedding = np.empty((sampling.passes, len(captions), encoder.embed_dim), dtype=np.float32)
+    embedding = np.empty((sampling.passes, len(captions), encoder.widths["text"]), dtype=np.float32)
     with _dropout(encoder, sampling) as record:
         for number, start in enumerate(range(0, len(captions), batch_size)):
             rows = order[start : start + batch_size]

@@ -4,7 +4,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -34,20 +34,17 @@ class Encoder:
         preprocess: PIL image -> float32 tensor (3, H, W), the transform the weights were trained with.
         tokenizer: open_clip's tokenizer of the architecture.
         device: where the model lies.
+        widths: D of each modality's embeddings (`image`, `text`); they differ only before the heads.
         provenance: JSON-able facts that decide what the embeddings are.
     """
 
     name: str
-    model: torch.nn.Module
+    model: Any
     preprocess: Callable[[Image.Image], torch.Tensor]
     tokenizer: Any
     device: torch.device
-    provenance: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def embed_dim(self) -> int:
-        """D, the width of both towers' embeddings."""
-        return int(open_clip.get_model_config(self.provenance["architecture"])["embed_dim"])
+    widths: dict[str, int]
+    provenance: dict[str, Any]
 
     @property
     def context_length(self) -> int:
@@ -88,16 +85,19 @@ def load_encoder(
 
 
 def encoder_of(
-    name: str, spec: EncoderSpec, model: torch.nn.Module, checkpoint: str | Path | None, device: str | torch.device
+    name: str, spec: EncoderSpec, model: Any, checkpoint: str | Path | None, device: str | torch.device
 ) -> Encoder:
     """Join a built model with its tokenizer, its preprocessing and its provenance; for arguments see `load_encoder`."""
     facts = dict(model.visual.preprocess_cfg)
+    width = open_clip.get_model_config(spec.architecture)["embed_dim"]
+    model.visual.to(memory_format=torch.channels_last)  # several times faster for convolutional towers on a CPU
     return Encoder(
         name=name,
         model=model.to(device).eval(),
         preprocess=open_clip.transform.image_transform_v2(open_clip.transform.PreprocessCfg(**facts), is_train=False),
         tokenizer=lite.tokenizer(spec.architecture) or open_clip.get_tokenizer(spec.architecture),
         device=torch.device(device),
+        widths={"image": width, "text": width},
         provenance={
             "architecture": spec.architecture,
             "tag": spec.tag,
@@ -109,7 +109,7 @@ def encoder_of(
     )
 
 
-def build_model(name: str, spec: EncoderSpec, pretrained: str | None) -> torch.nn.Module:
+def build_model(name: str, spec: EncoderSpec, pretrained: str | None) -> Any:
     """The open_clip model of an encoder, on the CPU.
 
     Args:
@@ -143,7 +143,7 @@ def build_model(name: str, spec: EncoderSpec, pretrained: str | None) -> torch.n
         ) from error
 
 
-def weights_digest(model: torch.nn.Module) -> str:
+def weights_digest(model: Any) -> str:
     """Sha256 over all weights by name: what a checkpoint's digest would be if there were a file."""
     digest = hashlib.sha256()
     for key, value in sorted(model.state_dict().items()):

@@ -20,16 +20,17 @@ class TrainSpec(_Section):
         "whole", description="`whole`: every weight; `locked`: only the heads, on features of pretrained towers"
     )
     seed: int = 0
-    epochs: Annotated[int, Field(ge=1)] = 10
-    batch_size: Annotated[int, Field(ge=2)] = 200
+    epochs: Annotated[int, Field(ge=1)] = 4
+    batch_size: Annotated[int, Field(ge=2)] = 64
     learning_rate: Positive = 1e-3
     weight_decay: Annotated[float, Field(ge=0)] = 0.05
     warm_up: Fraction = Field(0.1, description="fraction of all steps")
     label_smoothing: Fraction = 0.0
+    text_dropout: Fraction = Field(0.0, description="of the text features that locked towers' heads learn from")
     caption_weights: dict[str, Annotated[float, Field(ge=0)]] = Field(
         {}, description="how often captions of each level are drawn; empty: all alike"
     )
-    threads: Annotated[int, Field(ge=1)] = Field(2, description="part of the result: sums depend on it")
+    threads: Annotated[int, Field(ge=1)] = Field(1, description="part of the result: sums depend on it")
 
 
 class EncoderSpec(_Section):
@@ -46,7 +47,9 @@ class EncoderSpec(_Section):
     @model_validator(mode="after")
     def _one_source_of_weights(self) -> "EncoderSpec":
         if self.train is not None and (self.tag or self.checkpoint):
-            raise ValueError("an encoder is trained here (`train`) or comes with weights (`tag`, `checkpoint`), not both")
+            raise ValueError(
+                "an encoder is trained here (`train`) or comes with weights (`tag`, `checkpoint`), not both"
+            )
         if self.train is None and not (self.tag or self.checkpoint):
             raise ValueError("no weights; give `tag`, `checkpoint` or `train`")
         return self

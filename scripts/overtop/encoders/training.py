@@ -2,10 +2,11 @@
 
 import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -56,45 +57,48 @@ def train_encoder(
     Raises:
         OvertopError: fewer images than one batch, an unreadable image, or no space left.
     """
-    recipe = _recipe(name, spec)
-    if len(train.image_ids) < recipe.batch_size:
-        raise OvertopError(
-            f"encoders.{name}.train.batch_size is {recipe.batch_size}, but data set {recipe.dataset!r} has only "
-            f"{len(train.image_ids)} images to train on; make it smaller"
-        )
-    with _reproducible(recipe.threads, derive_seed(seed, "weights", recipe.seed)):
+    recipe = recipe_of(name, spec)
+    check_batch(name, recipe, train)
+    with reproducible(recipe.threads, derive_seed(seed, "weights", recipe.seed)):
         model = build_model(name, spec, None)
         encoder = encoder_of(name, spec, model, checkpoint=None, device=device)
         images = _read_images(encoder, [Path(data_root) / path for path in train.image_paths])
-        tokens, _ = encoder.tokenize(train.captions)
-        _fit(encoder, recipe, images, tokens, _draws(train, recipe, seed))
-    with atomic_path(output) as temporary:
-        save_file({key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}, temporary)
+        _fit(encoder, recipe, images, encoder.tokenizer(train.captions), draws(train, recipe, seed))
+    save_model(model, output)
     recalls = recall_at_1(load_encoder(name, spec, output, device), validation, data_root)
-    _LOG.info("%s: R@1 on validation: %s", name, ", ".join(f"{key} {value:.3f}" for key, value in recalls.items()))
+    log_recalls(name, recalls)
     return recalls
 
 
 def recall_at_1(encoder: Encoder, split: Split, data_root: str | Path) -> dict[str, float]:
-    """Recall@1 of labelled pairs in both directions, and t2i for every level of caption.
-
-    Args:
-        encoder: a loaded encoder.
-        split: images and captions; small enough for one matrix of similarities.
-        data_root: the folder that image paths are relative to.
-    """
+    """Recall@1 of an encoder on a split whose images are files below `data_root`; see `recall_of`."""
     paths = [Path(data_root) / path for path in split.image_paths]
     images = embed_images(encoder, paths, Sampling(), seed=0).embedding[0]
-    texts = embed_texts(encoder, split.captions, Sampling(), seed=0).embedding[0]
-    images /= np.linalg.norm(images, axis=1, keepdims=True)
-    texts /= np.linalg.norm(texts, axis=1, keepdims=True)
+    return recall_of(images, embed_texts(encoder, split.captions, Sampling(), seed=0).embedding[0], split)
+
+
+def recall_of(images: np.ndarray, texts: np.ndarray, split: Split) -> dict[str, float]:
+    """Recall@1 of labelled pairs by direction, and t2i for every level of caption.
+
+    Args:
+        images: embeddings (N, D).
+        texts: embeddings (M, D).
+        split: what they are of; small enough for one matrix of similarities.
+    """
+    images = images / np.linalg.norm(images, axis=1, keepdims=True)
+    texts = texts / np.linalg.norm(texts, axis=1, keepdims=True)
     similarity = texts @ images.T
     own = split.image_of_caption
     t2i = similarity.argmax(axis=1) == own
-    i2t = own[similarity.argmax(axis=0)] == np.arange(len(paths))
+    i2t = own[similarity.argmax(axis=0)] == np.arange(len(images))
     levels = np.array(split.levels or [])
     by_level = {f"t2i {level}": float(t2i[levels == level].mean()) for level in dict.fromkeys(split.levels or [])}
     return {"t2i": float(t2i.mean()), "i2t": float(i2t.mean()), **by_level}
+
+
+def log_recalls(name: str, recalls: dict[str, float]) -> None:
+    """Leave the validation recalls in the log."""
+    _LOG.info("%s: R@1 on validation: %s", name, ", ".join(f"{key} {value:.3f}" for key, value in recalls.items()))
 
 
 def contrastive_loss(
@@ -130,13 +134,29 @@ def draw_captions(split: Split, weights: dict[str, float], rng: np.random.Genera
     return order[np.unique(split.image_of_caption[order], return_index=True)[1]]
 
 
-def _recipe(name: str, spec: EncoderSpec) -> TrainSpec:
+def recipe_of(name: str, spec: EncoderSpec) -> TrainSpec:
+    """The encoder's `train` entry; an error if it has none."""
     if spec.train is None:
         raise OvertopError(f"encoders.{name} has no `train`; add it, or give the encoder's weights")
     return spec.train
 
 
-def _draws(split: Split, recipe: TrainSpec, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def check_batch(name: str, recipe: TrainSpec, split: Split) -> None:
+    """Refuse a batch that the split cannot fill."""
+    if len(split.image_ids) < recipe.batch_size:
+        raise OvertopError(
+            f"encoders.{name}.train.batch_size is {recipe.batch_size}, but data set {recipe.dataset!r} has only "
+            f"{len(split.image_ids)} images to train on; make it smaller"
+        )
+
+
+def save_model(model: Any, output: str | Path) -> None:
+    """Write all weights as safetensors, atomically."""
+    with atomic_path(output) as temporary:
+        save_file({key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}, temporary)
+
+
+def draws(split: Split, recipe: TrainSpec, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Batches of (images, captions), each image once an epoch; the incomplete last batch of an epoch is dropped."""
     rng = np.random.default_rng(derive_seed(seed, "batches", recipe.seed))
     for _ in range(recipe.epochs):
@@ -159,8 +179,8 @@ def _fit(
     steps = recipe.epochs * (len(images) // recipe.batch_size)
     with tqdm(total=steps, desc=f"train {encoder.name}", unit="step", disable=None) as bar:
         for step, (rows, captions) in enumerate(draws):
-            for optimizer in optimizers:
-                optimizer.param_groups[0]["lr"] = optimizer.param_groups[-1]["lr"] = learning_rate(step, steps, recipe)
+            for group in (group for optimizer in optimizers for group in optimizer.param_groups):
+                group["lr"] = learning_rate(step, steps, recipe)
             seen = model.encode_image(images[rows].to(encoder.device), normalize=True)
             read = model.encode_text(tokens[captions].to(encoder.device), normalize=True)
             loss = contrastive_loss(seen, read, model.logit_scale.exp(), recipe.label_smoothing)
@@ -174,7 +194,9 @@ def _fit(
             bar.set_postfix(loss=f"{loss.item():.2f}")
             bar.update()
     if not math.isfinite(loss.item()):
-        raise OvertopError(f"encoder {encoder.name!r}: training diverged (loss {loss.item()}); lower train.learning_rate")
+        raise OvertopError(
+            f"encoder {encoder.name!r}: training diverged (loss {loss.item()}); lower train.learning_rate"
+        )
     model.eval()
 
 
@@ -201,14 +223,13 @@ def _optimizers(model: nn.Module, recipe: TrainSpec) -> list[torch.optim.Optimiz
 
 
 def _read_images(encoder: Encoder, paths: list[Path]) -> torch.Tensor:
-    read: Callable[[Path], torch.Tensor] = lambda path: read_image(path, encoder.preprocess)  # noqa: E731
     with ThreadPoolExecutor() as pool:
-        decoded = pool.map(read, paths)
+        decoded = pool.map(lambda path: read_image(path, encoder.preprocess), paths)
         return torch.stack(list(tqdm(decoded, total=len(paths), desc="read", unit="image", disable=None)))
 
 
 @contextmanager
-def _reproducible(threads: int, seed: int) -> Iterator[None]:
+def reproducible(threads: int, seed: int) -> Iterator[None]:
     """Fixed seed, fixed number of threads (sums depend on it) and deterministic kernels, then all as it was."""
     threads_before, strict_before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     torch.set_num_threads(threads)

@@ -9,7 +9,7 @@ from overtop.evaluation.calibration import calibrate
 from overtop.evaluation.rejection import reject
 
 BINNINGS: tuple[Binning, ...] = ("equal_width", "equal_count")
-_HIT_COLUMN = {"labelled": "hit", "extended": "hit_extended"}
+_COLUMNS = {"labelled": ("hit", "rank"), "extended": ("hit_extended", "rank_extended")}
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,11 @@ def evaluate(scores: pd.DataFrame, spec: EvaluationSpec) -> Evaluation:
     """
     metrics, calibration, rejection = [], [], []
     for (direction, estimator, protocol), group in scores.groupby(["direction", "estimator", "protocol"], sort=False):
-        for positives, column in _HIT_COLUMN.items():
-            if group[column].isna().any():
+        for positives, (hit_column, rank_column) in _COLUMNS.items():
+            if group[hit_column].isna().any():
                 continue
             key = {"direction": direction, "estimator": estimator, "protocol": protocol, "positives": positives}
-            uncertainty, hit = group["uncertainty"].to_numpy(), group[column].to_numpy(dtype=bool)
+            uncertainty, hit = group["uncertainty"].to_numpy(), group[hit_column].to_numpy(dtype=bool)
             curve = reject(uncertainty, hit, _step(spec, direction, protocol, len(hit)), protocol)
             rejection.append(curve.curve.assign(**key))
             for binning in BINNINGS:
@@ -58,6 +58,9 @@ def evaluate(scores: pd.DataFrame, spec: EvaluationSpec) -> Evaluation:
                         "neg_sr2": bins.neg_sr2,
                         "rejection_auc": curve.auc,
                         "oracle_auc": curve.oracle_auc,
+                        "recall_at_5": (group[rank_column] <= 5).mean(),
+                        "recall_at_10": (group[rank_column] <= 10).mean(),
+                        "n_tied": group["tied"].sum(),
                     }
                 )
     return Evaluation(

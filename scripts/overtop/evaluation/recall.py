@@ -7,7 +7,7 @@ from overtop.errors import OvertopError
 
 
 def best_rank(top_ids: np.ndarray, positives: csr_array) -> np.ndarray:
-    """The rank, from 1, of each query's best positive among its K best items; K + 1 if there is none.
+    """The rank, from 1, of each query's best positive among its K best items; infinity if there is none.
 
     Ties are settled by the ranking: at equal similarity the smaller gallery index stands first.
 
@@ -16,12 +16,12 @@ def best_rank(top_ids: np.ndarray, positives: csr_array) -> np.ndarray:
         positives: (Q, N).
 
     Returns:
-        (Q,) int64.
+        (Q,) float64. A query's hit is `rank == 1`, recall at k the mean of `rank <= k` for k up to K.
 
     Raises:
         OvertopError: the two speak of different numbers of queries.
     """
-    queries, kept = top_ids.shape
+    queries = len(top_ids)
     if positives.shape[0] != queries:
         raise OvertopError(
             f"the ranking has {queries} queries and the positives {positives.shape[0]}; rank the same split again"
@@ -29,28 +29,11 @@ def best_rank(top_ids: np.ndarray, positives: csr_array) -> np.ndarray:
     size = positives.shape[1]
     known = np.repeat(np.arange(queries), np.diff(positives.indptr)) * size + positives.indices
     found = np.isin(np.arange(queries)[:, None] * size + top_ids, known)
-    return np.where(found.any(axis=1), found.argmax(axis=1), kept) + 1
+    return np.where(found.any(axis=1), found.argmax(axis=1) + 1.0, np.inf)
 
 
-def hits(top_ids: np.ndarray, positives: csr_array) -> np.ndarray:
-    """Whether each query's top-1 is a positive, (Q,) bool."""
-    return best_rank(top_ids[:, :1], positives) == 1
-
-
-def recall_at(k: int, top_ids: np.ndarray, positives: csr_array) -> float:
-    """Share of the queries with a positive among the k best, in [0, 1].
-
-    Raises:
-        OvertopError: the ranking kept fewer than k of a larger gallery, or there are no queries.
-    """
-    queries, kept = top_ids.shape
-    if kept < min(k, positives.shape[1]):
-        raise OvertopError(f"recall at {k} needs a ranking that keeps {k} items, this one keeps {kept}; raise its top")
-    if not queries:
-        raise OvertopError("there are no queries to evaluate; look at the data set's split")
-    return float((best_rank(top_ids[:, :k], positives) <= min(k, kept)).mean())
-
-
-def ties_at_top(top_scores: np.ndarray) -> int:
-    """How many queries have two items of the very same mean similarity in front."""
-    return int((top_scores[:, 0] == top_scores[:, 1]).sum()) if top_scores.shape[1] > 1 else 0
+def tied_at_top(top_scores: np.ndarray) -> np.ndarray:
+    """Whether two items of the very same mean similarity stand in front, (Q,) bool."""
+    if top_scores.shape[1] == 1:
+        return np.zeros(len(top_scores), dtype=bool)
+    return top_scores[:, 0] == top_scores[:, 1]

@@ -1,0 +1,35 @@
+"""A small encoder with random weights, built once."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from overtop.datasets.shapes import write_images
+from overtop.encoders.loading import Encoder, build_model, load_encoder
+from overtop.encoders.spec import EncoderSpec, TrainSpec
+from overtop.encoders.training import save_model
+
+TRAINED = EncoderSpec(architecture="shapes-vit", train=TrainSpec(dataset="shapes"))
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("encoder") / "tiny.safetensors"
+    save_model(build_model("tiny", TRAINED, None), path)
+    return path
+
+
+@pytest.fixture
+def encoder(checkpoint: Path) -> Encoder:
+    return load_encoder("tiny", TRAINED, checkpoint)
+
+
+@pytest.fixture(scope="session")
+def images(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("images")
+    paths = write_images(folder, "test", 7, 48, 0)
+    Image.new("L", (90, 60), 120).save(folder / "grey.jpg")  # another size and mode
+    return [*paths, folder / "grey.jpg"]

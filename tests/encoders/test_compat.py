@@ -1,0 +1,22 @@
+import importlib
+
+import pytest
+import torch
+
+from overtop.encoders import compat
+
+
+def test_open_clip_and_torchvision_import() -> None:
+    from torchvision.transforms import functional
+
+    assert compat.open_clip.list_models()
+    assert functional.resize(torch.zeros(3, 4, 4), [2, 2]).shape == (3, 2, 2)
+
+
+def test_other_failures_of_torchvision_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(name: str) -> None:
+        raise RuntimeError("something else")
+
+    monkeypatch.setattr(importlib, "import_module", broken)
+    with pytest.raises(RuntimeError, match="something else"):
+        compat._import_torchvision()

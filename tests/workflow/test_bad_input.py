@@ -1,0 +1,107 @@
+"""Bad input ends in one clear error, before time is spent, and nothing wrong reaches a table."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from conftest import TINY
+
+pytestmark = pytest.mark.slow
+
+SHARD = "results/embeddings/shapes/test/tiny-0/deterministic/image-0of2.h5"
+
+
+def _fails(project, *arguments):
+    result = project.run(*arguments, check=False)
+    assert result.returncode != 0
+    return result.stdout + result.stderr
+
+
+def test_a_wrong_key_stops_before_any_job(fresh):
+    output = _fails(fresh, "--config", "evaluation={bin: 5}", "estimators=[margn]")
+    assert "evaluation.bin: unknown key; did you mean 'bins'?" in output
+    assert "Traceback" not in output
+    assert not list(fresh.root.glob("data/raw/*"))
+
+
+def test_an_unknown_table_is_answered_with_what_there_is(fresh):
+    output = _fails(fresh, "results/tables/dem.csv")
+    assert "tables has no 'dem'; did you mean 'demo'?" in output
+
+
+@pytest.mark.parametrize("damage", ["truncated", "altered"])
+def test_a_damaged_shard_never_reaches_a_table(tiny, copy_of, damage):
+    project = copy_of(tiny)
+    shard = project.root / SHARD
+    content = bytearray(shard.read_bytes())
+    if damage == "truncated":
+        del content[len(content) // 2 :]
+    else:
+        content[len(content) // 2] ^= 1
+    shard.write_bytes(content)
+    output = _fails(project, *TINY, "--rerun-triggers", "mtime")
+    assert f"overtop: {SHARD}: " in output
+    assert not (project.root / "results/rankings/shapes/test/tiny.h5").exists()
+    shard.unlink()
+    project.run(*TINY)
+    assert project.bytes("results/tables/*") == tiny.bytes("results/tables/*")
+
+
+@pytest.fixture
+def unreadable(tiny, copy_of):
+    """A test image cut short after it was fetched."""
+    project = copy_of(tiny)
+    image = next((project.root / "data/raw/shapes/test").glob("*.png"))
+    image.write_bytes(image.read_bytes()[:100])
+    for shard in (project.root / "results/embeddings/shapes/test").rglob("image-*.h5"):
+        shard.unlink()
+    return project, image
+
+
+def test_an_unreadable_image_is_named(unreadable):
+    project, image = unreadable
+    output = _fails(project, *TINY)
+    assert f"overtop: image {image.relative_to(project.root)} cannot be read" in output
+    assert "on_error: skip" in output
+
+
+def test_a_skipped_image_is_counted_in_the_table(unreadable):
+    project, _ = unreadable
+    project.run(*TINY, "--config", "datasets={shapes: {on_error: skip}}")
+    table = pd.read_csv(project.root / "results/tables/tiny.csv")
+    assert set(table["n_skipped"]) == {1}
+    assert set(table[table["direction"] == "i2t"]["n_queries"]) == {39}
+    assert set(table[table["direction"] == "t2i"]["n_queries"]) == {195}
+
+
+def _imported(project, **arrays):
+    np.savez(project.root / "mine.npz", **arrays)
+    config = {"mine": {"kind": "embeddings", "splits": {"test": str(project.root / "mine.npz")}}}
+    table = {"mine": {"datasets": ["mine"], "posteriors": ["imported"], "positives": ["labelled"]}}
+    return ("results/tables/mine.csv", "--config", f"datasets={json.dumps(config)}", f"tables={json.dumps(table)}")
+
+
+def test_embeddings_that_are_not_finite_are_named(fresh):
+    image = np.random.default_rng(0).normal(size=(3, 4))
+    image[1, 2] = np.nan
+    output = _fails(fresh, *_imported(fresh, image=image, text=image[::-1], filenames=np.array(["a", "b", "c"])))
+    assert "the embedding of item 'b' is not finite" in output
+    assert not list(fresh.root.glob("results/embeddings/**/*.h5"))
+
+
+def test_a_gallery_of_one_item_has_a_table(fresh):
+    rng = np.random.default_rng(0)
+    owner = np.zeros(5, dtype=int)
+    fresh.run(*_imported(fresh, image=rng.normal(size=(1, 8)), text=rng.normal(size=(5, 8)), image_of_caption=owner))
+    table = pd.read_csv(fresh.root / "results/tables/mine.csv")
+    assert set(table["recall_at_1"]) == {1.0}
+    assert table[["spearman", "r2", "neg_sr2", "rejection_auc", "oracle_auc"]].notna().all(axis=None)
+
+
+def test_a_missing_mirror_is_one_clear_error(fresh):
+    output = _fails(fresh, "results/tables/imported.csv")
+    assert "no mirror is set; name the folder that holds it: --config mirror=FOLDER" in output
+    output = _fails(fresh, "results/tables/imported.csv", "--config", "mirror=/nowhere")
+    assert "does not exist; correct `mirror`" in output

@@ -1,0 +1,118 @@
+"""The demo, whole: what a stranger gets from `make demo`, and whether its science holds."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import Project, checkout
+
+from overtop.estimators import ESTIMATORS
+
+pytestmark = pytest.mark.slow
+
+BINARIES = Path(sys.executable).parent
+POSTERIORS = ("shapes", "shapes-dropout", "shapes-ensemble")
+
+
+@pytest.fixture(scope="module")
+def demo(repo: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The default target, built once."""
+    project = checkout(repo, tmp_path_factory.mktemp("demo"))
+    project.run()
+    return project
+
+
+@pytest.fixture(scope="module")
+def table(demo: Project) -> pd.DataFrame:
+    return pd.read_csv(demo.root / "results/tables/demo.csv")
+
+
+def test_the_promised_files_are_there(demo):
+    for name in ("tables/demo.csv", "tables/demo.md", "tables/demo.tex"):
+        assert (demo.root / "results" / name).stat().st_size > 500
+    for figure in ("demo-calibration", "demo-rejection"):
+        assert (demo.root / f"results/figures/{figure}.pdf").read_bytes().startswith(b"%PDF")
+        assert (demo.root / f"results/figures/{figure}.png").read_bytes().startswith(b"\x89PNG")
+        assert len(pd.read_csv(demo.root / f"results/figures/{figure}.csv")) > 100
+
+
+def test_the_table_holds_every_combination_once(table):
+    key = ["direction", "posterior", "estimator", "protocol", "binning", "positives"]
+    assert not table.duplicated(key).any()
+    estimators = {name: 2 if "votes" in record.needs else 3 for name, record in ESTIMATORS.items()}
+    assert len(table) == 2 * 2 * 2 * 2 * sum(estimators.values())
+    assert table["n_queries"].isin([2000, 400]).all()
+    assert table[["spearman", "r2", "neg_sr2", "rejection_auc", "oracle_auc"]].notna().all(axis=None)
+    assert (table["rejection_auc"] <= table["oracle_auc"] + 1e-9).all()
+
+
+def test_every_member_retrieves_precise_captions_far_better_than_chance(demo):
+    """At least ten times chance (1 of 400), by the labelled pair alone."""
+    for log in sorted((demo.root / "logs/train").glob("shapes-*.log")):
+        recall = float(re.search(r"t2i exact ([\d.]+)", log.read_text())[1])
+        assert recall >= 10 / 400, log.name
+    scores = _t2i(demo, "shapes")
+    exact = scores[(scores["level"] == "exact") & (scores["estimator"] == "top1_similarity")]
+    assert exact["hit"].mean() >= 10 / 400
+
+
+def _t2i(demo, posterior):
+    scores = pd.read_parquet(demo.root / f"results/scores/shapes/test/{posterior}.parquet")
+    captions = pd.read_parquet(demo.root / "data/splits/shapes/test.parquet").set_index("caption_id")["level"]
+    scores = scores[(scores["direction"] == "t2i") & (scores["protocol"] == "corrected")]
+    return scores.assign(level=scores["query_id"].map(captions))
+
+
+def uncertainty_by_level(demo):
+    """Mean uncertainty of the levels of captions, from precise to vague: a row per posterior and estimator."""
+    means = {}
+    for posterior in POSTERIORS:
+        for estimator, rows in _t2i(demo, posterior).groupby("estimator"):
+            means[posterior, estimator] = rows.groupby("level", sort=False)["uncertainty"].mean()
+    return pd.DataFrame(means).T
+
+
+def test_uncertainty_rises_from_precise_to_vague(demo):
+    """The ambiguity of a caption is known by construction; an estimator that claims to see it must.
+
+    Held: the mean uncertainty of vague captions exceeds that of exact ones by five standard errors.
+    """
+    failing = []
+    for posterior in POSTERIORS:
+        for estimator, rows in _t2i(demo, posterior).groupby("estimator"):
+            exact, vague = (rows.loc[rows["level"] == level, "uncertainty"] for level in ("exact", "vague"))
+            error = np.sqrt(exact.var() / len(exact) + vague.var() / len(vague))
+            if not vague.mean() - exact.mean() > 5 * error:
+                failing.append((posterior, estimator))
+    print(uncertainty_by_level(demo).round(3).to_string())
+    assert failing == []
+
+
+def test_dvc_reproduces_nothing_after_the_run_and_records_it(demo, tmp_path):
+    """One stage; Snakemake has nothing to do, DVC takes in what there is, and a second `dvc repro` is a no-op."""
+    root = tmp_path / "demo"
+    shutil.copytree(demo.root, root, symlinks=True)
+
+    def run(*command):
+        return subprocess.run(
+            command, cwd=root, capture_output=True, text=True, check=True, env=_environment()
+        ).stdout  # fmt: skip
+
+    run("git", "init", "-q")
+    run("dvc", "init", "-q")
+    before = {path: path.stat().st_mtime_ns for path in root.glob("results/embeddings/**/*.h5")}
+    assert before
+    run("dvc", "repro", "-q")
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert "up to date" in run("dvc", "repro") + run("dvc", "status")
+    assert "results/metrics" in (root / "dvc.lock").read_text()
+
+
+def _environment():
+    return {**os.environ, "PATH": f"{BINARIES}:{os.environ['PATH']}", "DVC_NO_ANALYTICS": "1"}
