@@ -48,7 +48,7 @@ lint: .venv/installed-dev ## ruff, mypy, snakefmt, snakemake --lint
 format: .venv/installed-dev ## rewrite the sources in the project's format
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format --quiet .
-	@$(BIN)/snakefmt --quiet workflow
+	@$(BIN)/snakefmt workflow
 
 schema: .venv/installed ## write the editor's schema of config.yaml
 	@$(BIN)/python -c 'from overtop.config import editor_schema; from overtop.files import write_text; write_text("workflow/schemas/config.schema.json", editor_schema())'

@@ -8,7 +8,7 @@ import pytest
 
 from overtop.errors import OvertopError
 from overtop.files import write_table
-from overtop.tables import COLUMNS, KEY, tidy, to_latex, to_markdown, wide
+from overtop.tables import COLUMNS, KEY, summary, tidy, to_latex, to_markdown, wide
 
 KINDS = ("deterministic", "mc_dropout")
 ESTIMATORS = ("top1_similarity", "top1_consistency", "adversarial_pgd")
@@ -187,3 +187,14 @@ def test_labels_win():
     text = to_markdown(tidy([metrics()]), {"shapes": "Drawn scenes", "top1_similarity": "Cosine"})
     assert "Cosine, deterministic" in text
     assert "Drawn scenes<br>image to text<br>S" in text
+
+
+def test_the_summary_names_the_best_method_of_each_panel():
+    table = metrics(protocols=("published", "corrected"))
+    best = (table["direction"] == "t2i") & (table["estimator"] == "adversarial_pgd") & (table["kind"] == "mc_dropout")
+    table.loc[best & (table["protocol"] == "corrected"), "rejection_auc"] = 0.8
+    table.loc[best & (table["protocol"] == "published"), "rejection_auc"] = 0.85
+    lines = summary(table)
+    assert len(lines) == 2
+    assert lines[0].startswith("Shapes, text to image (2,000 queries): R@1 0.333; best by rejection: Adversarial (PGD)")
+    assert lines[0].endswith("MC dropout, area 0.800 of at most 0.900")

@@ -7,6 +7,7 @@ test of this module fails when a stage's sources change and its version does not
 
 import ast
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
 VERSIONS = {
@@ -49,7 +50,7 @@ _NOT_A_STAGE = {"config.py", "stages.py", "job.py", "errors.py"}
 def _imported(path: Path, scripts: Path) -> list[Path]:
     """Files of this package that `path` imports, at the top or inside a function, or names to import later."""
     found = []
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in _what_runs(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -63,3 +64,12 @@ def _imported(path: Path, scripts: Path) -> list[Path]:
                 base = scripts.joinpath(*name.split("."))
                 found += [p for p in (base.with_suffix(".py"), base / "__init__.py") if p.is_file()]
     return [p for p in found if p.name not in _NOT_A_STAGE and p != scripts / "overtop" / "__init__.py"]
+
+
+def _what_runs(tree: ast.AST) -> Iterator[ast.AST]:
+    """All nodes below `tree` but for imports that are for the type checker alone."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        yield node
+        yield from _what_runs(node)

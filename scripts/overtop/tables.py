@@ -82,6 +82,28 @@ def tidy(metrics: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return table.reset_index(drop=True)
 
 
+def summary(table: pd.DataFrame) -> list[str]:
+    """What a table says, in a line per dataset and direction: which method rejects best.
+
+    Args:
+        table: of `tidy`. Labelled positives and the corrected protocol speak, where the table has them.
+    """
+    kept = table
+    for column, wanted in (("positives", "labelled"), ("protocol", "corrected")):
+        if (kept[column] == wanted).any():
+            kept = kept[kept[column] == wanted]
+    posteriors = words.posteriors(kept)
+    lines = []
+    for _, rows in kept.groupby(_GROUP, sort=False):
+        best = rows.loc[rows["rejection_auc"].idxmax()]
+        method = f"{words.label(best['estimator'])}, {posteriors[best['posterior']]}"
+        lines.append(
+            f"{words.panel(rows, int(best['n_queries']), None)}: R@1 {best['recall_at_1']:.3f}; best by rejection: "
+            f"{method}, area {best['rejection_auc']:.3f} of at most {best['oracle_auc']:.3f}"
+        )
+    return lines
+
+
 def wide(table: pd.DataFrame) -> pd.DataFrame:
     """The paper's Table 1: a row per method; for each dataset and direction S, R2 and -S.R2.
 

@@ -52,7 +52,9 @@ def test_images_are_the_same_bytes_and_show_what_the_scene_says(tmp_path: Path) 
         pixels = np.asarray(Image.open(path))
         assert pixels.shape == (48, 48, 3)
         for shape in scene.shapes:
-            x, y = ((place + 0.5 + shift) * 16 for place, shift in zip((shape.column, shape.row), shape.shift, strict=True))
+            x, y = (
+                (place + 0.5 + shift) * 16 for place, shift in zip((shape.column, shape.row), shape.shift, strict=True)
+            )
             np.testing.assert_allclose(pixels[int(y), int(x)], COLOURS[shape.colour], atol=40)
 
 
@@ -60,9 +62,7 @@ def test_left_and_above_are_left_and_above_in_the_picture() -> None:
     for scene in shapes.generate("test", 100, 0):
         for one, other in itertools.permutations(scene.shapes, 2):
             for relation, axis, sign in (("left", 0, 1), ("right", 0, -1), ("above", 1, 1), ("below", 1, -1)):
-                if Query((Term(*_look(one)), Term(*_look(other))), ((relation, 1),)).matches(
-                    Scene("x", (one, other))
-                ):
+                if Query((Term(*_look(one)), Term(*_look(other))), ((relation, 1),)).matches(Scene("x", (one, other))):
                     gap = (_centre(other)[axis] - _centre(one)[axis]) * sign
                     assert gap > 0.3  # of a cell: plain to see
 

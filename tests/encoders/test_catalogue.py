@@ -37,7 +37,8 @@ def test_unknown_ones_are_refused_with_the_closest(architecture: str, tag: str, 
 
 def test_checking_a_configuration_imports_neither_torch_nor_open_clip() -> None:
     script = (
-        "import sys; from overtop.encoders.catalogue import check_encoder; from overtop.encoders.spec import EncoderSpec;"
+        "import sys; from overtop.encoders.catalogue import check_encoder;"
+        "from overtop.encoders.spec import EncoderSpec;"
         "check_encoder('x', EncoderSpec(architecture='ViT-B-32', tag='openai'));"
         "sys.exit(bool({'torch', 'open_clip', 'torchvision'} & set(sys.modules)))"
     )

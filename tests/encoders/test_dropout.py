@@ -24,7 +24,7 @@ class _Towers(nn.Module):
 
 def test_what_is_on_in_clip(encoder: Encoder) -> None:
     model = encoder.model
-    model.visual.transformer.resblocks[0].mlp.add_module("other", nn.Dropout(0.9))
+    model.visual.transformer.resblocks[0].mlp.add_module("other", nn.Dropout(0.9).eval())
     with attention_dropout(model, 0.3) as record:
         assert record == {"image": "attention dropout in 3 layers", "text": "attention dropout in 2 layers"}
         training = [module for module in model.modules() if module.training]
@@ -46,7 +46,7 @@ def test_samples_scatter_around_the_deterministic_embedding(encoder: Encoder) ->
         plain = encoder.model.encode_text(tokens)[0]
         torch.manual_seed(0)
         with attention_dropout(encoder.model, 0.2):
-            samples = encoder.model.encode_text(tokens.expand(2000, -1))  # masks are drawn for every item
+            samples = encoder.model.encode_text(tokens.expand(1000, -1))  # masks are drawn for every item
     spread = samples.std(dim=0)
     assert (spread > 0).all()
     assert ((samples.mean(dim=0) - plain).abs() < spread).all()  # near, not equal: the network is not linear
@@ -57,13 +57,13 @@ def test_it_is_the_attention_probabilities_that_are_dropped(encoder: Encoder) ->
     """Mean and variance agree with attention written out, its probabilities dropped."""
     attention = encoder.model.visual.transformer.resblocks[0].attn
     torch.manual_seed(0)
-    x = torch.randn(1, 10, 64).expand(20_000, -1, -1)
+    x = torch.randn(1, 10, 64).expand(5_000, -1, -1)
     with torch.inference_mode():
         with attention_dropout(encoder.model, 0.4):
             found = attention(x, x, x, need_weights=False)[0]
         expected = _attention_by_hand(attention, x, 0.4)
-    torch.testing.assert_close(found.mean(dim=0), expected.mean(dim=0), atol=2e-2, rtol=0)
-    torch.testing.assert_close(found.var(dim=0), expected.var(dim=0), atol=2e-3, rtol=0.1)
+    torch.testing.assert_close(found.mean(dim=0), expected.mean(dim=0), atol=3e-2, rtol=0)
+    torch.testing.assert_close(found.var(dim=0), expected.var(dim=0), atol=2e-3, rtol=0.15)
     assert found.var(dim=0).min() > 1e-4
 
 
@@ -132,6 +132,26 @@ def _output(tower: nn.Module, item: torch.Tensor) -> torch.Tensor:
     return found if isinstance(found, torch.Tensor) else found.last_hidden_state
 
 
+def test_the_trunk_before_a_dropped_head_runs_once_per_batch() -> None:
+    tower = _timm("tf_efficientnet_lite0", drop=0.5).eval()
+    runs: list[int] = []
+    tower.trunk.conv_stem.register_forward_hook(lambda *_: runs.append(1))
+    one, other = torch.randn(2, 1, 3, 64, 64)
+    with torch.inference_mode():
+        with attention_dropout(_Towers(tower, nn.Identity()), 0.5):
+            torch.manual_seed(0)
+            samples = [tower(batch) for batch in (one, one, one, other)]
+        assert len(runs) == 2
+        torch.manual_seed(0)
+        expected = [tower.head[1](functional.dropout(tower.trunk(batch), 0.5)) for batch in (one, one, one, other)]
+    assert len(runs) == 6
+    torch.testing.assert_close(torch.stack(samples), torch.stack(expected))
+    assert not torch.equal(samples[0], samples[1])
+
+
 def test_nothing_to_drop_is_an_error() -> None:
-    with pytest.raises(OvertopError, match="neither tower"), attention_dropout(_Towers(nn.Linear(2, 2), nn.Identity()), 0.2):
+    with (
+        pytest.raises(OvertopError, match="neither tower"),
+        attention_dropout(_Towers(nn.Linear(2, 2), nn.Identity()), 0.2),
+    ):
         pass

@@ -17,7 +17,13 @@ from overtop.encoders.sampling import Sampling
 from overtop.errors import OvertopError
 from overtop.seeds import derive_seed
 
-CAPTIONS = ["a red circle", "some shapes", "a large blue square above a small green star", "three shapes in all", "a star"]
+CAPTIONS = [
+    "a red circle",
+    "some shapes",
+    "a large blue square above a small green star",
+    "three shapes in all",
+    "a star",
+]
 DROPOUT = Sampling.dropout(0.3, 4)
 
 
@@ -143,7 +149,9 @@ def test_towers_that_mask_padding_get_short_batches_and_the_order_stays(encoder:
 
     torch.manual_seed(0)
     config = BertConfig(vocab_size=50, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32)
-    tower = open_clip.hf_model.HFTextEncoder("", 64, config=config, pooler_type="mean_pooler", proj_type="linear").eval()
+    tower = open_clip.hf_model.HFTextEncoder(
+        "", 64, config=config, pooler_type="mean_pooler", proj_type="linear"
+    ).eval()
     widths: list[int] = []
 
     class Model(torch.nn.Module):

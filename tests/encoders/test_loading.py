@@ -3,8 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from encoders.conftest import TRAINED
 
+from encoders.conftest import TRAINED
 from overtop.encoders import loading
 from overtop.encoders.compat import open_clip
 from overtop.encoders.loading import Encoder, build_model, load_encoder, weights_digest

@@ -20,7 +20,9 @@ def test_the_words_of_paths() -> None:
     assert not Sampling.dropout(0.2, 50).is_deterministic
 
 
-@pytest.mark.parametrize("word", ["dropout", "dropout-0.2", "dropout-1.2x5", "dropout-0.2x0", "dropout-0.0x3", "Deterministic"])
+@pytest.mark.parametrize(
+    "word", ["dropout", "dropout-0.2", "dropout-1.2x5", "dropout-0.2x0", "dropout-0.0x3", "Deterministic"]
+)
 def test_other_words_are_refused(word: str) -> None:
     with pytest.raises(OvertopError, match="sampling"):
         Sampling.parse(word)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from conftest import TINY
+from pipeline import TINY
 
 pytestmark = pytest.mark.slow
 

@@ -1,22 +1,19 @@
 """The demo, whole: what a stranger gets from `make demo`, and whether its science holds."""
 
-import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import Project, checkout
 
 from overtop.estimators import ESTIMATORS
+from pipeline import ENVIRONMENT, Project, checkout
 
 pytestmark = pytest.mark.slow
 
-BINARIES = Path(sys.executable).parent
 POSTERIORS = ("shapes", "shapes-dropout", "shapes-ensemble")
 
 
@@ -101,7 +98,7 @@ def test_dvc_reproduces_nothing_after_the_run_and_records_it(demo, tmp_path):
 
     def run(*command):
         return subprocess.run(
-            command, cwd=root, capture_output=True, text=True, check=True, env=_environment()
+            command, cwd=root, capture_output=True, text=True, check=True, env={**ENVIRONMENT, "DVC_NO_ANALYTICS": "1"}
         ).stdout  # fmt: skip
 
     run("git", "init", "-q")
@@ -112,7 +109,3 @@ def test_dvc_reproduces_nothing_after_the_run_and_records_it(demo, tmp_path):
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert "up to date" in run("dvc", "repro") + run("dvc", "status")
     assert "results/metrics" in (root / "dvc.lock").read_text()
-
-
-def _environment():
-    return {**os.environ, "PATH": f"{BINARIES}:{os.environ['PATH']}", "DVC_NO_ANALYTICS": "1"}

@@ -3,14 +3,12 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
-from conftest import TINY
+from pipeline import BINARIES, ENVIRONMENT, TINY
 
 pytestmark = pytest.mark.slow
 
@@ -64,13 +62,12 @@ def test_a_changed_key_reruns_exactly_what_uses_it(tiny, change, expected):
 
 def test_a_killed_run_is_taken_up_where_it_stopped(tiny, fresh):
     """SIGKILL to Snakemake and all its jobs, in the middle of training."""
-    binaries = Path(sys.executable).parent
     run = subprocess.Popen(
-        [binaries / "snakemake", "--cores", "2", *TINY],
+        [BINARIES / "snakemake", "--cores", "2", *TINY],
         cwd=fresh.root,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        env={**os.environ, "PATH": f"{binaries}:{os.environ['PATH']}"},
+        env=ENVIRONMENT,
         start_new_session=True,
     )
     deadline = time.monotonic() + 240

@@ -3,15 +3,11 @@
 import re
 import shlex
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import yaml
 
-from conftest import TINY
-
-BINARIES = Path(sys.executable).parent
+from pipeline import BINARIES, TINY
 
 
 def test_environments_hold_the_versions_of_the_constraints(repo):

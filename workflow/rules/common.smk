@@ -28,7 +28,9 @@ def declared(section, wildcards, key):
     """One entry of a section, or a word on what there is."""
     entries, name = getattr(settings, section), getattr(wildcards, key)
     if name not in entries:
-        raise WorkflowError(f"config.yaml: {section} has no {name!r}; {suggestion(name, entries)}")
+        raise WorkflowError(
+            f"config.yaml: {section} has no {name!r}; {suggestion(name, entries)}"
+        )
     return entries[name]
 
 
@@ -74,15 +76,26 @@ def text_shards(wildcards):
 def of_table(pattern, name):
     """`pattern` for every data set and posterior of a table."""
     table = settings.tables[name]
-    return expand(pattern, dataset=table.datasets, split=table.split, posterior=table.posteriors)
+    return expand(
+        pattern, dataset=table.datasets, split=table.split, posterior=table.posteriors
+    )
 
 
 def summarise():
-    """Say where the results are; not for the inner runs that executors start."""
-    if workflow.remote_exec or workflow.is_main_process is False:
+    """Say where the results are and what they say; not for the inner runs that executors start."""
+    if workflow.remote_exec or not workflow.is_main_process:
         return
-    made = [target for target in settings.targets if Path(target).exists()]
-    print("\n".join(["", "overtop: done. Results:", *(f"  {target}" for target in made)]), file=sys.stderr)
+    import pandas as pd
+    from overtop.tables import summary
+
+    asked = sorted(workflow.dag_settings.targets) or settings.targets
+    lines = ["", "overtop: done."]
+    for target in map(Path, asked):
+        if target.is_file():
+            lines.append(f"  {target}")
+            if target.parts[:2] == ("results", "tables") and target.suffix == ".csv":
+                lines += [f"    {line}" for line in summary(pd.read_csv(target))]
+    print("\n".join(lines), file=sys.stderr)
 
 
 def posterior_kind(wildcards):
@@ -95,7 +108,9 @@ def table_spec(wildcards):
 
 def table_metrics(wildcards):
     declared("tables", wildcards, "table")
-    return of_table("results/metrics/{dataset}/{split}/{posterior}.parquet", wildcards.table)
+    return of_table(
+        "results/metrics/{dataset}/{split}/{posterior}.parquet", wildcards.table
+    )
 
 
 def figure_spec(wildcards):
@@ -104,12 +119,17 @@ def figure_spec(wildcards):
 
 def figure_metrics(wildcards):
     figure = declared("figures", wildcards, "figure")
-    return of_table("results/metrics/{dataset}/{split}/{posterior}.parquet", figure.table)
+    return of_table(
+        "results/metrics/{dataset}/{split}/{posterior}.parquet", figure.table
+    )
 
 
 def figure_curves(wildcards):
     figure = declared("figures", wildcards, "figure")
-    return of_table(f"results/curves/{figure.kind}/{{dataset}}/{{split}}/{{posterior}}.parquet", figure.table)
+    return of_table(
+        f"results/curves/{figure.kind}/{{dataset}}/{{split}}/{{posterior}}.parquet",
+        figure.table,
+    )
 
 
 def encoder_spec(wildcards):
@@ -119,12 +139,17 @@ def encoder_spec(wildcards):
 def train_inputs(wildcards):
     encoder = declared("encoders", wildcards, "encoder")
     if encoder.train is None:
-        raise WorkflowError(f"config.yaml: encoders.{wildcards.encoder} has weights of its own, nothing to train")
+        raise WorkflowError(
+            f"config.yaml: encoders.{wildcards.encoder} has weights of its own, nothing to train"
+        )
     dataset = encoder.train.dataset
-    inputs = {split: f"data/splits/{dataset}/{split}.parquet" for split in ("train", "val")}
+    inputs = {
+        split: f"data/splits/{dataset}/{split}.parquet" for split in ("train", "val")
+    }
     if encoder.train.towers == "locked":
         inputs["features"] = [
-            f"data/features/{dataset}/{split}/{encoder.architecture}.safetensors" for split in ("train", "val")
+            f"data/features/{dataset}/{split}/{encoder.architecture}.safetensors"
+            for split in ("train", "val")
         ]
     return inputs
 

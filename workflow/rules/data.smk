@@ -2,10 +2,6 @@ rule fetch:
     """Bring a data set's files here and record their digests."""
     output:
         "data/raw/{dataset}/source.json",
-    params:
-        spec=fetch_spec,
-        seed=settings.seed,
-        version=VERSIONS["fetch"],
     log:
         "logs/fetch/{dataset}.log",
     benchmark:
@@ -13,6 +9,10 @@ rule fetch:
     retries: 2
     conda:
         "../../envs/overtop.yaml"
+    params:
+        spec=fetch_spec,
+        seed=settings.seed,
+        version=VERSIONS["fetch"],
     script:
         "../../scripts/fetch.py"
 
@@ -23,15 +23,15 @@ rule split:
         "data/raw/{dataset}/source.json",
     output:
         "data/splits/{dataset}/{split}.parquet",
-    params:
-        spec=split_spec,
-        version=VERSIONS["split"],
     log:
         "logs/split/{dataset}/{split}.log",
     benchmark:
         "benchmarks/split/{dataset}/{split}.tsv"
     conda:
         "../../envs/overtop.yaml"
+    params:
+        spec=split_spec,
+        version=VERSIONS["split"],
     script:
         "../../scripts/split.py"
 
@@ -43,16 +43,16 @@ rule import_embeddings:
     output:
         image=f"results/embeddings/{{dataset}}/{{split}}/{IMPORTED}/samples/image-0of1.h5",
         text=f"results/embeddings/{{dataset}}/{{split}}/{IMPORTED}/samples/text-0of1.h5",
-    params:
-        on_error=on_error,
-        version=VERSIONS["import_embeddings"],
     log:
         "logs/import_embeddings/{dataset}/{split}.log",
     benchmark:
         "benchmarks/import_embeddings/{dataset}/{split}.tsv"
-    resources:
-        mem_mb=4000,
     conda:
         "../../envs/overtop.yaml"
+    resources:
+        mem_mb=4000,
+    params:
+        on_error=on_error,
+        version=VERSIONS["import_embeddings"],
     script:
         "../../scripts/import_embeddings.py"

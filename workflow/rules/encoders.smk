@@ -4,19 +4,19 @@ rule features:
         "data/splits/{dataset}/{split}.parquet",
     output:
         "data/features/{dataset}/{split}/{architecture}.safetensors",
-    params:
-        version=VERSIONS["features"],
     log:
         "logs/features/{dataset}/{split}/{architecture}.log",
     benchmark:
         "benchmarks/features/{dataset}/{split}/{architecture}.tsv"
+    conda:
+        "../../envs/overtop.yaml"
     threads: 2
     resources:
         mem_mb=4000,
         runtime=240,
         gpu=1,
-    conda:
-        "../../envs/overtop.yaml"
+    params:
+        version=VERSIONS["features"],
     script:
         "../../scripts/features.py"
 
@@ -27,21 +27,21 @@ rule train:
         unpack(train_inputs),
     output:
         "data/encoders/{encoder}.safetensors",
-    params:
-        encoder=encoder_spec,
-        seed=settings.seed,
-        version=VERSIONS["train"],
     log:
         "logs/train/{encoder}.log",
     benchmark:
         "benchmarks/train/{encoder}.tsv"
+    conda:
+        "../../envs/overtop.yaml"
     threads: train_threads
     resources:
         mem_mb=4000,
         runtime=240,
         gpu=1,
-    conda:
-        "../../envs/overtop.yaml"
+    params:
+        encoder=encoder_spec,
+        seed=settings.seed,
+        version=VERSIONS["train"],
     script:
         "../../scripts/train.py"
 
@@ -52,21 +52,21 @@ rule embed:
         unpack(embed_inputs),
     output:
         "results/embeddings/{dataset}/{split}/{encoder}/{sampling}/{modality}-{shard}of{shards}.h5",
-    params:
-        encoder=encoder_spec,
-        **plain(settings.embedding),
-        on_error=on_error,
-        seed=settings.seed,
-        version=VERSIONS["embed"],
     log:
         "logs/embed/{dataset}/{split}/{encoder}/{sampling}/{modality}-{shard}of{shards}.log",
     benchmark:
         "benchmarks/embed/{dataset}/{split}/{encoder}/{sampling}/{modality}-{shard}of{shards}.tsv"
+    conda:
+        "../../envs/overtop.yaml"
     resources:
         mem_mb=8000,
         runtime=240,
         gpu=1,
-    conda:
-        "../../envs/overtop.yaml"
+    params:
+        **plain(settings.embedding),
+        encoder=encoder_spec,
+        on_error=on_error,
+        seed=settings.seed,
+        version=VERSIONS["embed"],
     script:
         "../../scripts/embed.py"

@@ -3,18 +3,22 @@ rule tabulate:
     input:
         table_metrics,
     output:
-        csv=report("results/tables/{table}.csv", caption="../report/table.rst", category="Tables"),
+        csv=report(
+            "results/tables/{table}.csv",
+            caption="../report/table.rst",
+            category="Tables",
+        ),
         md="results/tables/{table}.md",
         tex="results/tables/{table}.tex",
-    params:
-        spec=table_spec,
-        version=VERSIONS["tabulate"],
     log:
         "logs/tabulate/{table}.log",
     benchmark:
         "benchmarks/tabulate/{table}.tsv"
     conda:
         "../../envs/overtop.yaml"
+    params:
+        spec=table_spec,
+        version=VERSIONS["tabulate"],
     script:
         "../../scripts/tabulate.py"
 
@@ -26,16 +30,20 @@ rule plot:
         metrics=figure_metrics,
     output:
         pdf="results/figures/{figure}.pdf",
-        png=report("results/figures/{figure}.png", caption="../report/figure.rst", category="Figures"),
+        png=report(
+            "results/figures/{figure}.png",
+            caption="../report/figure.rst",
+            category="Figures",
+        ),
         csv="results/figures/{figure}.csv",
-    params:
-        spec=figure_spec,
-        version=VERSIONS["plot"],
     log:
         "logs/plot/{figure}.log",
     benchmark:
         "benchmarks/plot/{figure}.tsv"
     conda:
         "../../envs/overtop.yaml"
+    params:
+        spec=figure_spec,
+        version=VERSIONS["plot"],
     script:
         "../../scripts/plot.py"

@@ -5,18 +5,18 @@ rule rank:
         text=text_shards,
     output:
         f"results/rankings/{RANK_RESULT}.h5",
-    params:
-        **plain(settings.ranking),
-        version=VERSIONS["rank"],
     log:
         f"logs/rank/{RANK_RESULT}.log",
     benchmark:
         f"benchmarks/rank/{RANK_RESULT}.tsv"
+    conda:
+        "../../envs/overtop.yaml"
     threads: 2
     resources:
         mem_mb=8000,
-    conda:
-        "../../envs/overtop.yaml"
+    params:
+        **plain(settings.ranking),
+        version=VERSIONS["rank"],
     script:
         "../../scripts/rank.py"
 
@@ -29,18 +29,18 @@ rule radius:
         ranking=f"results/rankings/{RANK_RESULT}.h5",
     output:
         f"results/radii/{RANK_RESULT}.h5",
-    params:
-        **plain(settings.radius),
-        version=VERSIONS["radius"],
     log:
         f"logs/radius/{RANK_RESULT}.log",
     benchmark:
         f"benchmarks/radius/{RANK_RESULT}.tsv"
+    conda:
+        "../../envs/overtop.yaml"
     threads: 2
     resources:
         mem_mb=8000,
-    conda:
-        "../../envs/overtop.yaml"
+    params:
+        **plain(settings.radius),
+        version=VERSIONS["radius"],
     script:
         "../../scripts/radius.py"
 
@@ -53,15 +53,15 @@ rule score:
         radii=f"results/radii/{RANK_RESULT}.h5",
     output:
         f"results/scores/{RANK_RESULT}.parquet",
-    params:
-        estimators=settings.estimators,
-        version=VERSIONS["score"],
     log:
         f"logs/score/{RANK_RESULT}.log",
     benchmark:
         f"benchmarks/score/{RANK_RESULT}.tsv"
     conda:
         "../../envs/overtop.yaml"
+    params:
+        estimators=settings.estimators,
+        version=VERSIONS["score"],
     script:
         "../../scripts/score.py"
 
@@ -74,15 +74,15 @@ rule evaluate:
         metrics=f"results/metrics/{RANK_RESULT}.parquet",
         calibration=f"results/curves/calibration/{RANK_RESULT}.parquet",
         rejection=f"results/curves/rejection/{RANK_RESULT}.parquet",
-    params:
-        spec=plain(settings.evaluation),
-        kind=posterior_kind,
-        version=VERSIONS["evaluate"],
     log:
         f"logs/evaluate/{RANK_RESULT}.log",
     benchmark:
         f"benchmarks/evaluate/{RANK_RESULT}.tsv"
     conda:
         "../../envs/overtop.yaml"
+    params:
+        spec=plain(settings.evaluation),
+        kind=posterior_kind,
+        version=VERSIONS["evaluate"],
     script:
         "../../scripts/evaluate.py"

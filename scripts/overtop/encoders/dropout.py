@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+import torch
 from torch import nn
 
 from overtop.errors import OvertopError
@@ -75,11 +76,26 @@ def _is_hugging_face_attention(module: nn.Module) -> bool:
     return hasattr(module, "dropout") and any(hasattr(module, name) for name in ("key", "k_proj", "k"))
 
 
-def _drop_head(tower: nn.Module, rate: float, stack: ExitStack) -> str | None:
+def _drop_head(tower: Any, rate: float, stack: ExitStack) -> str | None:
     dropouts = [module for module in getattr(tower, "head", nn.Module()).modules() if isinstance(module, nn.Dropout)]
     for dropout in dropouts:
         _switch_on(dropout, rate, stack)
+    if dropouts and hasattr(tower, "trunk"):
+        _once_per_input(tower.trunk, stack)
     return "head dropout" if dropouts else None
+
+
+def _once_per_input(module: nn.Module, stack: ExitStack) -> None:
+    """What stands before the dropout is the same in every pass over a batch: compute it in the first alone."""
+    forward = module.forward
+    last: dict[str, torch.Tensor] = {}
+
+    def remembered(batch: torch.Tensor) -> torch.Tensor:
+        if last.get("input") is not batch:
+            last.update(input=batch, output=forward(batch))
+        return last["output"]
+
+    _replace(module, "forward", remembered, stack)
 
 
 def _switch_on(dropout: nn.Dropout, rate: float, stack: ExitStack) -> None:
@@ -87,6 +103,6 @@ def _switch_on(dropout: nn.Dropout, rate: float, stack: ExitStack) -> None:
     _replace(dropout, "training", True, stack)
 
 
-def _replace(module: nn.Module, attribute: str, value: float | bool, stack: ExitStack) -> None:
+def _replace(module: nn.Module, attribute: str, value: Any, stack: ExitStack) -> None:
     stack.callback(setattr, module, attribute, getattr(module, attribute))
     setattr(module, attribute, value)

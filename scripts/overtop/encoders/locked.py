@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 from torch.nn import functional
 from tqdm import tqdm
@@ -84,7 +84,7 @@ def compute_trunk_features(
         ),
     }
     with atomic_path(output) as temporary:
-        save_file(found, temporary, metadata={"items": _items(spec, split)})
+        temporary.write_bytes(save(found, metadata={"items": _items(spec, split)}))
 
 
 def read_trunk_features(path: str | Path, spec: EncoderSpec, split: Split) -> TrunkFeatures:

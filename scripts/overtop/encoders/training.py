@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 from torch.nn import functional
 from tqdm import tqdm
@@ -64,8 +64,8 @@ def train_encoder(
         encoder = encoder_of(name, spec, model, checkpoint=None, device=device)
         images = _read_images(encoder, [Path(data_root) / path for path in train.image_paths])
         _fit(encoder, recipe, images, encoder.tokenizer(train.captions), draws(train, recipe, seed))
-    save_model(model, output)
-    recalls = recall_at_1(load_encoder(name, spec, output, device), validation, data_root)
+        save_model(model, output)
+        recalls = recall_at_1(load_encoder(name, spec, output, device), validation, data_root)
     log_recalls(name, recalls)
     return recalls
 
@@ -152,8 +152,9 @@ def check_batch(name: str, recipe: TrainSpec, split: Split) -> None:
 
 def save_model(model: Any, output: str | Path) -> None:
     """Write all weights as safetensors, atomically."""
+    weights = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
     with atomic_path(output) as temporary:
-        save_file({key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}, temporary)
+        temporary.write_bytes(save(weights))  # `save_file` would make a file that only its owner can read
 
 
 def draws(split: Split, recipe: TrainSpec, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
