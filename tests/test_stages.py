@@ -49,7 +49,7 @@ def test_an_edit_concerns_exactly_the_stages_that_use_it(repo, tmp_path):
 def test_an_edit_deep_down_reaches_every_stage_above(repo, tmp_path):
     scripts = _edited(tmp_path, repo, "store.py", "CHUNK_ITEMS = 256", "CHUNK_ITEMS = 128")
     assert {"embed", "rank", "radius"} <= _changed(repo, scripts)
-    assert not {"plot", "tabulate"} & _changed(repo, scripts)
+    assert not {"plot", "tables"} & _changed(repo, scripts)
 
 
 def test_a_data_set_named_only_in_a_string_counts(repo, tmp_path):

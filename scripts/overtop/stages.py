@@ -21,7 +21,7 @@ VERSIONS = {
     "radius": 1,
     "score": 1,
     "evaluate": 1,
-    "tabulate": 1,
+    "tables": 1,
     "plot": 1,
 }
 

@@ -47,7 +47,10 @@ def test_a_deleted_shard_is_rebuilt_with_what_hangs_on_it(tiny, copy_of):
         ("evaluation={bins: 5}", Counter({"evaluate": 3}) + DRAWN),
         ("radius={step: 0.05}", Counter({"radius": 3, "score": 3, "evaluate": 3}) + DRAWN),
         ("ranking={top: 20}", _times(PER_POSTERIOR, 3) + DRAWN),
-        ("estimators=[top1_similarity]", Counter({"score": 3, "evaluate": 3}) + DRAWN),
+        (
+            "estimators=[top1_similarity, top1_consistency, adversarial_exact]",
+            Counter({"score": 3, "evaluate": 3}) + DRAWN,
+        ),
         ("tables={tiny: {binnings: [equal_width]}}", Counter({"tabulate": 1})),
         ("figures={tiny-rejection: {positives: extended}}", Counter({"plot": 1})),
         ("datasets={shapes: {on_error: skip}}", Counter({"embed": 12}) + _times(PER_POSTERIOR, 3) + DRAWN),

@@ -53,7 +53,7 @@ def shards(wildcards, modality):
     posterior = declared("posteriors", wildcards, "posterior")
     count = getattr(declared("datasets", wildcards, "dataset").shards, modality)
     count = 1 if posterior.kind == "imported" else count
-    return expand(
+    found = expand(
         "results/embeddings/{dataset}/{split}/{encoder}/{sampling}/{modality}-{shard}of{count}.h5",
         dataset=wildcards.dataset,
         split=wildcards.split,
@@ -63,6 +63,13 @@ def shards(wildcards, modality):
         shard=range(count),
         count=count,
     )
+    if Path(f"results/rankings/{RANK_RESULT}.h5".format(**wildcards)).exists():
+        # Snakemake takes an intermediate file that is gone for one nobody needs. Not these: a ranking never stands
+        # without the shards it came from, so they are remade, and with them what hangs on them.
+        workflow.dag.forcefiles.update(
+            path for path in found if not Path(path).exists()
+        )
+    return found
 
 
 def image_shards(wildcards):

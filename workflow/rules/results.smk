@@ -18,9 +18,9 @@ rule tabulate:
         "../../envs/overtop.yaml"
     params:
         spec=table_spec,
-        version=VERSIONS["tabulate"],
+        version=VERSIONS["tables"],
     script:
-        "../../scripts/tabulate.py"
+        "../../scripts/tables.py"
 
 
 rule plot:

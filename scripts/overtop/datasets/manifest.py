@@ -79,7 +79,7 @@ def write_split(path: str | Path, split: Split) -> None:
         "positives": [None] * len(images)
         if split.extended is None
         else [[split.image_ids[i] for i in positives] for positives in split.extended],
-        "level": split.levels or [None] * len(images),
+        "level": split.levels if split.levels is not None else pa.nulls(len(images)),
     }
     with atomic_path(path) as temporary:
         pq.write_table(pa.table(columns, schema=SCHEMA), temporary)

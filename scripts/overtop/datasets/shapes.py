@@ -348,11 +348,7 @@ def _loose(order: Sequence[Shape], rng: np.random.Generator) -> Caption:
 
 def _vague(rng: np.random.Generator) -> Caption:
     """True of every image."""
-    words = (
-        "some shapes",
-        "coloured shapes",
-        "a few shapes on a plain background",
-        "a simple drawing",
-        "several figures",
-    )
-    return Caption(_pick(rng, words), "vague", Query())
+    amount = _pick(rng, ("some", "several", "a few", "various"))
+    what = _pick(rng, ("shapes", "figures", "coloured shapes"))
+    place = _pick(rng, ("", " on a plain background", " in a simple drawing"))
+    return Caption(f"{amount} {what}{place}", "vague", Query())

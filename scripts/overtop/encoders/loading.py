@@ -53,12 +53,15 @@ class Encoder:
 
     def tokenize(self, captions: list[str]) -> tuple[torch.Tensor, int]:
         """Token ids (n, context), and how many captions were too long and lost their end."""
-        tokens = self.tokenizer(captions)
+        different = list(dict.fromkeys(captions))  # tokenizers are slow, and vague captions alike
+        tokens = self.tokenizer(different)
         # Given room for one more token, exactly the captions that were cut use it.
-        roomier = self.tokenizer(captions, context_length=self.context_length + 1)
+        roomier = self.tokenizer(different, context_length=self.context_length + 1)
         padding = getattr(getattr(self.tokenizer, "tokenizer", None), "pad_token_id", None) or 0
         cut = (roomier != padding).sum(dim=1) > (tokens != padding).sum(dim=1)
-        return tokens, int(cut.sum())
+        number = {caption: i for i, caption in enumerate(different)}
+        rows = [number[caption] for caption in captions]
+        return tokens[rows], int(cut[rows].sum())
 
 
 def load_encoder(
