@@ -25,12 +25,6 @@ def test_a_second_run_does_nothing(tiny):
     assert tiny.planned(*TINY) == Counter()
 
 
-def test_two_runs_give_the_same_bytes(tiny, fresh):
-    """Everything again from nothing, in another place, but for the order of the jobs."""
-    fresh.run(*TINY)
-    assert fresh.bytes(*RESULTS) == tiny.bytes(*RESULTS)
-
-
 def test_a_deleted_shard_is_rebuilt_with_what_hangs_on_it(tiny, copy_of):
     project = copy_of(tiny)
     before = project.bytes(*RESULTS)
@@ -53,9 +47,9 @@ def test_a_deleted_shard_is_rebuilt_with_what_hangs_on_it(tiny, copy_of):
         ),
         ("tables={tiny: {binnings: [equal_width]}}", Counter({"tabulate": 1})),
         ("figures={tiny-rejection: {positives: extended}}", Counter({"plot": 1})),
-        ("datasets={shapes: {on_error: skip}}", Counter({"embed": 12}) + _times(PER_POSTERIOR, 3) + DRAWN),
-        ("encoders={tiny-1: {train: {epochs: 2}}}", Counter({"train": 1, "embed": 4}) + PER_POSTERIOR + DRAWN),
-        ("posteriors={tiny-dropout: {passes: 3}}", Counter({"embed": 4}) + PER_POSTERIOR + DRAWN),
+        ("datasets={shapes: {on_error: skip}}", Counter({"embed": 9}) + _times(PER_POSTERIOR, 3) + DRAWN),
+        ("encoders={tiny-1: {train: {epochs: 2}}}", Counter({"train": 1, "embed": 3}) + PER_POSTERIOR + DRAWN),
+        ("posteriors={tiny-dropout: {passes: 3}}", Counter({"embed": 3}) + PER_POSTERIOR + DRAWN),
         ("mirror=/elsewhere", Counter()),
     ],
 )
@@ -64,7 +58,7 @@ def test_a_changed_key_reruns_exactly_what_uses_it(tiny, change, expected):
 
 
 def test_a_killed_run_is_taken_up_where_it_stopped(tiny, fresh):
-    """SIGKILL to Snakemake and all its jobs, in the middle of training."""
+    """SIGKILL to Snakemake and all its jobs; what comes of it equals an undisturbed run elsewhere, byte for byte."""
     run = subprocess.Popen(
         [BINARIES / "snakemake", "--cores", "2", *TINY],
         cwd=fresh.root,
