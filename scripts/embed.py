@@ -43,7 +43,7 @@ def main(job: Job) -> None:
             "shard": int(words.shard),
             "shards": int(words.shards),
             "seed": params.seed,
-            "batch_size": params.batch_size[words.modality],
+            "batch_size": params.batch_size,
             "dtype": dtype,
             "truncated_captions": batch.n_truncated,
         },
@@ -58,13 +58,14 @@ def embed_slice(encoder: Encoder, split: Split, job: Job) -> tuple[EmbeddingBatc
     sampling = Sampling.parse(words.sampling)
     # Everything that tells this stream of masks from another, so that a shard rebuilt alone has the same bytes.
     seed = derive_seed(params.seed, words.encoder, words.sampling, words.modality, words.shard, words.shards)
-    size = params.batch_size[words.modality]
     with tqdm(total=len(ids[part]), desc=f"embed {words.encoder}", unit=words.modality, disable=None) as bar:
         if words.modality == "image":
             data = Path(job.input.split).parents[2]
             paths = [data / path for path in split.image_paths[part]]
-            return embed_images(encoder, paths, sampling, seed, size, params.on_error, bar.update), ids[part]
-        return embed_texts(encoder, split.captions[part], sampling, seed, size, bar.update), ids[part]
+            return embed_images(encoder, paths, sampling, seed, params.batch_size, params.on_error, bar.update), ids[
+                part
+            ]
+        return embed_texts(encoder, split.captions[part], sampling, seed, params.batch_size, bar.update), ids[part]
 
 
 if __name__ == "__main__":

@@ -8,13 +8,13 @@ import json
 
 import pandas as pd
 
-from overtop.config import DIRECTIONS
 from overtop.datasets.manifest import read_split
 from overtop.files import write_table
 from overtop.job import Job, run
 from overtop.radius import read_radii
 from overtop.ranking import read_ranking
 from overtop.scores import score_direction
+from overtop.terms import DIRECTIONS
 
 
 def main(job: Job) -> None:

@@ -56,7 +56,7 @@ def _set(values, path, value):
         ("posteriors/x", {"kind": "ensemble", "members": ["shapes-0"]}, r"members: .*at least 2 items"),
         ("encoders/imported", {"architecture": "ViT-B-32", "tag": "openai"}, "stands for embeddings made elsewhere"),
         ("encoders/x", {"architecture": "ViT-B-33", "tag": "openai"}, r"encoders\.x\.architecture: .*ViT-B-32"),
-        ("encoders/x", {"architecture": "ViT-B-32", "tag": "open_ai"}, r"encoders\.x\.tag: .*closest: openai"),
+        ("encoders/x", {"architecture": "ViT-B-32", "tag": "open_ai"}, r"encoders\.x\.tag: .*did you mean 'openai'"),
         ("encoders/x", {"architecture": "ViT-B-32"}, r"encoders\.x: no weights"),
         (
             "encoders/shapes-0/train/dataset",

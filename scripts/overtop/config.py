@@ -11,15 +11,11 @@ from overtop.encoders.sampling import Sampling
 from overtop.encoders.spec import EncoderSpec
 from overtop.errors import OvertopError, suggestion
 from overtop.estimators import ESTIMATORS
+from overtop.terms import Binning, Positives, Protocol
 
-Direction = Literal["t2i", "i2t"]
-Protocol = Literal["published", "corrected"]
-Binning = Literal["equal_width", "equal_count"]
-Positives = Literal["labelled", "extended"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 Count = Annotated[int, Field(ge=1)]
 
-DIRECTIONS: tuple[Direction, ...] = ("t2i", "i2t")
 IMPORTED = "imported"  # the encoder that stands for "somebody else's" in paths
 
 

@@ -15,5 +15,6 @@ class OvertopError(Exception):
 def suggestion(word: str, known: Iterable[str]) -> str:
     """The end of a message about an unknown `word`: the closest known one, or all of them."""
     known = sorted(known)
-    close = difflib.get_close_matches(word, known, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known) or 'none'}"
+    lowered = {other.lower(): other for other in known}  # people write vit-b-32
+    close = difflib.get_close_matches(word.lower(), lowered, n=1, cutoff=0.5)
+    return f"did you mean {lowered[close[0]]!r}?" if close else f"known: {', '.join(known) or 'none'}"

@@ -20,14 +20,16 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from overtop.arrays import read_arrays, write_arrays
+from overtop.device import default_device
 from overtop.errors import OvertopError
-from overtop.ranking import DIRECTIONS, Direction, Ranking, default_device, rank, unit
+from overtop.ranking import Ranking, rank, unit
 from overtop.store import ArraySource, EmbeddingSource
+from overtop.terms import DIRECTIONS, Direction, Protocol
 
 SCHEMA = "radii/1"
 STEP, ITERATIONS = 0.025, 50
@@ -68,7 +70,7 @@ class Radii:
     published: Radius | None
     corrected: Radius
 
-    def under(self, protocol: Literal["published", "corrected"]) -> Radius:
+    def under(self, protocol: Protocol) -> Radius:
         """The radius in one protocol's space.
 
         Raises:

@@ -10,19 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from overtop.arrays import decode, encode, read_arrays, write_arrays
+from overtop.device import default_device
 from overtop.errors import OvertopError
 from overtop.store import EmbeddingSource
+from overtop.terms import DIRECTIONS, Direction
 
 if TYPE_CHECKING:  # torch is imported where it is needed: reading a ranking must stay cheap
     import torch
 
-Direction = Literal["t2i", "i2t"]
-DIRECTIONS: tuple[Direction, ...] = ("t2i", "i2t")
 SCHEMA = "ranking/1"
 BLOCK = 2048
 
@@ -181,13 +181,6 @@ def unit(
             "remove the item or embed it again"
         )
     return raw / length
-
-
-def default_device() -> str:
-    """`cuda` where torch finds a GPU, else `cpu`."""
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def write_ranking(path: str | Path, rankings: Mapping[Direction, Ranking], attributes: Mapping[str, Any]) -> None:

@@ -7,10 +7,11 @@ import pandas as pd
 from scipy.sparse import coo_array, csr_array
 
 from overtop.datasets.manifest import Split
-from overtop.estimators import ESTIMATORS, Estimator, Protocol, score
+from overtop.estimators import ESTIMATORS, Estimator, score
 from overtop.evaluation.recall import best_rank, tied_at_top
 from overtop.radius import Radii
-from overtop.ranking import Direction, Ranking
+from overtop.ranking import Ranking
+from overtop.terms import Direction, Protocol
 
 COLUMNS = [
     "query_id", "direction", "estimator", "protocol", "uncertainty", "top1_id", "hit", "hit_extended", "rank",

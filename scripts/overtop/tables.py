@@ -1,9 +1,10 @@
 """The table of results: long for machines, and in the paper's wide layout (Table 1) for people."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from pathlib import Path
 
 import pandas as pd
 
@@ -80,6 +81,21 @@ def tidy(metrics: Sequence[pd.DataFrame]) -> pd.DataFrame:
     floats = table.select_dtypes("float").columns
     table[floats] = table[floats].round(_DECIMALS) + 0.0  # no "-0.0"
     return table.reset_index(drop=True)
+
+
+def closing_words(targets: Iterable[str]) -> str:
+    """Where a run's results are, and what its tables say, in a few lines.
+
+    Args:
+        targets: paths; those that are no files are left out.
+    """
+    lines = ["", "overtop: done."]
+    for target in map(Path, targets):
+        if target.is_file():
+            lines.append(f"  {target}")
+            if target.parent.name == "tables" and target.suffix == ".csv":
+                lines += [f"    {line}" for line in summary(pd.read_csv(target))]
+    return "\n".join(lines)
 
 
 def summary(table: pd.DataFrame) -> list[str]:

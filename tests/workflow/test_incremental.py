@@ -47,9 +47,10 @@ def test_a_deleted_shard_is_rebuilt_with_what_hangs_on_it(tiny, copy_of):
         ),
         ("tables={tiny: {binnings: [equal_width]}}", Counter({"tabulate": 1})),
         ("figures={tiny-rejection: {positives: extended}}", Counter({"plot": 1})),
-        ("datasets={shapes: {on_error: skip}}", Counter({"embed": 9}) + _times(PER_POSTERIOR, 3) + DRAWN),
+        ("datasets={shapes: {on_error: skip}}", Counter({"embed": 6}) + _times(PER_POSTERIOR, 3) + DRAWN),
         ("encoders={tiny-1: {train: {epochs: 2}}}", Counter({"train": 1, "embed": 3}) + PER_POSTERIOR + DRAWN),
         ("posteriors={tiny-dropout: {passes: 3}}", Counter({"embed": 3}) + PER_POSTERIOR + DRAWN),
+        ("embedding={batch_size: {text: 128}}", Counter({"embed": 3}) + _times(PER_POSTERIOR, 3) + DRAWN),
         ("mirror=/elsewhere", Counter()),
     ],
 )

@@ -6,7 +6,7 @@ from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, str(Path(workflow.basedir).parent / "scripts"))
 
-from overtop.config import DIRECTIONS, IMPORTED, load_config
+from overtop.config import IMPORTED, load_config
 from overtop.errors import OvertopError, suggestion
 from overtop.stages import VERSIONS
 
@@ -19,9 +19,9 @@ NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
 RANK_RESULT = "{dataset}/{split}/{posterior}"
 
 
-def plain(model, *only):
+def plain(model):
     """A section of the configuration as plain values: a change of one of them reruns the rule."""
-    return model.model_dump(mode="json", include=set(only) or None)
+    return model.model_dump(mode="json")
 
 
 def declared(section, wildcards, key):
@@ -45,7 +45,13 @@ def split_spec(wildcards):
 
 
 def on_error(wildcards):
-    return declared("datasets", wildcards, "dataset").on_error
+    """What bad items do; captions cannot be unreadable."""
+    may_fail = getattr(wildcards, "modality", "image") == "image"
+    return declared("datasets", wildcards, "dataset").on_error if may_fail else "fail"
+
+
+def batch_size(wildcards):
+    return getattr(settings.embedding.batch_size, wildcards.modality)
 
 
 def shards(wildcards, modality):
@@ -92,17 +98,10 @@ def summarise():
     """Say where the results are and what they say; not for the inner runs that executors start."""
     if workflow.remote_exec or not workflow.is_main_process:
         return
-    import pandas as pd
-    from overtop.tables import summary
+    from overtop.tables import closing_words
 
     asked = sorted(workflow.dag_settings.targets) or settings.targets
-    lines = ["", "overtop: done."]
-    for target in map(Path, asked):
-        if target.is_file():
-            lines.append(f"  {target}")
-            if target.parts[:2] == ("results", "tables") and target.suffix == ".csv":
-                lines += [f"    {line}" for line in summary(pd.read_csv(target))]
-    print("\n".join(lines), file=sys.stderr)
+    print(closing_words(asked), file=sys.stderr)
 
 
 def posterior_kind(wildcards):

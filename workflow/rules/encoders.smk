@@ -56,6 +56,8 @@ rule embed:
         "logs/embed/{dataset}/{split}/{encoder}/{sampling}/{modality}-{shard}of{shards}.log",
     benchmark:
         "benchmarks/embed/{dataset}/{split}/{encoder}/{sampling}/{modality}-{shard}of{shards}.tsv"
+    # Before more training: the passes of MC dropout are the longest job of all.
+    priority: 1
     conda:
         "../../envs/overtop.yaml"
     resources:
@@ -63,8 +65,9 @@ rule embed:
         runtime=240,
         gpu=1,
     params:
-        **plain(settings.embedding),
         encoder=encoder_spec,
+        batch_size=batch_size,
+        many_samples_dtype=settings.embedding.many_samples_dtype,
         on_error=on_error,
         seed=settings.seed,
         version=VERSIONS["embed"],

@@ -1,17 +1,15 @@
 """What open_clip can build, told without importing it (which takes seconds and needs torch)."""
 
-import difflib
 import importlib
 import importlib.util
 import sys
-from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from overtop.encoders.spec import EncoderSpec
-from overtop.errors import OvertopError
+from overtop.errors import OvertopError, suggestion
 
 OWN_MODELS = Path(__file__).parent / "models"
 """Architectures of this project, in open_clip's format."""
@@ -68,20 +66,10 @@ def check_encoder(name: str, spec: EncoderSpec) -> None:
     if spec.architecture not in known:
         raise OvertopError(
             f"encoders.{name}.architecture: open_clip has no {spec.architecture!r}; "
-            f"{_closest(spec.architecture, known)}"
+            f"{suggestion(spec.architecture, known)}"
         )
     if spec.tag is not None:
         known = tags(spec.architecture)
         if spec.tag not in known:
-            raise OvertopError(
-                f"encoders.{name}.tag: {spec.architecture} has no weights {spec.tag!r}; {_closest(spec.tag, known)}"
-            )
-
-
-def _closest(word: str, known: Iterable[str]) -> str:
-    known = list(known)
-    lowered = {other.lower(): other for other in known}  # people write vit-b-32
-    close = difflib.get_close_matches(word.lower(), lowered, n=3, cutoff=0.5)
-    if close:
-        return f"closest: {', '.join(lowered[other] for other in close)}"
-    return f"known: {', '.join(known) or 'none, give a checkpoint file or train it'}"
+            mend = suggestion(spec.tag, known) if known else "there are none; give a checkpoint file, or train it"
+            raise OvertopError(f"encoders.{name}.tag: {spec.architecture} has no weights {spec.tag!r}; {mend}")

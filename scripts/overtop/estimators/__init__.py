@@ -1,5 +1,5 @@
 """From a ranking to one uncertainty per query; higher always means less trustworthy."""
 
-from overtop.estimators.registry import ESTIMATORS, Estimator, Protocol, find, score
+from overtop.estimators.registry import ESTIMATORS, Estimator, find, score
 
-__all__ = ["ESTIMATORS", "Estimator", "Protocol", "find", "score"]
+__all__ = ["ESTIMATORS", "Estimator", "find", "score"]

@@ -9,9 +9,9 @@ import numpy as np
 from overtop.errors import OvertopError
 
 if TYPE_CHECKING:
-    from overtop.estimators.registry import Protocol
     from overtop.radius import Radii
     from overtop.ranking import Ranking
+    from overtop.terms import Protocol
 
 TOP = 5
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from overtop.errors import OvertopError
+from overtop.errors import OvertopError, suggestion
 from overtop.estimators import adversarial, consistency, similarity
+from overtop.terms import Protocol
 
 if TYPE_CHECKING:  # both import torch or HDF5 behind them
     from overtop.radius import Radii
     from overtop.ranking import Ranking
 
-Protocol = Literal["published", "corrected"]
 Need = Literal["ranking", "votes", "radius"]
 PAPER = "Gomez, Over the Top-1: Uncertainty-Aware Cross-Modal Retrieval with CLIP, 2025"
 
@@ -120,9 +119,7 @@ def find(name: str) -> Estimator:
         OvertopError: there is none of that name; close ones are listed.
     """
     if name not in ESTIMATORS:
-        near = difflib.get_close_matches(name, ESTIMATORS, n=3)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(ESTIMATORS)}"
-        raise OvertopError(f"unknown estimator {name!r}; {hint}")
+        raise OvertopError(f"unknown estimator {name!r}; {suggestion(name, ESTIMATORS)}")
     return ESTIMATORS[name]
 
 

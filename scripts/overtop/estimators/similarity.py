@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from overtop.estimators.registry import Protocol
     from overtop.radius import Radii
     from overtop.ranking import Ranking
+    from overtop.terms import Protocol
 
 
 def top1_similarity(ranking: Ranking, radii: Radii | None, protocol: Protocol) -> np.ndarray:

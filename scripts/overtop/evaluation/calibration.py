@@ -1,7 +1,6 @@
 """Does recall fall as uncertainty rises? (Sec. 4.1 and 4.3 of the paper.)"""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -9,8 +8,8 @@ from scipy import stats
 
 from overtop.errors import OvertopError
 from overtop.evaluation.inputs import checked
+from overtop.terms import Binning
 
-Binning = Literal["equal_width", "equal_count"]
 EDGE = 1e-9
 """Share of a bin's width within which a value counts as lying on the edge."""
 

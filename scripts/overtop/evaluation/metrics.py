@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from overtop.config import Binning, EvaluationSpec
+from overtop.config import EvaluationSpec
 from overtop.evaluation.calibration import calibrate
 from overtop.evaluation.rejection import reject
+from overtop.terms import BINNINGS
 
-BINNINGS: tuple[Binning, ...] = ("equal_width", "equal_count")
 _COLUMNS = {"labelled": ("hit", "rank"), "extended": ("hit_extended", "rank_extended")}
 
 

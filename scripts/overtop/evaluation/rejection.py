@@ -1,13 +1,13 @@
 """How recall rises as the most uncertain queries are removed (Sec. 4.4 of the paper)."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from overtop.errors import OvertopError
 from overtop.evaluation.inputs import checked
+from overtop.terms import Protocol
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,7 @@ class Rejection:
     oracle_auc: float
 
 
-def reject(
-    uncertainty: np.ndarray, hit: np.ndarray, step: int, protocol: Literal["published", "corrected"]
-) -> Rejection:
+def reject(uncertainty: np.ndarray, hit: np.ndarray, step: int, protocol: Protocol) -> Rejection:
     """Remove the most uncertain queries, `step` at a time, down to the last that leaves any.
 
     Queries of equal uncertainty have no order: a cut among them removes their hits in proportion, which is the
