@@ -32,6 +32,18 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path):
     assert list(tmp_path.iterdir()) == [target]
 
 
+def test_what_a_killed_process_left_is_gone_after_the_next_write(tmp_path):
+    code = "import os, sys; from overtop.files import atomic_path\nwith atomic_path(sys.argv[1]) as t:\n"
+    code += "    t.write_text('half'); os.kill(os.getpid(), 9)"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    target = tmp_path / "a.txt"
+    subprocess.run([sys.executable, "-c", code, str(target)], env=environment, check=False)
+    assert not target.exists()
+    assert len(list(tmp_path.iterdir())) == 1
+    write_text(target, "whole")
+    assert list(tmp_path.iterdir()) == [target]
+
+
 def test_no_space_is_one_clear_error(tmp_path):
     """A real write beyond a real limit, in a process of its own."""
     code = textwrap.dedent(

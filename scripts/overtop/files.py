@@ -29,7 +29,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.stem}.{os.getpid()}.tmp{target.suffix}")
+    # One name for each target: what a killed job left behind is overwritten by the next, not kept for ever.
+    temporary = target.with_name(f".{target.stem}.tmp{target.suffix}")
     try:
         yield temporary
         with open(temporary, "rb+") as handle:
