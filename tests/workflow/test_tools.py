@@ -51,7 +51,8 @@ def test_every_snakemake_command_of_the_readme_resolves(repo, fresh):
     for command in commands:
         arguments = command[1:]
         if "--report" in arguments:  # a report is of what was built
-            del arguments[arguments.index("--report") :][:2]
+            at = arguments.index("--report")
+            del arguments[at : at + 2]
         if "--profile" in arguments:
             arguments += ["--executor", "local"]
         fresh.run(*arguments, "--dry-run")
