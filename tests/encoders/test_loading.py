@@ -86,7 +86,7 @@ def test_missing_and_foreign_weights_are_refused(checkpoint: Path, tmp_path: Pat
 
 
 def test_an_unknown_architecture_is_refused_before_building() -> None:
-    with pytest.raises(OvertopError, match="closest: shapes-vit"):
+    with pytest.raises(OvertopError, match="did you mean 'shapes-vit'"):
         build_model("x", EncoderSpec(architecture="shape-vit", checkpoint="x"), None)
 
 

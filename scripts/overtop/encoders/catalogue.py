@@ -60,7 +60,7 @@ def check_encoder(name: str, spec: EncoderSpec) -> None:
         spec: its entry.
 
     Raises:
-        OvertopError: the architecture or tag does not exist; the message names the closest ones.
+        OvertopError: the architecture or tag does not exist; the message names the closest one.
     """
     known = architectures()
     if spec.architecture not in known:
