@@ -200,7 +200,7 @@ class ShardSource:
 
 def _one_provenance(paths: Sequence[str | Path]) -> dict[str, Any]:
     """Verify the shards of one encoder and return what they have in common; refuse a mixture."""
-    per_shard = {"shard", "truncated_captions", "item_span"}
+    per_shard = {"shard", "truncated_captions"}
     common: dict[str, Any] | None = None
     truncated = 0
     for number, path in enumerate(paths):
