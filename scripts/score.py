@@ -9,6 +9,7 @@ import json
 import pandas as pd
 
 from overtop.datasets.manifest import read_split
+from overtop.estimators import Evidence
 from overtop.files import write_table
 from overtop.job import Job, run
 from overtop.radius import read_radii
@@ -23,7 +24,7 @@ def main(job: Job) -> None:
     rankings, provenance = read_ranking(job.input.ranking)
     radii, _ = read_radii(job.input.radii)
     frames = [
-        score_direction(split, direction, rankings[direction], radii[direction], job.params.estimators)
+        score_direction(split, direction, Evidence(rankings[direction], radii[direction]), job.params.estimators)
         for direction in DIRECTIONS
     ]
     write_table(job.output[0], pd.concat(frames, ignore_index=True), {"provenance": json.dumps(provenance)})

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from overtop.estimators import score
+from overtop.estimators import Evidence, score
 from overtop.evaluation import best_rank, calibrate, reject
 from overtop.radius import radii
 from overtop.ranking import rank
@@ -52,7 +52,7 @@ def ours(mirror):
 
 def uncertainty_and_hits(ours, estimator, direction):
     ranking, lengths, positives = ours[direction]
-    return score(estimator, ranking, lengths, "published"), best_rank(ranking.top_ids, positives) == 1
+    return score(estimator, Evidence(ranking, lengths), "published"), best_rank(ranking.top_ids, positives) == 1
 
 
 @every_direction

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from overtop.datasets.manifest import Split
-from overtop.estimators import ESTIMATORS
+from overtop.estimators import ESTIMATORS, Evidence
 from overtop.radius import radii
 from overtop.ranking import rank
 from overtop.scores import COLUMNS, positives, score_direction
@@ -29,7 +29,7 @@ def _scored(samples, split=SPLIT, image_ids=None, caption_ids=None):
     texts = ArraySource([RNG.normal(size=(len(caption_ids), 4)) for _ in range(samples)], caption_ids)
     rankings = rank(images, texts, 10)
     found = radii(images, texts, rankings)
-    return rankings, {d: score_direction(split, d, rankings[d], found[d], list(ESTIMATORS)) for d in rankings}
+    return rankings, {d: score_direction(split, d, Evidence(rankings[d], found[d]), list(ESTIMATORS)) for d in rankings}
 
 
 @pytest.mark.parametrize("direction", ["t2i", "i2t"])

@@ -8,7 +8,7 @@ Among equal similarities the smaller gallery index comes first, everywhere.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ from overtop.terms import DIRECTIONS, Direction
 if TYPE_CHECKING:  # torch is imported where it is needed: reading a ranking must stay cheap
     import torch
 
-SCHEMA = "ranking/1"
+SCHEMA = "ranking/2"
 BLOCK = 2048
 
 
@@ -37,6 +37,10 @@ class Ranking:
         top_ids: (Q, K) int32 gallery indices, best first by mean similarity.
         top_scores: (Q, K) float32, their mean similarities.
         sample_top: (Q, S, k) int32 gallery indices, the best k in each sample.
+        temperatures: T temperatures, rising, at which the softmax over the gallery is summed up.
+        log_partition: (Q, T) float64, log of the sum of exp((s - s_(1))/temperature) over the gallery, s the mean
+            similarity and s_(1) its largest value; 0 or more.
+        mean_gap: (Q, T) float64, s_(1) less the mean of s under the softmax; 0 or more.
     """
 
     query_ids: list[str]
@@ -44,11 +48,26 @@ class Ranking:
     top_ids: np.ndarray
     top_scores: np.ndarray
     sample_top: np.ndarray
+    temperatures: tuple[float, ...] = ()
+    log_partition: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
+    mean_gap: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
 
     @property
     def n_samples(self) -> int:
         """S."""
         return self.sample_top.shape[1]
+
+    def softmax_at(self, temperature: float) -> tuple[np.ndarray, np.ndarray]:
+        """`log_partition` and `mean_gap` at one temperature, each (Q,).
+
+        Raises:
+            OvertopError: the ranking was made without that temperature.
+        """
+        if temperature not in self.temperatures:
+            kept = ", ".join(map(str, self.temperatures)) or "none"
+            raise OvertopError(f"the ranking kept no softmax at temperature {temperature} (kept: {kept}); rank again")
+        column = self.temperatures.index(temperature)
+        return self.log_partition[:, column], self.mean_gap[:, column]
 
 
 def rank(

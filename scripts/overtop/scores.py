@@ -7,21 +7,18 @@ import pandas as pd
 from scipy.sparse import coo_array, csr_array
 
 from overtop.datasets.manifest import Split
-from overtop.estimators import ESTIMATORS, Estimator, score
+from overtop.estimators import ESTIMATORS, Evidence, lacking, score
 from overtop.evaluation.recall import best_rank, tied_at_top
-from overtop.radius import Radii
 from overtop.ranking import Ranking
-from overtop.terms import Direction, Protocol
+from overtop.terms import Direction
 
 COLUMNS = [
-    "query_id", "direction", "estimator", "protocol", "uncertainty", "top1_id", "hit", "hit_extended", "rank",
+    "query_id", "image_id", "direction", "estimator", "protocol", "uncertainty", "top1_id", "hit", "hit_extended", "rank",
     "rank_extended", "tied",
 ]  # fmt: skip
 
 
-def score_direction(
-    split: Split, direction: Direction, ranking: Ranking, radii: Radii, estimators: Sequence[str]
-) -> pd.DataFrame:
+def score_direction(split: Split, direction: Direction, evidence: Evidence, estimators: Sequence[str]) -> pd.DataFrame:
     """Every applicable estimator under every protocol it is defined for.
 
     A query whose own images or captions were all skipped is left out: nothing in the gallery could be right.
@@ -29,21 +26,22 @@ def score_direction(
     Args:
         split: who belongs to whom.
         direction: which modality asks.
-        ranking: of that direction; its queries and gallery may lack skipped items of the split.
-        radii: of the same ranking.
+        evidence: of that direction; its queries and gallery may lack skipped items of the split.
         estimators: names; those that do not apply to this posterior are left out.
 
     Returns:
-        Columns `COLUMNS`. `rank` is that of the best positive, from 1, and infinite beyond what the ranking keeps;
+        Columns `COLUMNS`. `image_id` is the image that the query is or was written for. `rank` is that of the best positive, from 1, and infinite beyond what the ranking keeps;
         `tied` tells of two items equally similar in front; `hit_extended` and `rank_extended` are missing where the
         split knows no extended positives.
     """
+    ranking = evidence.ranking
     labelled = positives(split, direction, ranking, extended=False)
     answerable = np.diff(labelled.indptr) > 0
     rank = best_rank(ranking.top_ids, labelled)
     frame = pd.DataFrame(
         {
             "query_id": ranking.query_ids,
+            "image_id": _images_of(split, direction, ranking),
             "direction": direction,
             "top1_id": np.asarray(ranking.gallery_ids, dtype=object)[ranking.top_ids[:, 0]],
             "hit": rank == 1,
@@ -57,19 +55,12 @@ def score_direction(
         known = best_rank(ranking.top_ids, positives(split, direction, ranking, extended=True))
         frame = frame.assign(hit_extended=pd.array(known == 1, dtype="boolean"), rank_extended=known)
     scored = [
-        frame.assign(estimator=name, protocol=protocol, uncertainty=score(name, ranking, radii, protocol))[answerable]
+        frame.assign(estimator=name, protocol=protocol, uncertainty=score(name, evidence, protocol))[answerable]
         for name in estimators
         for protocol in ESTIMATORS[name].protocols
-        if _applies(ESTIMATORS[name], protocol, ranking, radii)
+        if lacking(ESTIMATORS[name], evidence, protocol) is None
     ]
     return pd.concat(scored, ignore_index=True)[COLUMNS]
-
-
-def _applies(estimator: Estimator, protocol: Protocol, ranking: Ranking, radii: Radii) -> bool:
-    """Votes need several samples; the published radius needs members of one width."""
-    has_votes = ranking.n_samples > 1
-    has_radius = protocol == "corrected" or radii.published is not None
-    return (has_votes or "votes" not in estimator.needs) and (has_radius or "radius" not in estimator.needs)
 
 
 def positives(split: Split, direction: Direction, ranking: Ranking, extended: bool) -> csr_array:
@@ -89,6 +80,15 @@ def positives(split: Split, direction: Direction, ranking: Ranking, extended: bo
     if direction == "i2t":
         pairs, queries, gallery = pairs.T.tocsr(), gallery, queries
     return pairs[_rows(queries, ranking.query_ids)][:, _rows(gallery, ranking.gallery_ids)]
+
+
+def _images_of(split: Split, direction: Direction, ranking: Ranking) -> np.ndarray:
+    """For each query the name of its image."""
+    if direction == "i2t":
+        return np.asarray(ranking.query_ids, dtype=object)
+    return np.asarray(split.image_ids, dtype=object)[
+        split.image_of_caption[_rows(split.caption_ids, ranking.query_ids)]
+    ]
 
 
 def _rows(all_ids: Sequence[str], kept: Sequence[str]) -> np.ndarray:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from overtop.estimators import score
+from overtop.estimators import Evidence, score
 from overtop.radius import Radii, Radius
 from overtop.ranking import Ranking
 
@@ -21,10 +21,10 @@ RADII = Radii(
 @pytest.mark.parametrize("protocol", ["published", "corrected"])
 @pytest.mark.parametrize(("name", "field"), [("pgd", "walk"), ("linear", "linear"), ("exact", "exact")])
 def test_one_minus_tanh_of_the_length_in_the_protocols_space(name, field, protocol):
-    uncertainty = score(f"adversarial_{name}", RANKING, RADII, protocol)
+    uncertainty = score(f"adversarial_{name}", Evidence(RANKING, RADII), protocol)
     np.testing.assert_allclose(1 - uncertainty, np.tanh(getattr(getattr(RADII, protocol), field)), atol=1e-15)
     assert np.isfinite(uncertainty).all()
 
 
 def test_a_duplicated_top1_is_the_most_uncertain_and_a_gallery_of_one_the_least():
-    assert score("adversarial_exact", RANKING, RADII, "corrected")[[0, 2]].tolist() == [1.0, 0.0]
+    assert score("adversarial_exact", Evidence(RANKING, RADII), "corrected")[[0, 2]].tolist() == [1.0, 0.0]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from overtop.errors import OvertopError
-from overtop.estimators import ESTIMATORS, find, score
+from overtop.estimators import ESTIMATORS, Evidence, find, score
 from overtop.radius import Radii, Radius
 from overtop.ranking import Ranking
 
@@ -31,7 +31,7 @@ def test_every_record(name, protocol):
     assert record.symbol
     assert record.needs <= {"ranking", "votes", "radius"}
     assert protocol in record.protocols
-    uncertainty = score(name, ranking(3), RADII, protocol)
+    uncertainty = score(name, Evidence(ranking(3), RADII), protocol)
     assert uncertainty.dtype == np.float64
     assert uncertainty.shape == (QUERIES,)
     assert ((uncertainty >= 0) & (uncertainty <= 1)).all()
@@ -58,13 +58,13 @@ def test_unknown_name_lists_close_ones():
 @pytest.mark.parametrize("name", ["top1_consistency", "topk_consistency"])
 def test_votes_need_samples(name):
     with pytest.raises(OvertopError, match=f"{name} needs several samples"):
-        score(name, ranking(1), RADII, "published")
+        score(name, Evidence(ranking(1), RADII), "published")
 
 
 @pytest.mark.parametrize("name", ["adversarial_pgd", "adversarial_linear", "adversarial_exact"])
 def test_radius_is_asked_for(name):
     with pytest.raises(OvertopError, match=f"{name} needs the radii"):
-        score(name, ranking(3), None, "published")
+        score(name, Evidence(ranking(3)), "published")
 
 
 def test_published_space_may_not_exist():
@@ -76,4 +76,4 @@ def test_published_space_may_not_exist():
 
 def test_unknown_protocol():
     with pytest.raises(OvertopError, match="'ours'.*published or corrected"):
-        score("top1_similarity", ranking(3), None, "ours")
+        score("top1_similarity", Evidence(ranking(3)), "ours")

@@ -1,5 +1,6 @@
-"""From a ranking to one uncertainty per query; higher always means less trustworthy."""
+"""From what is known of a query to one uncertainty; higher always means less trustworthy."""
 
-from overtop.estimators.registry import ESTIMATORS, Estimator, find, score
+from overtop.estimators.evidence import Evidence, Temperatures
+from overtop.estimators.registry import ESTIMATORS, Estimator, find, lacking, score
 
-__all__ = ["ESTIMATORS", "Estimator", "find", "score"]
+__all__ = ["ESTIMATORS", "Estimator", "Evidence", "Temperatures", "find", "lacking", "score"]

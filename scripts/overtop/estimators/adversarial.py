@@ -10,24 +10,26 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from overtop.radius import Radii
-    from overtop.ranking import Ranking
+    from overtop.estimators.evidence import Evidence
+    from overtop.radius import Radius
     from overtop.terms import Protocol
 
 
-def adversarial_pgd(ranking: Ranking, radii: Radii | None, protocol: Protocol) -> np.ndarray:
+def adversarial_pgd(evidence: Evidence, protocol: Protocol) -> np.ndarray:
     """The length of the paper's normalised-gradient walk to a flip (Eq. 11-13)."""
-    assert radii is not None, "the registry asks for the radii"
-    return 1.0 - np.tanh(radii.under(protocol).walk)
+    return 1.0 - np.tanh(_radius(evidence, protocol).walk)
 
 
-def adversarial_linear(ranking: Ranking, radii: Radii | None, protocol: Protocol) -> np.ndarray:
+def adversarial_linear(evidence: Evidence, protocol: Protocol) -> np.ndarray:
     """The margin of the best two over the length of its gradient (Eq. 14)."""
-    assert radii is not None, "the registry asks for the radii"
-    return 1.0 - np.tanh(radii.under(protocol).linear)
+    return 1.0 - np.tanh(_radius(evidence, protocol).linear)
 
 
-def adversarial_exact(ranking: Ranking, radii: Radii | None, protocol: Protocol) -> np.ndarray:
+def adversarial_exact(evidence: Evidence, protocol: Protocol) -> np.ndarray:
     """The exact distance to the nearest flip: the minimum that Eq. 11 asks for."""
-    assert radii is not None, "the registry asks for the radii"
-    return 1.0 - np.tanh(radii.under(protocol).exact)
+    return 1.0 - np.tanh(_radius(evidence, protocol).exact)
+
+
+def _radius(evidence: Evidence, protocol: Protocol) -> Radius:
+    assert evidence.radii is not None, "the registry asks for the radii"
+    return evidence.radii.under(protocol)

@@ -9,19 +9,19 @@ import numpy as np
 from overtop.errors import OvertopError
 
 if TYPE_CHECKING:
-    from overtop.radius import Radii
-    from overtop.ranking import Ranking
+    from overtop.estimators.evidence import Evidence
     from overtop.terms import Protocol
 
 TOP = 5
 
 
-def top1_consistency(ranking: Ranking, radii: Radii | None, protocol: Protocol) -> np.ndarray:
+def top1_consistency(evidence: Evidence, protocol: Protocol) -> np.ndarray:
     """The share of samples whose top-1 differs (Eq. 6 and 10).
 
     `published`: from the item that most samples rank first, which need not be the one returned.
     `corrected`: from the item returned, the top-1 of the mean similarity.
     """
+    ranking = evidence.ranking
     firsts = ranking.sample_top[:, :, 0]
     if protocol == "published":
         votes = _Votes(firsts).counts.max(axis=1)
@@ -30,7 +30,7 @@ def top1_consistency(ranking: Ranking, radii: Radii | None, protocol: Protocol) 
     return 1.0 - votes / ranking.n_samples
 
 
-def topk_consistency(ranking: Ranking, radii: Radii | None, protocol: Protocol) -> np.ndarray:
+def topk_consistency(evidence: Evidence, protocol: Protocol) -> np.ndarray:
     """One minus the mean Jaccard index of each sample's top 5 with a reference five (released code).
 
     `published`: the reference is the five items that most samples hold; at equal votes the one met first goes first,
@@ -40,6 +40,7 @@ def topk_consistency(ranking: Ranking, radii: Radii | None, protocol: Protocol) 
     Raises:
         OvertopError: the ranking was made with a smaller `top` or `vote_top`.
     """
+    ranking = evidence.ranking
     k = min(TOP, len(ranking.gallery_ids))
     if ranking.sample_top.shape[2] < k or ranking.top_ids.shape[1] < k:
         raise OvertopError(f"topk_consistency needs rankings that keep {k} items; rank again with top and vote_top {k}")

@@ -9,15 +9,19 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from overtop.errors import OvertopError, suggestion
-from overtop.estimators import adversarial, consistency, similarity
+from overtop.estimators import adversarial, consistency, dirichlet, probvlm, similarity
 from overtop.terms import Protocol
 
-if TYPE_CHECKING:  # both import torch or HDF5 behind them
-    from overtop.radius import Radii
-    from overtop.ranking import Ranking
+if TYPE_CHECKING:
+    from overtop.estimators.evidence import Evidence
 
-Need = Literal["ranking", "votes", "radius"]
+Need = Literal["ranking", "softmax", "votes", "radius", "spread"]
 PAPER = "Gomez, Over the Top-1: Uncertainty-Aware Cross-Modal Retrieval with CLIP, 2025"
+UCAT = "Calibrating Uncertainty for Zero-Shot Adversarial CLIP, arXiv 2512.12997"
+PROBVLM = "Upadhyay et al., ProbVLM: Probabilistic Adapter for Frozen Vision-Language Models, ICCV 2023"
+HENDRYCKS = "Hendrycks and Gimpel, A Baseline for Detecting Misclassified Examples, ICLR 2017"
+LIU = "Liu et al., Energy-based Out-of-distribution Detection, NeurIPS 2020"
+SHANNON = "Shannon, A Mathematical Theory of Communication, 1948"
 
 
 @dataclass(frozen=True)
@@ -29,10 +33,11 @@ class Estimator:
         label: words for a legend.
         symbol: mathematical symbol of the confidence, LaTeX.
         equation: where the definition stands in `reference`.
-        needs: `ranking` always; `votes`: a posterior of several samples; `radius`: the radii.
+        needs: `ranking` always; `softmax`: its sums at the temperatures; `votes`: a posterior of several samples;
+            `radius`: the radii; `spread`: a posterior with an adapter.
         cost: per query, beyond the ranking.
         reference: where it comes from.
-        function: `(ranking, radii, protocol) -> uncertainty (Q,)`.
+        function: `(evidence, protocol) -> uncertainty (Q,)`.
         protocols: the protocols it is defined under.
     """
 
@@ -43,7 +48,7 @@ class Estimator:
     needs: frozenset[Need]
     cost: str
     reference: str
-    function: Callable[[Ranking, Radii | None, Protocol], np.ndarray]
+    function: Callable[[Evidence, Protocol], np.ndarray]
     protocols: tuple[Protocol, ...] = ("published", "corrected")
 
 
@@ -108,6 +113,76 @@ _RECORDS = (
         reference="overtop: " + PAPER + ", Eq. 11 solved exactly",
         function=adversarial.adversarial_exact,
     ),
+    Estimator(
+        name="margin",
+        label="Margin",
+        symbol=r"s_{(1)}-s_{(2)}",
+        equation="difference of the best two",
+        needs=frozenset({"ranking"}),
+        cost="none",
+        reference=PAPER + ", numerator of Eq. 14",
+        function=similarity.margin,
+    ),
+    Estimator(
+        name="entropy",
+        label="Entropy",
+        symbol=r"1-H(p)/\ln N",
+        equation="entropy of softmax(s/T)",
+        needs=frozenset({"ranking", "softmax"}),
+        cost="none; the ranking sums N exponentials",
+        reference=SHANNON,
+        function=similarity.entropy,
+    ),
+    Estimator(
+        name="max_softmax",
+        label="Max softmax",
+        symbol=r"\max_j p_j",
+        equation="largest probability of softmax(s/T)",
+        needs=frozenset({"ranking", "softmax"}),
+        cost="none; the ranking sums N exponentials",
+        reference=HENDRYCKS,
+        function=similarity.max_softmax,
+    ),
+    Estimator(
+        name="energy",
+        label="Energy",
+        symbol=r"T\log\sum_j e^{s_j/T}",
+        equation="energy score at T",
+        needs=frozenset({"ranking", "softmax"}),
+        cost="none; the ranking sums N exponentials",
+        reference=LIU,
+        function=similarity.energy,
+    ),
+    Estimator(
+        name="dirichlet_entropy",
+        label="Dirichlet entropy",
+        symbol=r"-\mathrm{AU}",
+        equation="aleatoric uncertainty",
+        needs=frozenset({"ranking", "softmax"}),
+        cost="none; the ranking sums N exponentials",
+        reference=UCAT,
+        function=dirichlet.dirichlet_entropy,
+    ),
+    Estimator(
+        name="dirichlet_vacuity",
+        label="Dirichlet vacuity",
+        symbol=r"-\mathrm{EU}",
+        equation="epistemic uncertainty",
+        needs=frozenset({"ranking", "softmax"}),
+        cost="none; the ranking sums N exponentials",
+        reference=UCAT,
+        function=dirichlet.dirichlet_vacuity,
+    ),
+    Estimator(
+        name="probvlm",
+        label="ProbVLM",
+        symbol=r"-\mathrm{Var}(z)",
+        equation="Eq. 9 and 10",
+        needs=frozenset({"ranking", "spread"}),
+        cost="none; the adapter makes 15 passes",
+        reference=PROBVLM,
+        function=probvlm.probvlm,
+    ),
 )
 ESTIMATORS = {record.name: record for record in _RECORDS}
 
@@ -123,23 +198,39 @@ def find(name: str) -> Estimator:
     return ESTIMATORS[name]
 
 
-def score(name: str, ranking: Ranking, radii: Radii | None, protocol: Protocol) -> np.ndarray:
+def lacking(estimator: Estimator, evidence: Evidence, protocol: Protocol) -> str | None:
+    """What an estimator needs that is not there, and the mend; None if it can be computed."""
+    if protocol not in estimator.protocols:
+        return f"is not defined under protocol {protocol!r}; use {' or '.join(estimator.protocols)}"
+    if "votes" in estimator.needs and evidence.ranking.n_samples < 2:
+        return "needs several samples and this posterior has one; take it off the list here"
+    if "softmax" in estimator.needs and not evidence.ranking.temperatures:
+        return (
+            "needs the sums over the whole gallery, which an approximate search does not give; rank with search stream"
+        )
+    if "spread" in estimator.needs and evidence.spread is None:
+        return "needs a posterior with an adapter; declare one in config.yaml"
+    if "radius" in estimator.needs:
+        if evidence.radii is None:
+            return "needs the radii of this ranking; compute them first"
+        if protocol == "published" and evidence.radii.published is None:
+            return "averages embeddings under 'published', and the members differ in dimension; use 'corrected'"
+    return None
+
+
+def score(name: str, evidence: Evidence, protocol: Protocol) -> np.ndarray:
     """The uncertainty of every query, float64 (Q,); higher means less trustworthy.
 
     Args:
         name: of the estimator.
-        ranking: of one direction.
-        radii: of the same direction; only the adversarial estimators need it.
+        evidence: of one direction.
         protocol: `published` repeats the released code, `corrected` is ours.
 
     Raises:
-        OvertopError: unknown name, or the estimator needs what is not there (several samples, radii).
+        OvertopError: unknown name, or the estimator needs what is not there (several samples, radii, an adapter).
     """
     estimator = find(name)
-    if "votes" in estimator.needs and ranking.n_samples < 2:
-        raise OvertopError(f"{name} needs several samples and this posterior has one; take it off the list here")
-    if "radius" in estimator.needs and radii is None:
-        raise OvertopError(f"{name} needs the radii of this ranking; compute them first")
-    if protocol not in estimator.protocols:
-        raise OvertopError(f"{name} is not defined under protocol {protocol!r}; use {' or '.join(estimator.protocols)}")
-    return estimator.function(ranking, radii, protocol).astype(np.float64)
+    missing = lacking(estimator, evidence, protocol)
+    if missing:
+        raise OvertopError(f"{name} {missing}")
+    return estimator.function(evidence, protocol).astype(np.float64)
