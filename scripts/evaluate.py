@@ -1,4 +1,4 @@
-"""Measure recall, calibration and rejection of one posterior's scores.
+"""Measure recall, calibration, rejection and selective prediction of one posterior's scores, with intervals.
 
 Reads: results/scores. Writes: results/metrics and the curves that figures draw.
 """
@@ -11,12 +11,16 @@ from overtop.config import EvaluationSpec
 from overtop.evaluation.metrics import evaluate
 from overtop.files import table_metadata, write_table
 from overtop.job import Job, run
+from overtop.seeds import derive_seed
 
 
 def main(job: Job) -> None:
     """Evaluate one posterior on one split."""
     provenance = json.loads(table_metadata(job.input[0])["provenance"])
-    found = evaluate(pd.read_parquet(job.input[0]), EvaluationSpec.model_validate(job.params.spec))
+    # Not the posterior: all posteriors of a split see the same resamples.
+    seed = derive_seed(job.params.seed, "bootstrap", job.wildcards.dataset, job.wildcards.split)
+    spec = EvaluationSpec.model_validate(job.params.spec)
+    found = evaluate(pd.read_parquet(job.input[0]), spec, seed, job.threads)
     names = {
         "dataset": job.wildcards.dataset,
         "posterior": job.wildcards.posterior,

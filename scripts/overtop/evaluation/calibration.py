@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy.stats import rankdata
 
 from overtop.errors import OvertopError
 from overtop.evaluation.inputs import checked
@@ -24,12 +24,14 @@ class Calibration:
         spearman: S, rank correlation of recall with level; ideal -1.
         r2: R2 of the linear fit of recall on level; ideal 1.
         neg_sr2: -S R2; ideal 1.
+        defined: whether there is a correlation at all; where not, the three numbers are 0 and say nothing.
     """
 
     bins: pd.DataFrame
     spearman: float
     r2: float
     neg_sr2: float
+    defined: bool
 
 
 def calibrate(
@@ -75,8 +77,40 @@ def calibrate(
     if edges is not None:
         bins["low"], bins["high"] = edges[bins.index], edges[bins.index + 1]
     bins = bins.reset_index(drop=True).rename_axis("level").reset_index()
-    spearman, r2 = _correlations(bins["level"].to_numpy(), bins["recall_at_1"].to_numpy())
-    return Calibration(bins, spearman, r2, -spearman * r2 if spearman else 0.0)
+    spearman, r2, defined = correlations(
+        np.bincount(number, minlength=n_bins)[None], np.bincount(number, weights=hit, minlength=n_bins)[None]
+    )
+    s, fit = float(spearman[0]), float(r2[0])
+    return Calibration(bins, s, fit, -s * fit + 0.0, bool(defined[0]))
+
+
+def correlations(n_queries: np.ndarray, n_hits: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """S and R2 of recall and level, for many calibrations at once.
+
+    Args:
+        n_queries: (B, n_bins), from certain to uncertain; empty bins are dropped and the rest numbered without gaps.
+        n_hits: (B, n_bins).
+
+    Returns:
+        S (B,), R2 (B,) and whether they are defined (B,); both are 0 where they are not.
+    """
+    filled = n_queries > 0
+    level = np.cumsum(filled, axis=1)
+    recall = n_hits / np.maximum(n_queries, 1)
+    smaller = (recall[:, None, :] < recall[:, :, None]) & filled[:, None, :]
+    equal = (recall[:, None, :] == recall[:, :, None]) & filled[:, None, :]
+    rank = smaller.sum(axis=2) + equal.sum(axis=2) / 2
+    defined = (smaller.any(axis=2) & filled).any(axis=1)
+    spearman, pearson = (np.where(defined, _pearson(level, other, filled), 0.0) for other in (rank, recall))
+    return spearman, pearson**2, defined
+
+
+def _pearson(x: np.ndarray, y: np.ndarray, filled: np.ndarray) -> np.ndarray:
+    """(B,) correlation over the filled bins; anything where one of the two is constant."""
+    count = filled.sum(axis=1, keepdims=True)
+    x, y = (np.where(filled, v - np.where(filled, v, 0).sum(axis=1, keepdims=True) / count, 0.0) for v in (x, y))
+    scale = np.sqrt((x**2).sum(axis=1) * (y**2).sum(axis=1))
+    return (x * y).sum(axis=1) / np.where(scale > 0, scale, 1.0)
 
 
 def _equal_width(uncertainty: np.ndarray, n_bins: int) -> tuple[np.ndarray, np.ndarray]:
@@ -89,11 +123,6 @@ def _equal_width(uncertainty: np.ndarray, n_bins: int) -> tuple[np.ndarray, np.n
 
 
 def _equal_count(uncertainty: np.ndarray, n_bins: int) -> np.ndarray:
-    middle_rank = stats.rankdata(uncertainty, method="average") - 0.5
-    return (middle_rank / len(uncertainty) * n_bins).astype(np.int64)
-
-
-def _correlations(level: np.ndarray, recall: np.ndarray) -> tuple[float, float]:
-    if len(level) < 2 or np.ptp(recall) == 0:
-        return 0.0, 0.0
-    return float(stats.spearmanr(level, recall).statistic), float(stats.pearsonr(level, recall).statistic ** 2)
+    """Whole numbers throughout: a middle rank may lie exactly on an edge."""
+    twice_middle = (2 * rankdata(uncertainty, method="average") - 1).astype(np.int64)
+    return twice_middle * n_bins // (2 * len(uncertainty))

@@ -7,6 +7,7 @@ import pandas as pd
 
 from overtop.errors import OvertopError
 from overtop.evaluation.inputs import checked
+from overtop.evaluation.ordering import Ordering
 from overtop.terms import Protocol
 
 
@@ -51,11 +52,10 @@ def reject(uncertainty: np.ndarray, hit: np.ndarray, step: int, protocol: Protoc
         raise OvertopError(f"the step of the rejection curve is {step}; give at least 1")
     if protocol not in ("published", "corrected"):
         raise OvertopError(f"unknown protocol {protocol!r}; use published or corrected")
+    counts = Ordering(uncertainty, hit).counts()
+    cuts, recall = rejection_points(counts.kept[0], counts.missed[0], step)
     total, hit_count = len(hit), int(hit.sum())
-    cuts = np.arange(0, total, step)
-    rest = total - cuts
-    recall = (hit_count - _expected_hits_removed(uncertainty, hit, cuts)) / rest
-    oracle = np.minimum(1.0, hit_count / rest)
+    oracle = np.minimum(1.0, hit_count / (total - cuts))
     curve = pd.DataFrame(
         {
             "n_rejected": cuts,
@@ -64,20 +64,28 @@ def reject(uncertainty: np.ndarray, hit: np.ndarray, step: int, protocol: Protoc
             "oracle_recall_at_1": oracle,
         }
     )
-    span = cuts[-1] if protocol == "published" else total
-    return Rejection(curve, _area(cuts, recall, span), _area(cuts, oracle, span))
+    return Rejection(curve, area(cuts, recall, total, protocol), area(cuts, oracle, total, protocol))
 
 
-def _expected_hits_removed(uncertainty: np.ndarray, hit: np.ndarray, cuts: np.ndarray) -> np.ndarray:
-    """Between the ends of a group of equal uncertainty the expected number of hits is linear in the cut."""
-    _, group, size = np.unique(-uncertainty, return_inverse=True, return_counts=True)
-    ends = np.concatenate([[0], np.cumsum(size)])
-    hits = np.concatenate([[0], np.cumsum(np.bincount(group, weights=hit))])
-    return np.interp(cuts, ends, hits)
+def rejection_points(kept: np.ndarray, missed: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
+    """The cuts of one curve and the recall of the rest.
+
+    Between the ends of a group of equal uncertainty the expected number of misses is linear in the cut.
+
+    Args:
+        kept: (G + 1,) queries in the g most certain groups.
+        missed: (G + 1,) misses among them.
+        step: queries removed at a time.
+    """
+    total = int(kept[-1])
+    cuts = np.arange(0, total, step)
+    rest = total - cuts
+    return cuts, (rest - np.interp(rest, kept, missed)) / rest
 
 
-def _area(cuts: np.ndarray, recall: np.ndarray, span: int) -> float:
-    """Area over [0, span], divided by `span`; the last value is held to the end."""
+def area(cuts: np.ndarray, recall: np.ndarray, total: int, protocol: Protocol) -> float:
+    """Area under a curve by the convention of `protocol`."""
     if len(cuts) == 1:
         return float(recall[0])
+    span = cuts[-1] if protocol == "published" else total
     return float((np.trapezoid(recall, cuts) + (span - cuts[-1]) * recall[-1]) / span)
