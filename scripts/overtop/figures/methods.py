@@ -31,7 +31,7 @@ def require(frame: pd.DataFrame, columns: Sequence[str], what: str) -> None:
     """
     missing = [column for column in columns if column not in frame.columns]
     if missing:
-        raise OvertopError(f"{what}: no column {', '.join(missing)}; rebuild it with the evaluate rule")
+        raise OvertopError(f"{what}: no column {', '.join(missing)}; rebuild it")
     if frame.empty:
         raise OvertopError(f"{what}: no rows; name datasets, posteriors and estimators that were evaluated")
 
