@@ -1,0 +1,31 @@
+"""Hold a posterior's uncertainty against what people say of pairs that are not labelled.
+
+Reads: the split, results/scores, and the judgments beside data/raw/{dataset}/source.json.
+Writes: results/judgments/{dataset}/{split}/{posterior}.csv, one row per statistic.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+
+from overtop.config import BootstrapSpec
+from overtop.datasets.judgments import read_judgments
+from overtop.datasets.manifest import read_split
+from overtop.evaluation.judgments import judge
+from overtop.files import write_table
+from overtop.job import Job, run
+
+
+def main(job: Job) -> None:
+    """Judge one posterior on one split."""
+    raw = Path(job.input.source).parent
+    files = {source: raw / name for source, name in job.params.judgments.items()}
+    judgments = read_judgments(files, read_split(job.input.split))
+    spec = BootstrapSpec.model_validate(job.params.bootstrap)
+    found = judge(pd.read_parquet(job.input.scores), judgments, spec, job.params.seed)
+    names = {"dataset": job.wildcards.dataset, "posterior": job.wildcards.posterior, "split": job.wildcards.split}
+    write_table(job.output[0], found.assign(**names))
+
+
+if __name__ == "__main__":
+    run(main, snakemake)  # type: ignore[name-defined]  # noqa: F821
