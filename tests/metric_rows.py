@@ -1,0 +1,39 @@
+"""Rows as `evaluate` makes them, for tests of what reads them."""
+
+from itertools import product
+
+import numpy as np
+import pandas as pd
+
+from overtop.tables import INTERVALS, KEY
+
+KINDS = ("deterministic", "mc_dropout")
+ESTIMATORS = ("top1_similarity", "top1_consistency", "adversarial_pgd")
+
+
+def metrics(datasets=("shapes",), protocols=("corrected",), binnings=("equal_width",), seed=0):
+    """A plausible table: consistency only where there are samples."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for keys in product(datasets, ("t2i", "i2t"), KINDS, ESTIMATORS, protocols, binnings, ("labelled",)):
+        dataset, direction, kind, estimator, *_ = keys
+        if kind == "deterministic" and estimator == "top1_consistency":
+            continue
+        s, r2 = -rng.uniform(0.5, 1), rng.uniform(0.5, 1)
+        rows.append(
+            dict(zip(KEY, (dataset, direction, f"my-{kind}", *keys[3:]), strict=True))
+            | {"kind": kind, "n_queries": 2000 if direction == "t2i" else 400, "n_bins": 10, "recall_at_1": 1 / 3}
+            | {"spearman": s, "r2": r2, "neg_sr2": -s * r2, "rejection_auc": 0.7, "oracle_auc": 0.9}
+            | {"n_skipped": 0, "n_truncated": 0, "n_clusters": 400, "aurc": rng.uniform(0.1, 0.4)}
+            | dict.fromkeys(("eaurc", "augrc", "auroc", "aupr", "coverage"), 0.5)
+            | dict.fromkeys(("aurc_diff", "rejection_auc_diff", "p_value", "p_holm"), 0.5)
+            | {"calibration_defined": True}
+        )
+    frame = pd.DataFrame(rows)
+    frame.loc[frame["estimator"] == "top1_similarity", "p_holm"] = np.nan
+    ends = {
+        f"{name}_{end}": frame[name] + move
+        for name in (*INTERVALS, "aurc_diff", "rejection_auc_diff")
+        for end, move in (("low", -0.1), ("high", 0.1))
+    }
+    return frame.assign(**ends)
