@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 SNAKEMAKE := $(BIN)/snakemake --cores all
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-slow lint format schema stages clean
+.PHONY: help demo test test-fast test-slow bench lint format schema stages clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-11s %s\n", $$1, $$2}'
@@ -39,6 +39,9 @@ test-fast: .venv/installed-dev ## unit tests
 
 test-slow: .venv/installed-dev ## the real pipeline, end to end
 	@$(BIN)/python -m pytest -q -m slow
+
+bench: .venv/installed-dev ## measure speed and memory into results/bench
+	@$(BIN)/python tests/bench
 
 lint: .venv/installed-dev ## ruff, mypy, snakefmt, snakemake --lint
 	@$(BIN)/ruff check .

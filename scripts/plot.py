@@ -1,14 +1,18 @@
 """Draw one declared figure for print and screen, with every plotted number beside it.
 
-Reads: results/curves and results/metrics of the figure's table. Writes: results/figures/{figure}.pdf, .png, .csv.
+Reads: results/curves and results/metrics of the figure's table, or results/cascades.
+Writes: results/figures/{figure}.pdf, .png, .csv.
 """
 
 import pandas as pd
+from matplotlib.figure import Figure
+from pydantic import TypeAdapter
 
-from overtop.config import FigureDecl
+from overtop.config import CascadeFigure, CurveFigure, FigureDecl
 from overtop.errors import OvertopError
 from overtop.figures import style
 from overtop.figures.calibration import calibration_figure, calibration_numbers
+from overtop.figures.cascade import cascade_figure
 from overtop.figures.rejection import rejection_figure, rejection_numbers
 from overtop.files import write_table
 from overtop.job import Job, run
@@ -21,18 +25,31 @@ DRAW = {
 
 def main(job: Job) -> None:
     """Draw one figure."""
-    spec = FigureDecl.model_validate(job.params.spec)
+    spec = TypeAdapter(FigureDecl).validate_python(job.params.spec)
+    numbers, figure = of_cascade(job) if isinstance(spec, CascadeFigure) else of_curves(job, spec)
+    write_table(job.output.csv, numbers)
+    style.save(figure, job.output.pdf, job.output.png)
+
+
+def of_cascade(job: Job) -> tuple[pd.DataFrame, Figure]:
+    """The numbers and the figure of a cascade."""
+    parts = {name: pd.read_csv(job.input[name]) for name in ("curve", "spent")}
+    numbers = pd.concat([rows.assign(panel=name) for name, rows in parts.items()], ignore_index=True)
+    return numbers, cascade_figure(**parts)
+
+
+def of_curves(job: Job, spec: CurveFigure) -> tuple[pd.DataFrame, Figure]:
+    """The numbers and the figure of a table's curves."""
     curves, metrics = (chosen(paths, spec) for paths in (job.input.curves, job.input.metrics))
     if curves.empty:
         raise OvertopError(
             f"figures.{job.wildcards.figure}: nothing was measured that it asks for; widen its estimators"
         )
     numbers, draw = DRAW[spec.kind]
-    write_table(job.output.csv, numbers(curves, metrics))
-    style.save(draw(curves, metrics), job.output.pdf, job.output.png)
+    return numbers(curves, metrics), draw(curves, metrics)
 
 
-def chosen(paths: list[str], spec: FigureDecl) -> pd.DataFrame:
+def chosen(paths: list[str], spec: CurveFigure) -> pd.DataFrame:
     """The rows of some tables that the figure shows."""
     rows = pd.concat([pd.read_parquet(path) for path in paths], ignore_index=True)
     kept = (rows["protocol"] == spec.protocol) & (rows["positives"] == spec.positives)

@@ -1,25 +1,39 @@
 """Rank images for every caption and captions for every image: the one heavy pass.
 
-Reads: the shards of a posterior. Writes: results/rankings/{dataset}/{split}/{posterior}.h5, enough for every estimator.
+Reads: the shards of a posterior, and the fitted temperatures if any.
+Writes: results/rankings/{dataset}/{split}/{posterior}.h5, enough for every estimator.
 """
 
 from tqdm import tqdm
 
 from overtop.job import Job, run
-from overtop.ranking import rank, write_ranking
+from overtop.ranking import Ranking, rank, write_ranking
 from overtop.store import ShardSource, open_posterior
+from overtop.temperature import chosen, to_keep
+from overtop.terms import Direction
+
+VOTES = 5  # what topk_consistency looks at
 
 
 def main(job: Job) -> None:
     """Rank one posterior on one split."""
     with open_posterior(job.input.image, job.input.text) as (images, texts):
-        with tqdm(total=texts.n_items, desc="rank", unit="caption", disable=None) as bar:
+        write_ranking(job.output[0], rankings_of(images, texts, job), provenance(images, texts))
 
-            def show(done: int, _: int) -> None:
-                bar.update(done - bar.n)
 
-            rankings = rank(images, texts, job.params.top, progress=show)
-        write_ranking(job.output[0], rankings, provenance(images, texts))
+def rankings_of(images: ShardSource, texts: ShardSource, job: Job) -> dict[Direction, Ranking]:
+    """By the exact pass, or by search where the configuration asks for that."""
+    if job.params.search != "stream":
+        from overtop.search import search
+
+        return search(images, texts, job.params.top, VOTES, job.params.search)
+    temperatures = to_keep(chosen(job.params.temperature, job.input.temperatures))
+    with tqdm(total=texts.n_items, desc="rank", unit="caption", disable=None) as bar:
+
+        def show(done: int, _: int) -> None:
+            bar.update(done - bar.n)
+
+        return rank(images, texts, job.params.top, VOTES, temperatures, progress=show)
 
 
 def provenance(images: ShardSource, texts: ShardSource) -> dict[str, object]:

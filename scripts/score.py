@@ -1,6 +1,6 @@
 """Give every query one uncertainty per estimator and protocol, and say whether its top-1 was right.
 
-Reads: the split, the ranking and the radii of a posterior.
+Reads: the split, the ranking and the radii of a posterior, and the spread and fitted temperatures if there are any.
 Writes: results/scores/{dataset}/{split}/{posterior}.parquet, one row per query x direction x estimator x protocol.
 """
 
@@ -8,6 +8,7 @@ import json
 
 import pandas as pd
 
+from overtop.adapters.spread import read_spread
 from overtop.datasets.manifest import read_split
 from overtop.estimators import Evidence
 from overtop.files import write_table
@@ -15,6 +16,7 @@ from overtop.job import Job, run
 from overtop.radius import read_radii
 from overtop.ranking import read_ranking
 from overtop.scores import score_direction
+from overtop.temperature import chosen
 from overtop.terms import DIRECTIONS
 
 
@@ -23,10 +25,14 @@ def main(job: Job) -> None:
     split = read_split(job.input.split)
     rankings, provenance = read_ranking(job.input.ranking)
     radii, _ = read_radii(job.input.radii)
-    frames = [
-        score_direction(split, direction, Evidence(rankings[direction], radii[direction]), job.params.estimators)
-        for direction in DIRECTIONS
-    ]
+    spreads = read_spread(job.input.spread)[0] if job.input.spread else None
+    temperatures = chosen(job.params.temperature, job.input.temperatures)
+    frames = []
+    for direction in DIRECTIONS:
+        ranking = rankings[direction]
+        spread = spreads[direction].of_queries(ranking) if spreads else None
+        evidence = Evidence(ranking, radii[direction], spread, temperatures[direction])
+        frames.append(score_direction(split, direction, evidence, job.params.estimators))
     write_table(job.output[0], pd.concat(frames, ignore_index=True), {"provenance": json.dumps(provenance)})
 
 

@@ -13,8 +13,8 @@ from overtop.ranking import Ranking
 from overtop.terms import Direction
 
 COLUMNS = [
-    "query_id", "image_id", "direction", "estimator", "protocol", "uncertainty", "top1_id", "hit", "hit_extended", "rank",
-    "rank_extended", "tied",
+    "query_id", "image_id", "direction", "estimator", "protocol", "uncertainty", "top1_id", "hit", "hit_extended",
+    "rank", "rank_extended", "tied",
 ]  # fmt: skip
 
 
@@ -30,9 +30,9 @@ def score_direction(split: Split, direction: Direction, evidence: Evidence, esti
         estimators: names; those that do not apply to this posterior are left out.
 
     Returns:
-        Columns `COLUMNS`. `image_id` is the image that the query is or was written for. `rank` is that of the best positive, from 1, and infinite beyond what the ranking keeps;
-        `tied` tells of two items equally similar in front; `hit_extended` and `rank_extended` are missing where the
-        split knows no extended positives.
+        Columns `COLUMNS`. `image_id` is the image that the query is, or was written for. `rank` is that of the best
+        positive, from 1, and infinite beyond what the ranking keeps; `tied` tells of two items equally similar in
+        front; `hit_extended` and `rank_extended` are missing where the split knows no extended positives.
     """
     ranking = evidence.ranking
     labelled = positives(split, direction, ranking, extended=False)

@@ -17,11 +17,17 @@ VERSIONS = {
     "train": 1,
     "embed": 1,
     "import_embeddings": 1,
-    "rank": 1,
-    "radius": 1,
-    "score": 1,
-    "evaluate": 1,
-    "tables": 1,
+    "adapt": 1,
+    "spread": 1,
+    "temperature": 1,
+    "rank": 2,
+    "radius": 2,
+    "score": 2,
+    "evaluate": 2,
+    "operate": 1,
+    "judge": 1,
+    "cascade": 1,
+    "tables": 2,
     "plot": 1,
 }
 
@@ -44,7 +50,7 @@ def digest(stage: str, scripts: Path) -> str:
     return total.hexdigest()[:16]
 
 
-_NOT_A_STAGE = {"config.py", "stages.py", "job.py", "errors.py"}
+_NOT_A_STAGE = {"stages.py", "job.py", "errors.py"}
 
 
 def _imported(path: Path, scripts: Path) -> list[Path]:
@@ -63,7 +69,9 @@ def _imported(path: Path, scripts: Path) -> list[Path]:
             if name.split(".")[0] == "overtop" and name.replace(".", "").replace("_", "").isalnum():
                 base = scripts.joinpath(*name.split("."))
                 found += [p for p in (base.with_suffix(".py"), base / "__init__.py") if p.is_file()]
-    return [p for p in found if p.name not in _NOT_A_STAGE and p != scripts / "overtop" / "__init__.py"]
+    package = scripts / "overtop"
+    left_out = {package / "__init__.py", package / "config"}
+    return [p for p in found if p.name not in _NOT_A_STAGE and left_out.isdisjoint({p, p.parent})]
 
 
 def _what_runs(tree: ast.AST) -> Iterator[ast.AST]:

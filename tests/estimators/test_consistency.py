@@ -37,8 +37,9 @@ def test_top1_against_the_oracle(case):
     firsts = made.sample_top[:, :, 0]
     mode = [oracles.mode_share(row.tolist()) for row in firsts]
     returned = [np.mean([vote == best for vote in row]) for row, best in zip(firsts, made.top_ids[:, 0], strict=True)]
-    np.testing.assert_allclose(score("top1_consistency", Evidence(made), "published"), 1 - np.array(mode), atol=1e-12)
-    np.testing.assert_allclose(score("top1_consistency", Evidence(made), "corrected"), 1 - np.array(returned), atol=1e-12)
+    evidence = Evidence(made)
+    np.testing.assert_allclose(score("top1_consistency", evidence, "published"), 1 - np.array(mode), atol=1e-12)
+    np.testing.assert_allclose(score("top1_consistency", evidence, "corrected"), 1 - np.array(returned), atol=1e-12)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -50,8 +51,9 @@ def test_topk_against_the_oracle(case):
         np.mean([len(set(row) & set(best)) / len(set(row) | set(best)) for row in rows])
         for rows, best in zip(lists, made.top_ids[:, :k].tolist(), strict=True)
     ]
-    np.testing.assert_allclose(score("topk_consistency", Evidence(made), "published"), 1 - np.array(voted), atol=1e-12)
-    np.testing.assert_allclose(score("topk_consistency", Evidence(made), "corrected"), 1 - np.array(returned), atol=1e-12)
+    evidence = Evidence(made)
+    np.testing.assert_allclose(score("topk_consistency", evidence, "published"), 1 - np.array(voted), atol=1e-12)
+    np.testing.assert_allclose(score("topk_consistency", evidence, "corrected"), 1 - np.array(returned), atol=1e-12)
 
 
 def test_the_mode_need_not_be_what_is_returned():

@@ -1,25 +1,30 @@
+from dataclasses import replace
+from typing import get_args
+
 import numpy as np
 import pytest
 
 from overtop.errors import OvertopError
 from overtop.estimators import ESTIMATORS, Evidence, find, score
+from overtop.estimators.evidence import DIRICHLET, SOFTMAX
+from overtop.estimators.registry import Need
+from overtop.figures import style
 from overtop.radius import Radii, Radius
-from overtop.ranking import Ranking
+from similarities import ranking_of
 
 QUERIES = 4
 
 
-def ranking(samples):
+def evidence(samples=3, **without):
+    """All that any estimator could ask for, but for what is named."""
     rng = np.random.default_rng(0)
-    top_ids = np.argsort(rng.random((QUERIES, 9)), axis=1).astype(np.int32)
-    sample_top = np.argsort(rng.random((QUERIES, samples, 9)), axis=2)[:, :, :5].astype(np.int32)
-    scores = -np.sort(-rng.random((QUERIES, 9)), axis=1).astype(np.float32)
-    names = [str(i) for i in range(9)]
-    return Ranking(names[:QUERIES], names, top_ids, scores, sample_top)
-
-
-RADIUS = Radius(*np.random.default_rng(1).random((3, QUERIES)), np.ones(QUERIES, bool), np.zeros(QUERIES, np.int32))
-RADII = Radii(RADIUS, RADIUS)
+    scores = rng.normal(0.2, 0.05, (QUERIES, 9))
+    found = ranking_of(scores, (SOFTMAX, DIRICHLET))
+    votes = np.argsort(rng.random((QUERIES, samples, 9)), axis=2)[:, :, :5].astype(np.int32)
+    radius = Radius(*rng.random((3, QUERIES)), np.ones(QUERIES, bool), np.zeros(QUERIES, np.int32))
+    spread = {"published": rng.random(QUERIES), "corrected": rng.random(QUERIES)}
+    known = {"ranking": replace(found, sample_top=votes), "radii": Radii(radius, radius), "spread": spread}
+    return Evidence(**{**known, **without})
 
 
 @pytest.mark.parametrize("protocol", ["published", "corrected"])
@@ -27,25 +32,33 @@ RADII = Radii(RADIUS, RADIUS)
 def test_every_record(name, protocol):
     record = find(name)
     assert record.name == name
-    assert record.label
-    assert record.symbol
-    assert record.needs <= {"ranking", "votes", "radius"}
+    for words in (record.label, record.symbol, record.equation, record.cost, record.reference):
+        assert words
+    assert "ranking" in record.needs
+    assert record.needs <= set(get_args(Need))
     assert protocol in record.protocols
-    uncertainty = score(name, Evidence(ranking(3), RADII), protocol)
+    uncertainty = score(name, evidence(), protocol)
     assert uncertainty.dtype == np.float64
     assert uncertainty.shape == (QUERIES,)
-    assert ((uncertainty >= 0) & (uncertainty <= 1)).all()
+    assert np.isfinite(uncertainty).all()
 
 
-def test_all_six_are_there():
-    assert list(ESTIMATORS) == [
-        "top1_similarity",
-        "top1_consistency",
-        "topk_consistency",
-        "adversarial_pgd",
-        "adversarial_linear",
-        "adversarial_exact",
-    ]
+def test_a_label_and_a_look_for_each():
+    assert len({record.label for record in ESTIMATORS.values()}) == len(ESTIMATORS)
+    assert set(ESTIMATORS) <= set(style._ESTIMATORS)
+
+
+@pytest.mark.parametrize(
+    "name", [n for n, record in ESTIMATORS.items() if not record.needs & {"votes"} and n != "probvlm"]
+)
+def test_a_clearer_winner_is_never_less_certain(name):
+    # The same rivals, the top-1 further ahead.
+    scores = np.tile(np.random.default_rng(1).normal(0.2, 0.02, 9), (3, 1))
+    scores[:, 4] = [0.3, 0.35, 0.4]
+    lengths = np.array([0.01, 0.02, 0.03])
+    radius = Radius(lengths, lengths, lengths, np.ones(3, bool), np.full(3, 4, np.int32))
+    found = Evidence(ranking_of(scores, (SOFTMAX, DIRICHLET)), Radii(radius, radius))
+    assert (np.diff(score(name, found, "corrected")) < 0).all()
 
 
 def test_unknown_name_lists_close_ones():
@@ -58,22 +71,28 @@ def test_unknown_name_lists_close_ones():
 @pytest.mark.parametrize("name", ["top1_consistency", "topk_consistency"])
 def test_votes_need_samples(name):
     with pytest.raises(OvertopError, match=f"{name} needs several samples"):
-        score(name, Evidence(ranking(1), RADII), "published")
+        score(name, evidence(samples=1), "published")
 
 
 @pytest.mark.parametrize("name", ["adversarial_pgd", "adversarial_linear", "adversarial_exact"])
 def test_radius_is_asked_for(name):
     with pytest.raises(OvertopError, match=f"{name} needs the radii"):
-        score(name, Evidence(ranking(3)), "published")
+        score(name, evidence(radii=None), "published")
 
 
 def test_published_space_may_not_exist():
-    without = Radii(None, RADIUS)
-    assert score("adversarial_pgd", ranking(3), without, "corrected").shape == (QUERIES,)
+    known = evidence()
+    without = replace(known, radii=Radii(None, known.radii.corrected))
+    assert score("adversarial_pgd", without, "corrected").shape == (QUERIES,)
     with pytest.raises(OvertopError, match="differ in dimension"):
-        score("adversarial_pgd", ranking(3), without, "published")
+        score("adversarial_pgd", without, "published")
+
+
+def test_an_adapter_is_asked_for():
+    with pytest.raises(OvertopError, match="probvlm needs a posterior with an adapter"):
+        score("probvlm", evidence(spread=None), "corrected")
 
 
 def test_unknown_protocol():
     with pytest.raises(OvertopError, match="'ours'.*published or corrected"):
-        score("top1_similarity", Evidence(ranking(3)), "ours")
+        score("top1_similarity", evidence(), "ours")

@@ -1,3 +1,41 @@
+def encoder_spec(wildcards):
+    return plain(declared("encoders", wildcards, "encoder"))
+
+
+def batch_size(wildcards):
+    return getattr(settings.embedding.batch_size, wildcards.modality)
+
+
+def train_inputs(wildcards):
+    encoder = declared("encoders", wildcards, "encoder")
+    if encoder.train is None:
+        raise WorkflowError(
+            f"config.yaml: encoders.{wildcards.encoder} has weights of its own, nothing to train"
+        )
+    dataset, splits = encoder.train.dataset, ("train", "val")
+    inputs = {split: layout.split(dataset, split) for split in splits}
+    if encoder.train.towers == "locked":
+        inputs["features"] = [
+            layout.features(dataset, split, encoder.architecture) for split in splits
+        ]
+    return inputs
+
+
+def train_threads(wildcards):
+    recipe = declared("encoders", wildcards, "encoder").train
+    return recipe.threads if recipe else 1
+
+
+def embed_inputs(wildcards):
+    encoder = declared("encoders", wildcards, "encoder")
+    inputs = {"split": layout.split(wildcards.dataset, wildcards.split)}
+    if encoder.train is not None:
+        inputs["checkpoint"] = layout.checkpoint(wildcards.encoder)
+    elif encoder.checkpoint is not None:
+        inputs["checkpoint"] = encoder.checkpoint
+    return inputs
+
+
 rule features:
     """What locked towers say of a split: computed once, whatever number of heads is trained on it."""
     input:

@@ -1,14 +1,35 @@
+rule temperature:
+    """Fit the temperature of the softmax over the gallery."""
+    input:
+        unpack(of_split),
+    output:
+        f"results/temperatures/{TAIL}.json",
+    log:
+        f"logs/temperature/{TAIL}.log",
+    benchmark:
+        f"benchmarks/temperature/{TAIL}.tsv"
+    conda:
+        "../../envs/overtop.yaml"
+    threads: 2
+    resources:
+        mem_mb=8000,
+    params:
+        version=VERSIONS["temperature"],
+    script:
+        "../../scripts/temperature.py"
+
+
 rule rank:
     """Multiply once: the top items of every query, on the mean and in every sample."""
     input:
-        image=image_shards,
-        text=text_shards,
+        unpack(of_split),
+        temperatures=fitted_temperature,
     output:
-        f"results/rankings/{RANK_RESULT}.h5",
+        f"results/rankings/{TAIL}.h5",
     log:
-        f"logs/rank/{RANK_RESULT}.log",
+        f"logs/rank/{TAIL}.log",
     benchmark:
-        f"benchmarks/rank/{RANK_RESULT}.tsv"
+        f"benchmarks/rank/{TAIL}.tsv"
     conda:
         "../../envs/overtop.yaml"
     threads: 2
@@ -16,6 +37,7 @@ rule rank:
         mem_mb=8000,
     params:
         **plain(settings.ranking),
+        temperature=plain(settings.temperature),
         version=VERSIONS["rank"],
     script:
         "../../scripts/rank.py"
@@ -24,15 +46,14 @@ rule rank:
 rule radius:
     """How far each query may move before its top-1 changes."""
     input:
-        image=image_shards,
-        text=text_shards,
-        ranking=f"results/rankings/{RANK_RESULT}.h5",
+        unpack(of_split),
+        ranking=f"results/rankings/{TAIL}.h5",
     output:
-        f"results/radii/{RANK_RESULT}.h5",
+        f"results/radii/{TAIL}.h5",
     log:
-        f"logs/radius/{RANK_RESULT}.log",
+        f"logs/radius/{TAIL}.log",
     benchmark:
-        f"benchmarks/radius/{RANK_RESULT}.tsv"
+        f"benchmarks/radius/{TAIL}.tsv"
     conda:
         "../../envs/overtop.yaml"
     threads: 2
@@ -49,40 +70,21 @@ rule score:
     """One uncertainty per query, direction, estimator and protocol; and whether the top-1 was right."""
     input:
         split="data/splits/{dataset}/{split}.parquet",
-        ranking=f"results/rankings/{RANK_RESULT}.h5",
-        radii=f"results/radii/{RANK_RESULT}.h5",
+        ranking=f"results/rankings/{TAIL}.h5",
+        radii=f"results/radii/{TAIL}.h5",
+        temperatures=fitted_temperature,
+        spread=spread_if_adapted,
     output:
-        f"results/scores/{RANK_RESULT}.parquet",
+        f"results/scores/{TAIL}.parquet",
     log:
-        f"logs/score/{RANK_RESULT}.log",
+        f"logs/score/{TAIL}.log",
     benchmark:
-        f"benchmarks/score/{RANK_RESULT}.tsv"
+        f"benchmarks/score/{TAIL}.tsv"
     conda:
         "../../envs/overtop.yaml"
     params:
         estimators=settings.estimators,
+        temperature=plain(settings.temperature),
         version=VERSIONS["score"],
     script:
         "../../scripts/score.py"
-
-
-rule evaluate:
-    """Recall, calibration and rejection of every score."""
-    input:
-        f"results/scores/{RANK_RESULT}.parquet",
-    output:
-        metrics=f"results/metrics/{RANK_RESULT}.parquet",
-        calibration=f"results/curves/calibration/{RANK_RESULT}.parquet",
-        rejection=f"results/curves/rejection/{RANK_RESULT}.parquet",
-    log:
-        f"logs/evaluate/{RANK_RESULT}.log",
-    benchmark:
-        f"benchmarks/evaluate/{RANK_RESULT}.tsv"
-    conda:
-        "../../envs/overtop.yaml"
-    params:
-        spec=plain(settings.evaluation),
-        kind=posterior_kind,
-        version=VERSIONS["evaluate"],
-    script:
-        "../../scripts/evaluate.py"

@@ -205,9 +205,7 @@ def lacking(estimator: Estimator, evidence: Evidence, protocol: Protocol) -> str
     if "votes" in estimator.needs and evidence.ranking.n_samples < 2:
         return "needs several samples and this posterior has one; take it off the list here"
     if "softmax" in estimator.needs and not evidence.ranking.temperatures:
-        return (
-            "needs the sums over the whole gallery, which an approximate search does not give; rank with search stream"
-        )
+        return "needs sums over the whole gallery, which a search does not give; set ranking.search to stream"
     if "spread" in estimator.needs and evidence.spread is None:
         return "needs a posterior with an adapter; declare one in config.yaml"
     if "radius" in estimator.needs:

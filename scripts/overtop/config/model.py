@@ -1,16 +1,14 @@
-"""config.yaml as one typed model: the defaults, the checks, the editor's schema and the docs come from here."""
+"""config.yaml as one typed model: the defaults, the checks and the editor's schema come from here."""
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from overtop.encoders.catalogue import check_encoder
+from overtop.adapters.spec import AdapterSpec
 from overtop.encoders.sampling import Sampling
 from overtop.encoders.spec import EncoderSpec
-from overtop.errors import OvertopError, suggestion
 from overtop.estimators import ESTIMATORS
+from overtop.estimators.evidence import DIRICHLET, SOFTMAX
 from overtop.terms import Binning, Positives, Protocol
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
@@ -58,9 +56,17 @@ class KarpathySpec(_Dataset):
 
     kind: Literal["karpathy"]
     source: str = Field(description="folder inside the mirror, or an absolute path")
-    annotations: str = Field("captions.jsonl", description="JSON lines, or Karpathy's .json, inside the source")
+    annotations: str = Field(
+        "captions.jsonl", description="JSON lines, or Karpathy's .json, inside the source; may be gzipped"
+    )
     images: str = Field("images", description="folder of the images inside the source")
     captions_per_image: Count | Literal["all"] = 5
+    extended: list[Literal["cxc", "eccv"]] = Field(
+        [], description="known positives of COCO's test split: CrissCrossed Captions, ECCV Caption, or both together"
+    )
+    judgments: dict[Literal["expert", "crowd"], str] = Field(
+        {}, description="files inside the source where people judge further pairs, in the form of Flickr8k's"
+    )
 
 
 class TableSpec(_Dataset):
@@ -83,7 +89,11 @@ class EmbeddingsSpec(_Dataset):
 DatasetSpec = Annotated[ShapesSpec | KarpathySpec | TableSpec | EmbeddingsSpec, Field(discriminator="kind")]
 
 
-class Deterministic(Model):
+class _Adapted(Model):
+    adapter: Name | None = Field(None, description="one of `adapters`; gives this posterior the estimator probvlm")
+
+
+class Deterministic(_Adapted):
     """One encoder, one sample."""
 
     kind: Literal["deterministic"]
@@ -98,7 +108,7 @@ class Deterministic(Model):
         return "deterministic"
 
 
-class McDropout(Model):
+class McDropout(_Adapted):
     """One encoder, S passes with dropout on."""
 
     kind: Literal["mc_dropout"]
@@ -130,7 +140,7 @@ class Ensemble(Model):
         return "deterministic"
 
 
-class Imported(Model):
+class Imported(_Adapted):
     """The samples that a data set of kind `embeddings` came with."""
 
     kind: Literal["imported"]
@@ -164,9 +174,22 @@ class EmbeddingSpec(Model):
 
 
 class RankingSpec(Model):
-    """What is kept of every ranking."""
+    """What is kept of every ranking, and how its items are found."""
 
     top: Annotated[int, Field(ge=10)] = Field(50, description="ids and scores kept per query")
+    search: Literal["stream", "flat", "hnsw"] = Field(
+        "stream", description="stream: the exact pass; flat, hnsw: FAISS, for galleries too large for it"
+    )
+
+
+class TemperatureSpec(Model):
+    """Temperatures of the softmax over the gallery."""
+
+    softmax: Annotated[float, Field(gt=0)] | Literal["fitted"] = Field(
+        SOFTMAX, description="of entropy, max_softmax and energy; `fitted`: the likeliest one on `fit_split`"
+    )
+    dirichlet: Annotated[float, Field(gt=0)] = Field(DIRICHLET, description="of the Dirichlet estimators")
+    fit_split: Name = "val"
 
 
 class RadiusSpec(Model):
@@ -201,6 +224,31 @@ class EvaluationSpec(Model):
     bootstrap: BootstrapSpec = BootstrapSpec()
 
 
+class OperatingSpec(Model):
+    """Thresholds that are chosen on one split and kept on another."""
+
+    val: Name = Field("val", description="split that the threshold is chosen on")
+    precisions: Annotated[list[Annotated[float, Field(gt=0, lt=1)]], Field(min_length=1)] = [0.8, 0.9, 0.95]
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(0.95, description="that the precision is kept")
+
+
+class CascadeDecl(Model):
+    """One `results/cascades/NAME.csv`: a cheap estimator for all queries, an expensive posterior for some."""
+
+    dataset: Name
+    cheap: Name = Field(description="posterior of the cheap estimator")
+    expensive: Name = Field(description="posterior of several samples")
+    cheap_estimator: Name = "adversarial_exact"
+    expensive_estimator: Name = "top1_consistency"
+    protocol: Protocol = "corrected"
+    split: Name = "test"
+    val: Name = Field("val", description="split that puts both uncertainties on one scale")
+    errors: list[Annotated[float, Field(ge=0, lt=1)]] = Field(
+        [0, 0.001, 0.01, 0.05, 0.1],
+        description="chances to be wrong at which a vote is taken for settled; 0: it cannot change",
+    )
+
+
 class TableDecl(Model):
     """One `results/tables/NAME.csv`: data sets x posteriors x the rest."""
 
@@ -213,7 +261,7 @@ class TableDecl(Model):
     positives: Annotated[list[Positives], Field(min_length=1)] = ["labelled", "extended"]
 
 
-class FigureDecl(Model):
+class CurveFigure(Model):
     """One `results/figures/NAME.pdf`, `.png` and `.csv`, drawn of what a table holds."""
 
     kind: Literal["calibration", "rejection"]
@@ -222,6 +270,16 @@ class FigureDecl(Model):
     protocol: Protocol = "corrected"
     binning: Binning = "equal_width"
     positives: Positives = "labelled"
+
+
+class CascadeFigure(Model):
+    """One `results/figures/NAME.pdf`, `.png` and `.csv`, drawn of a cascade."""
+
+    kind: Literal["cascade"]
+    cascade: Name
+
+
+FigureDecl = Annotated[CurveFigure | CascadeFigure, Field(discriminator="kind")]
 
 
 class Config(Model):
@@ -235,13 +293,17 @@ class Config(Model):
     estimators: Annotated[list[Name], Field(min_length=1)] = list(ESTIMATORS)
     embedding: EmbeddingSpec = EmbeddingSpec()
     ranking: RankingSpec = RankingSpec()
+    temperature: TemperatureSpec = TemperatureSpec()
     radius: RadiusSpec = RadiusSpec()
     evaluation: EvaluationSpec = EvaluationSpec()
+    operating: OperatingSpec = OperatingSpec()
     datasets: dict[Name, DatasetSpec]
     encoders: dict[Name, EncoderSpec] = {}
+    adapters: dict[Name, AdapterSpec] = {}
     posteriors: dict[Name, PosteriorSpec]
     tables: dict[Name, TableDecl]
     figures: dict[Name, FigureDecl] = {}
+    cascades: dict[Name, CascadeDecl] = {}
 
     @field_validator("encoders")
     @classmethod
@@ -249,131 +311,3 @@ class Config(Model):
         if IMPORTED in encoders:
             raise ValueError(f"{IMPORTED!r} stands for embeddings made elsewhere; choose another name")
         return encoders
-
-
-def load_config(values: Mapping[str, Any], origin: str = "config.yaml") -> Config:
-    """Check a configuration as far as that can be done without touching data.
-
-    Args:
-        values: the parsed YAML, with command-line overrides merged in.
-        origin: file name for messages.
-
-    Raises:
-        OvertopError: every mistake at once, a line each: the key, what is wrong, and what would be right.
-    """
-    try:
-        config = Config.model_validate(values)
-    except ValidationError as error:
-        raise OvertopError("\n".join(f"{origin}: {line}" for line in _messages(error))) from None
-    mistakes = list(_cross_checks(config))
-    if mistakes:
-        raise OvertopError("\n".join(f"{origin}: {line}" for line in mistakes))
-    return config
-
-
-def editor_schema() -> str:
-    """The JSON schema of config.yaml, for editors."""
-    return json.dumps(Config.model_json_schema(), indent=2) + "\n"
-
-
-def _messages(error: ValidationError) -> Iterator[str]:
-    for item in error.errors():
-        key = ".".join(str(part) for part in item["loc"])
-        if item["type"] == "extra_forbidden":
-            yield f"{key}: unknown key; {suggestion(str(item['loc'][-1]), _siblings(item['loc']))}"
-        else:
-            given = "" if item["type"] == "missing" else f" (given: {item['input']!r})"
-            yield f"{key}: {item['msg'].removeprefix('Value error, ')}{given}"
-
-
-def _siblings(location: tuple[int | str, ...]) -> set[str]:
-    """The keys that would have been right where an unknown one stands, read off the schema."""
-    schema = Config.model_json_schema()
-
-    def resolve(node: dict[str, Any]) -> dict[str, Any]:
-        return schema["$defs"][node["$ref"].rsplit("/", 1)[1]] if "$ref" in node else node
-
-    node = schema
-    for part in location[:-1]:
-        node = resolve(node)
-        if "discriminator" in node:  # pydantic names the chosen kind as a step of the location
-            node = resolve({"$ref": node["discriminator"]["mapping"][str(part)]})
-        elif str(part) in node.get("properties", {}):
-            node = node["properties"][str(part)]
-            node = next((option for option in node.get("anyOf", []) if "$ref" in option), node)
-        else:
-            node = node.get("additionalProperties") or node.get("items") or next(iter(_pattern_values(node)), {})
-    return set(resolve(node).get("properties", {}))
-
-
-def _pattern_values(node: dict[str, Any]) -> Iterable[dict[str, Any]]:
-    return node.get("patternProperties", {}).values()
-
-
-def _cross_checks(config: Config) -> Iterator[str]:
-    """Names that refer to nothing, and combinations that cannot be."""
-    for name in config.estimators:
-        if name not in ESTIMATORS:
-            yield f"estimators: no estimator {name!r}; {suggestion(name, ESTIMATORS)}"
-    for name, encoder in config.encoders.items():
-        try:
-            check_encoder(name, encoder)
-        except OvertopError as error:
-            yield str(error)
-        if encoder.train is not None:
-            wanted = encoder.train.dataset
-            dataset = config.datasets.get(wanted)
-            key = f"encoders.{name}.train.dataset"
-            if dataset is None:
-                yield f"{key}: no data set {wanted!r}; {suggestion(wanted, config.datasets)}"
-            elif dataset.kind == "embeddings":
-                yield f"{key}: {wanted!r} holds embeddings, not images to train on"
-    for name, posterior in config.posteriors.items():
-        if isinstance(posterior, Imported):
-            continue
-        for encoder_name in posterior.encoders():
-            if encoder_name not in config.encoders:
-                yield f"posteriors.{name}: no encoder {encoder_name!r}; {suggestion(encoder_name, config.encoders)}"
-    for name, table in config.tables.items():
-        yield from _table_checks(config, name, table)
-    for name, figure in config.figures.items():
-        yield from _figure_checks(config, name, figure)
-
-
-def _table_checks(config: Config, name: str, table: TableDecl) -> Iterator[str]:
-    key = f"tables.{name}"
-    for estimator in table.estimators:
-        if estimator not in config.estimators:
-            yield f"{key}.estimators: {estimator!r} is not configured; {suggestion(estimator, config.estimators)}"
-    for posterior in table.posteriors:
-        if posterior not in config.posteriors:
-            yield f"{key}.posteriors: no posterior {posterior!r}; {suggestion(posterior, config.posteriors)}"
-    for dataset in table.datasets:
-        if dataset not in config.datasets:
-            yield f"{key}.datasets: no data set {dataset!r}; {suggestion(dataset, config.datasets)}"
-            continue
-        spec = config.datasets[dataset]
-        splits = spec.images if isinstance(spec, ShapesSpec) else getattr(spec, "splits", {table.split: ""})
-        if table.split not in splits:
-            yield f"{key}.split: data set {dataset!r} has no split {table.split!r}; {suggestion(table.split, splits)}"
-        for posterior in filter(config.posteriors.__contains__, table.posteriors):
-            if (config.posteriors[posterior].kind == "imported") != (spec.kind == "embeddings"):
-                yield (
-                    f"{key}: posterior {posterior!r} does not go with data set {dataset!r}; a data set of kind "
-                    "embeddings and a posterior of kind imported go together, and with nothing else"
-                )
-
-
-def _figure_checks(config: Config, name: str, figure: FigureDecl) -> Iterator[str]:
-    key = f"figures.{name}"
-    if figure.table not in config.tables:
-        yield f"{key}.table: no table {figure.table!r}; {suggestion(figure.table, config.tables)}"
-        return
-    table = config.tables[figure.table]
-    configured = table.estimators or config.estimators
-    for estimator in figure.estimators:
-        if estimator not in configured:
-            yield f"{key}.estimators: table {figure.table!r} has no {estimator!r}; {suggestion(estimator, configured)}"
-    for what, offered in (("protocol", table.protocols), ("binning", table.binnings), ("positives", table.positives)):
-        if getattr(figure, what) not in offered:
-            yield f"{key}.{what}: table {figure.table!r} holds only {', '.join(offered)}"

@@ -1,0 +1,46 @@
+"""config.yaml: its typed model, and how it is read and checked."""
+
+from overtop.config.loading import editor_schema, load_config
+from overtop.config.model import (
+    IMPORTED,
+    BootstrapSpec,
+    CascadeDecl,
+    CascadeFigure,
+    Config,
+    CurveFigure,
+    DatasetSpec,
+    EmbeddingsSpec,
+    EvaluationSpec,
+    FigureDecl,
+    Imported,
+    KarpathySpec,
+    OperatingSpec,
+    PosteriorSpec,
+    ShapesSpec,
+    TableDecl,
+    TableSpec,
+    TemperatureSpec,
+)
+
+__all__ = [
+    "IMPORTED",
+    "BootstrapSpec",
+    "CascadeDecl",
+    "CascadeFigure",
+    "Config",
+    "CurveFigure",
+    "DatasetSpec",
+    "EmbeddingsSpec",
+    "EvaluationSpec",
+    "FigureDecl",
+    "Imported",
+    "KarpathySpec",
+    "OperatingSpec",
+    "PosteriorSpec",
+    "ShapesSpec",
+    "TableDecl",
+    "TableSpec",
+    "TemperatureSpec",
+    "editor_schema",
+    "load_config",
+]

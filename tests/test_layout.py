@@ -1,0 +1,52 @@
+import pytest
+
+from overtop import layout
+from overtop.config import load_config
+
+CONFIG = load_config(
+    {
+        "datasets": {
+            "shapes": {"kind": "shapes", "shards": {"image": 2, "text": 1}},
+            "given": {"kind": "embeddings", "splits": {"test": "x.npz"}, "shards": {"image": 7}},
+        },
+        "encoders": {
+            f"e{seed}": {"architecture": "shapes-vit", "train": {"dataset": "shapes", "seed": seed}} for seed in (0, 1)
+        },
+        "posteriors": {
+            "dropout": {"kind": "mc_dropout", "encoder": "e0", "rate": 0.1, "passes": 3},
+            "ensemble": {"kind": "ensemble", "members": ["e1", "e0"]},
+            "imported": {"kind": "imported"},
+        },
+        "tables": {"t": {"datasets": ["shapes"], "posteriors": ["dropout"]}},
+    }
+)
+
+
+def shards(dataset, posterior, modality):
+    return layout.posterior_shards(CONFIG, dataset, "test", CONFIG.posteriors[posterior], modality)
+
+
+def test_whatever_defines_a_shard_stands_in_its_path():
+    folder = "results/embeddings/shapes/test/e0/dropout-0.1x3"
+    assert shards("shapes", "dropout", "image") == [f"{folder}/image-0of2.h5", f"{folder}/image-1of2.h5"]
+    assert shards("shapes", "dropout", "text") == [f"{folder}/text-0of1.h5"]
+
+
+def test_members_come_in_their_order_and_share_shards_with_other_posteriors():
+    paths = shards("shapes", "ensemble", "text")
+    assert [path.split("/")[4] for path in paths] == ["e1", "e0"]
+    assert paths == [
+        path for e in ("e1", "e0") for path in layout.deterministic_shards(CONFIG, "shapes", "test", e, "text")
+    ]
+
+
+def test_what_is_imported_is_one_file_a_modality():
+    expected = ["results/embeddings/given/test/imported/samples/image-0of1.h5"]
+    assert shards("given", "imported", "image") == expected
+    assert layout.deterministic_shards(CONFIG, "given", "test", "imported", "image") == expected
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "h5"])
+def test_results_of_posteriors(suffix):
+    found = layout.of_posteriors("scores", ["a", "b"], "val", ["p", "q"], suffix)
+    assert found == [f"results/scores/{tail}.{suffix}" for tail in ("a/val/p", "a/val/q", "b/val/p", "b/val/q")]
