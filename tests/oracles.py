@@ -4,6 +4,7 @@ from collections import Counter
 
 import numpy as np
 import torch
+from scipy.special import digamma, logsumexp
 
 
 def unit(x):
@@ -110,3 +111,43 @@ def rejection_recall(uncertainty, hit, cut):
     tied = [h for u, h in zip(uncertainty, hit, strict=True) if u == threshold]
     tied_kept = len(hit) - cut - len(kept)
     return (sum(map(bool, kept)) + tied_kept * sum(map(bool, tied)) / len(tied)) / (len(hit) - cut)
+
+
+def margin(scores):
+    """Difference of one query's best two similarities."""
+    first, second = order(scores)[:2]
+    return scores[first] - scores[second]
+
+
+def softmax(scores, temperature):
+    """Probabilities of one query over the gallery."""
+    weights = np.exp((np.asarray(scores, dtype=np.float64) - max(scores)) / temperature)
+    return weights / weights.sum()
+
+
+def entropy(scores, temperature):
+    """Entropy of one query's softmax over the gallery, as a share of its largest value."""
+    p = softmax(scores, temperature)
+    return -sum(x * np.log(x) for x in p if x > 0) / np.log(len(p))
+
+
+def max_softmax(scores, temperature):
+    """Largest probability of one query's softmax over the gallery."""
+    return softmax(scores, temperature).max()
+
+
+def energy(scores, temperature):
+    """T log sum exp(s/T) of one query."""
+    return temperature * logsumexp(np.asarray(scores, dtype=np.float64) / temperature)
+
+
+def dirichlet_entropy(scores, temperature):
+    """Expected entropy of a categorical drawn from the Dirichlet of alpha = 1e-6 + exp((s + 1)/T), one query."""
+    alpha = 1e-6 + np.exp((np.asarray(scores, dtype=np.float64) + 1.0) / temperature)
+    return -(alpha / alpha.sum() * (digamma(alpha + 1) - digamma(alpha.sum() + 1))).sum()
+
+
+def dirichlet_vacuity(scores, temperature):
+    """Classes over the sum of alpha + 1 of that Dirichlet."""
+    alpha = 1e-6 + np.exp((np.asarray(scores, dtype=np.float64) + 1.0) / temperature)
+    return len(alpha) / (alpha + 1).sum()
