@@ -3,6 +3,8 @@
 Reads: the shards and the ranking of a posterior. Writes: results/radii/{dataset}/{split}/{posterior}.h5.
 """
 
+from tqdm import tqdm
+
 from overtop.job import Job, run
 from overtop.radius import radii, write_radii
 from overtop.ranking import read_ranking
@@ -12,8 +14,24 @@ from overtop.store import open_posterior
 def main(job: Job) -> None:
     """Radii of one posterior on one split."""
     rankings, provenance = read_ranking(job.input.ranking)
-    with open_posterior(job.input.image, job.input.text) as (images, texts):
-        found = radii(images, texts, rankings, step=job.params.step, iterations=job.params.iterations)
+    with (
+        open_posterior(job.input.image, job.input.text) as (images, texts),
+        tqdm(desc="radius", unit="space", disable=None) as bar,
+    ):
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        found = radii(
+            images,
+            texts,
+            rankings,
+            step=job.params.step,
+            iterations=job.params.iterations,
+            beyond=getattr(job.params, "search", "stream") != "hnsw",  # what a graph missed nobody knows
+            progress=show,
+        )
     write_radii(job.output[0], found, provenance)
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import oracles
-from overtop import radius as radius_module
+from overtop import boundary, space, walk
 from overtop.errors import OvertopError
 from overtop.radius import Radii, radii, read_radii, write_radii
 from overtop.ranking import rank
@@ -12,9 +12,9 @@ LENGTHS = ("exact", "linear", "walk")
 DIRECTIONS = ("t2i", "i2t")
 
 
-def solve(images, texts, **options):
+def solve(images, texts, top=100, **options):
     sources = [ArraySource([np.asarray(sample) for sample in side]) for side in (images, texts)]
-    return radii(*sources, rank(*sources, top=100), device="cpu", **options)
+    return radii(*sources, rank(*sources, top=top), device="cpu", **options)
 
 
 def spaces(images, texts, direction):
@@ -46,8 +46,8 @@ def clustered(rng, samples, items, dim=12, spread=1.0, length=1.0):
 def test_random_embeddings(samples, length, candidates):
     rng = np.random.default_rng(samples)
     images, texts = clustered(rng, samples, 30, length=length), clustered(rng, samples, 45, length=length)
-    found = solve(images, texts, candidates=candidates)
-    hold_against_oracles(found, images, texts, tolerance=2e-6)
+    found = solve(images, texts, top=candidates, candidates=candidates)
+    hold_against_oracles(found, images, texts, tolerance=2e-5)
 
 
 def test_the_walk_takes_its_own_step_and_number():
@@ -63,18 +63,18 @@ def test_the_walk_takes_its_own_step_and_number():
 def test_long_queries_saturate(candidates):
     rng = np.random.default_rng(4)
     images, texts = clustered(rng, 2, 25, spread=3.0, length=20.0), clustered(rng, 2, 25, spread=3.0, length=20.0)
-    found = solve(images, texts, candidates=candidates)
-    walk = found["t2i"].under("published").walk
-    assert (walk > 1.2).any()
-    assert (walk <= 1.25 + 1e-9).all()
-    hold_against_oracles(found, images, texts)
+    found = solve(images, texts, top=candidates)
+    walked = found["t2i"].under("published").walk
+    assert (walked > 1.2).any()
+    assert (walked <= 1.25 + 1e-9).all()
+    hold_against_oracles(found, images, texts, rows=slice(None, None, 3))
 
 
 def test_a_rival_from_outside_the_candidates_overtakes():
     # The walk away from item 0 towards item 1 reaches item 2, which starts third, before it would reach item 1.
     gallery = np.array([[[1.0, 0, 0.3], [0.9, 0.7, 0], [0.3, 1.0, 0]]])
     query = np.array([[[30.0, 2.0, 3.0]]])
-    wide, narrow = (solve(gallery, query, candidates=k, iterations=2000)["t2i"].under("published") for k in (3, 2))
+    wide, narrow = (solve(gallery, query, top=k, iterations=2000)["t2i"].under("published") for k in (3, 2))
     np.testing.assert_allclose(narrow.walk, wide.walk, atol=1e-9)
     np.testing.assert_allclose(wide.walk, oracles.walk(query[0, 0], gallery[0], iterations=2000), atol=1e-4)
     assert not narrow.certified[0]
@@ -83,26 +83,64 @@ def test_a_rival_from_outside_the_candidates_overtakes():
 def test_the_number_of_candidates_changes_no_length():
     rng = np.random.default_rng(5)
     images, texts = clustered(rng, 2, 60, length=4.0), clustered(rng, 2, 40, length=4.0)
-    few, many = solve(images, texts, candidates=2), solve(images, texts, candidates=60)
+    few, some, many = (solve(images, texts, top=top, candidates=c) for top, c in [(2, 2), (9, 4), (60, 60)])
     for direction in DIRECTIONS:
         for protocol in ("published", "corrected"):
-            one, other = few[direction].under(protocol), many[direction].under(protocol)
-            assert not one.certified.all()
-            assert other.certified.all()
+            one, other, whole = (found[direction].under(protocol) for found in (few, some, many))
+            assert one.certified.mean() < other.certified.mean()
+            assert whole.certified.all()
             for name in LENGTHS:
-                np.testing.assert_allclose(getattr(one, name), getattr(other, name), atol=1e-9)
+                np.testing.assert_allclose(getattr(one, name), getattr(whole, name), atol=2e-5)
+                np.testing.assert_allclose(getattr(other, name), getattr(whole, name), atol=2e-5)
+
+
+def test_a_certificate_is_right():
+    rng = np.random.default_rng(16)
+    images, texts = clustered(rng, 2, 150, spread=2.0), clustered(rng, 2, 40, spread=2.0)
+    sources = [ArraySource(list(side)) for side in (images, texts)]
+    for top in (2, 12, 100):
+        found = radii(*sources, rank(*sources, top=top), beyond=False, candidates=2)
+        for direction in DIRECTIONS:
+            radius = found[direction].corrected
+            queries, gallery = spaces(images, texts, direction)["corrected"]
+            expected = np.array([oracles.exact(query, gallery) for query in queries])
+            np.testing.assert_allclose(radius.exact[radius.certified], expected[radius.certified], atol=2e-6)
+            assert (radius.exact >= expected - 2e-6).all()
+            if top == 2:
+                assert (radius.exact > expected + 1e-3).any()
+            else:
+                assert radius.certified.any()
+            assert not found[direction].published.certified.any()
+
+
+def test_a_search_is_judged_by_what_it_found():
+    rng = np.random.default_rng(18)
+    images, texts = clustered(rng, 2, 50), clustered(rng, 2, 30)
+    sources = [ArraySource(list(side)) for side in (images, texts)]
+    ranking = rank(*sources, top=12)["t2i"]
+    radius = radii(*sources, {"t2i": ranking}, candidates=2, beyond=False)["t2i"].corrected
+    queries, gallery = spaces(images, texts, "t2i")["corrected"]
+    for name in LENGTHS:
+        among = [
+            getattr(oracles, name)(query, gallery[ids]) for query, ids in zip(queries, ranking.top_ids, strict=True)
+        ]
+        np.testing.assert_allclose(getattr(radius, name), among, atol=1e-5)
 
 
 def test_the_size_of_the_blocks_changes_no_length(monkeypatch):
     rng = np.random.default_rng(15)
     images, texts = clustered(rng, 2, 20, length=4.0), clustered(rng, 2, 33, length=4.0)
-    whole = solve(images, texts, candidates=4)
-    monkeypatch.setattr(radius_module, "BYTES", 3000)
-    parts = solve(images, texts, candidates=4)
+    whole = solve(images, texts, top=4, candidates=3)
+    for module in (boundary, space, walk):
+        monkeypatch.setattr(module, "BYTES", 3000)
+    for name, small in {"CACHE": 100, "SPAN": 5, "CHUNK_ITEMS": 2}.items():
+        monkeypatch.setattr(space, name, small)
+    parts = solve(images, texts, top=4, candidates=3)
     for direction in DIRECTIONS:
-        for name in LENGTHS:
-            one, other = (getattr(found[direction].under("published"), name) for found in (whole, parts))
-            np.testing.assert_allclose(one, other, atol=1e-9)
+        for protocol in ("published", "corrected"):
+            for name in LENGTHS:
+                one, other = (getattr(found[direction].under(protocol), name) for found in (whole, parts))
+                np.testing.assert_allclose(one, other, atol=2e-5)
 
 
 def test_exact_is_the_smallest_move_that_flips():
@@ -123,8 +161,8 @@ def test_exact_is_a_lower_bound():
     for direction in DIRECTIONS:
         for protocol in ("published", "corrected"):
             radius = found[direction].under(protocol)
-            assert (radius.exact <= radius.linear + 1e-12).all()
-            assert (radius.exact <= radius.walk + 1e-12).all()
+            assert (radius.exact <= radius.linear + 1e-6).all()
+            assert (radius.exact <= radius.walk + 1e-6).all()
 
 
 def test_corrected_speaks_of_the_top1_of_the_mean_similarity():
@@ -144,7 +182,7 @@ def test_a_duplicate_of_the_top1_gives_zero(candidates, noise):
     images = clustered(rng, 2, 20).astype(np.float64)
     images = np.concatenate([images, images[:, :5] * (1 + noise * rng.normal(size=(2, 5, 12)))], axis=1)
     texts = images[:, :15] + 0.01
-    found = solve(images, texts, candidates=candidates)["t2i"]
+    found = solve(images, texts, top=candidates)["t2i"]
     for protocol in ("published", "corrected"):
         radius = found.under(protocol)
         doubled = np.isin(radius.top1, [*range(5), *range(20, 25)])
@@ -226,7 +264,22 @@ def test_round_trip(dims, tmp_path):
         read_radii(tmp_path / "b.h5")
 
 
-def test_real_embeddings(mirror):
+@pytest.mark.parametrize("top", [5, 50])
+def test_real_embeddings(mirror, top):
     noisy = np.load(mirror / "golden" / "flickr8k_b32_noisy8_inputs.npz")
     images, texts = noisy["image"][:3].astype(np.float32), noisy["text"][:3].astype(np.float32)
-    hold_against_oracles(solve(images, texts), images, texts, rows=slice(0, 250, 40))
+    hold_against_oracles(solve(images, texts, top=top), images, texts, rows=slice(0, 250, 40), tolerance=1e-5)
+
+
+def test_real_embeddings_are_mostly_certified(mirror):
+    real = np.load(mirror / "embeddings" / "flickr8k_test_openai_clip_vitb32.npz")
+    images, texts = ([real[name].astype(np.float32)] for name in ("image", "text"))
+    for direction, found in solve(images, texts, top=50).items():
+        radius = found.corrected
+        assert radius.certified.mean() > 0.9
+        queries, gallery = spaces(images, texts, direction)["corrected"]
+        open_ones = np.flatnonzero(~radius.certified)[:20]
+        assert open_ones.size
+        expected = [oracles.exact(queries[q], gallery) for q in open_ones]
+        np.testing.assert_allclose(radius.exact[open_ones], expected, atol=1e-6)
+        np.testing.assert_array_equal(found.published.certified, radius.certified)

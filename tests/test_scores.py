@@ -4,6 +4,7 @@ import pytest
 
 from overtop.datasets.manifest import Split
 from overtop.estimators import ESTIMATORS, Evidence
+from overtop.estimators.evidence import DIRICHLET, SOFTMAX
 from overtop.radius import radii
 from overtop.ranking import rank
 from overtop.scores import COLUMNS, positives, score_direction
@@ -27,9 +28,14 @@ def _scored(samples, split=SPLIT, image_ids=None, caption_ids=None):
     image_ids, caption_ids = image_ids or split.image_ids, caption_ids or split.caption_ids
     images = ArraySource([RNG.normal(size=(len(image_ids), 4)) for _ in range(samples)], image_ids)
     texts = ArraySource([RNG.normal(size=(len(caption_ids), 4)) for _ in range(samples)], caption_ids)
-    rankings = rank(images, texts, 10)
+    rankings = rank(images, texts, 10, temperatures=(SOFTMAX, DIRICHLET))
     found = radii(images, texts, rankings)
-    return rankings, {d: score_direction(split, d, Evidence(rankings[d], found[d]), list(ESTIMATORS)) for d in rankings}
+    frames = {}
+    for d in rankings:
+        size = len(rankings[d].query_ids)
+        spread = {"published": RNG.random(size), "corrected": RNG.random(size)}
+        frames[d] = score_direction(split, d, Evidence(rankings[d], found[d], spread), list(ESTIMATORS))
+    return rankings, frames
 
 
 @pytest.mark.parametrize("direction", ["t2i", "i2t"])
@@ -61,6 +67,13 @@ def test_one_row_per_query_estimator_and_protocol():
         assert not frame.duplicated(["query_id", "estimator", "protocol"]).any()
         assert len(frame) == queries * sum(len(record.protocols) for record in ESTIMATORS.values())
         assert np.isfinite(frame["uncertainty"]).all()
+
+
+def test_the_image_of_each_query():
+    _, frames = _scored(1)
+    assert (frames["i2t"]["image_id"] == frames["i2t"]["query_id"]).all()
+    owner = dict(zip(SPLIT.caption_ids, OWNER, strict=True))
+    assert all(row.image_id == SPLIT.image_ids[owner[row.query_id]] for row in frames["t2i"].itertuples())
 
 
 def test_estimators_that_need_votes_are_left_out_of_a_single_sample():

@@ -15,4 +15,5 @@ Positives = Literal["labelled", "extended"]
 """`labelled`: the data set's own pairs; `extended`: every item that is known to match."""
 
 DIRECTIONS: tuple[Direction, ...] = ("t2i", "i2t")
+PROTOCOLS: tuple[Protocol, ...] = ("published", "corrected")
 BINNINGS: tuple[Binning, ...] = ("equal_width", "equal_count")

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from overtop.estimators import ESTIMATORS
+from overtop.tables import INTERVALS
 from pipeline import ENVIRONMENT, Project, checkout
 
 pytestmark = pytest.mark.slow
@@ -42,11 +43,22 @@ def test_the_promised_files_are_there(demo):
 def test_the_table_holds_every_combination_once(table):
     key = ["direction", "posterior", "estimator", "protocol", "binning", "positives"]
     assert not table.duplicated(key).any()
-    estimators = {name: 2 if "votes" in record.needs else 3 for name, record in ESTIMATORS.items()}
-    assert len(table) == 2 * 2 * 2 * 2 * sum(estimators.values())
+    needs = [record.needs for record in ESTIMATORS.values() if "spread" not in record.needs]
+    assert len(table) == 2 * 2 * 2 * 2 * sum(2 if "votes" in need else 3 for need in needs)
     assert table["n_queries"].isin([2000, 400]).all()
     assert table[["spearman", "r2", "neg_sr2", "rejection_auc", "oracle_auc"]].notna().all(axis=None)
     assert (table["rejection_auc"] <= table["oracle_auc"] + 1e-9).all()
+
+
+def test_every_number_stands_in_its_interval(table):
+    for name in INTERVALS:
+        assert (table[f"{name}_low"] <= table[f"{name}_high"]).all()
+        assert table[[name, f"{name}_low", f"{name}_high"]].notna().all(axis=None)
+    for name in ("recall_at_1", "aurc", "auroc", "rejection_auc"):
+        assert table[name].between(table[f"{name}_low"], table[f"{name}_high"]).all()
+    judged = table["estimator"] != "top1_similarity"
+    assert (table["p_holm"].notna() == judged).all()
+    assert (table["p_holm"] >= table["p_value"])[judged].all()
 
 
 def test_every_member_retrieves_precise_captions_far_better_than_chance(demo):

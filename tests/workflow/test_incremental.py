@@ -51,6 +51,16 @@ def test_a_deleted_shard_is_rebuilt_with_what_hangs_on_it(tiny, copy_of):
         ("encoders={tiny-1: {train: {epochs: 2}}}", Counter({"train": 1, "embed": 3}) + PER_POSTERIOR + DRAWN),
         ("posteriors={tiny-dropout: {passes: 3}}", Counter({"embed": 3}) + PER_POSTERIOR + DRAWN),
         ("embedding={batch_size: {text: 128}}", Counter({"embed": 3}) + _times(PER_POSTERIOR, 3) + DRAWN),
+        ("temperature={softmax: 0.02}", _times(PER_POSTERIOR, 3) + DRAWN),
+        # Fitted temperatures need the validation split of all three posteriors.
+        (
+            "temperature={softmax: fitted}",
+            Counter({"embed": 9, "temperature": 3}) + _times(PER_POSTERIOR, 3) + DRAWN,
+        ),
+        ("evaluation={bootstrap: {resamples: 300}}", Counter({"evaluate": 3}) + DRAWN),
+        ("operating={precisions: [0.5]}", Counter()),
+        ("adapters={tiny: {epochs: 2}}", Counter()),
+        ("cascades={tiny: {errors: []}}", Counter()),
         ("mirror=/elsewhere", Counter()),
     ],
 )

@@ -15,14 +15,23 @@ def adapt_inputs(wildcards):
     return inputs
 
 
+def adapter_name(wildcards):
+    """The adapter of a posterior, None without."""
+    return getattr(declared("posteriors", wildcards, "posterior"), "adapter", None)
+
+
 def adapter_of(wildcards):
-    return layout.adapter(declared("posteriors", wildcards, "posterior").adapter)
+    name = adapter_name(wildcards)
+    if name is None:
+        raise WorkflowError(
+            f"config.yaml: posteriors.{wildcards.posterior} has no adapter; add `adapter: NAME`"
+        )
+    return layout.adapter(name)
 
 
 def spread_if_adapted(wildcards):
     """The spread of a posterior, if it has an adapter."""
-    posterior = declared("posteriors", wildcards, "posterior")
-    adapted = getattr(posterior, "adapter", None) is not None
+    adapted = adapter_name(wildcards) is not None
     return f"results/spread/{TAIL}.h5".format(**wildcards) if adapted else []
 
 

@@ -14,6 +14,7 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from overtop.datasets.manifest import Split
+from overtop.device import reproducible
 from overtop.encoders.embedding import Progress, embed_images, embed_texts
 from overtop.encoders.lite import is_lite, load_towers
 from overtop.encoders.loading import Encoder, build_model, encoder_of
@@ -27,7 +28,6 @@ from overtop.encoders.training import (
     log_recalls,
     recall_of,
     recipe_of,
-    reproducible,
     save_model,
 )
 from overtop.errors import OvertopError

@@ -4,7 +4,6 @@ import logging
 import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from overtop.datasets.manifest import Split
+from overtop.device import reproducible
 from overtop.encoders.embedding import embed_images, embed_texts, read_image
 from overtop.encoders.loading import Encoder, build_model, encoder_of, load_encoder
 from overtop.encoders.sampling import Sampling
@@ -227,18 +227,3 @@ def _read_images(encoder: Encoder, paths: list[Path]) -> torch.Tensor:
     with ThreadPoolExecutor() as pool:
         decoded = pool.map(lambda path: read_image(path, encoder.preprocess), paths)
         return torch.stack(list(tqdm(decoded, total=len(paths), desc="read", unit="image", disable=None)))
-
-
-@contextmanager
-def reproducible(threads: int, seed: int) -> Iterator[None]:
-    """Fixed seed, fixed number of threads (sums depend on it) and deterministic kernels, then all as it was."""
-    threads_before, strict_before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    try:
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
-            yield
-    finally:
-        torch.set_num_threads(threads_before)
-        torch.use_deterministic_algorithms(strict_before)

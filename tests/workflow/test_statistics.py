@@ -1,0 +1,71 @@
+"""What goes beyond the table: adapters, fitted temperatures, operating points, cascades; the real rules on a tiny world."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from overtop.estimators import ESTIMATORS
+from pipeline import TINY
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def more(tiny, copy_of):
+    return copy_of(tiny)
+
+
+def test_an_adapter_is_trained_and_scored(more):
+    more.run(*TINY, "results/tables/adapted.csv")
+    table = pd.read_csv(more.root / "results/tables/adapted.csv")
+    expected = {name for name, record in ESTIMATORS.items() if "votes" not in record.needs}
+    assert set(table["estimator"]) == expected
+    scores = pd.read_parquet(more.root / "results/scores/shapes/test/adapted.parquet")
+    spread = scores[scores["estimator"] == "probvlm"]
+    assert (spread["uncertainty"] > 0).all()
+    assert spread.groupby(["direction", "protocol"])["uncertainty"].nunique().min() > 10
+    assert more.planned(*TINY, "results/tables/adapted.csv") == {}
+    again = more.planned(*TINY, "results/tables/adapted.csv", "--config", "adapters={tiny: {epochs: 2}}")
+    assert set(again) == {"adapt", "spread", "score", "evaluate", "tabulate"}
+
+
+def test_a_posterior_without_an_adapter_says_so(tiny):
+    run = tiny.run(*TINY, "results/spread/shapes/test/tiny.h5", "--dry-run", check=False)
+    assert "posteriors.tiny has no adapter; add `adapter: NAME`" in run.stdout + run.stderr
+
+
+def test_operating_points_cascade_and_its_figure(more):
+    targets = (
+        "results/operating/shapes/test/tiny-dropout.csv",
+        "results/cascades/tiny/votes.csv",
+        "results/figures/tiny-cascade.pdf",
+    )
+    more.run(*TINY, *targets)
+    points = pd.read_csv(more.root / targets[0])
+    assert set(points["form"]) == {"guaranteed_precision", "conformal_set"}
+    assert set(points["direction"]) == {"t2i", "i2t"}
+    assert points["coverage"].dropna().between(0, 1).all()
+    votes = pd.read_csv(more.root / targets[1])
+    assert (votes["mean_samples"] <= 4).all()
+    curve = pd.read_csv(more.root / "results/cascades/tiny/curve.csv")
+    assert set(curve["rule"]) >= {"full", "random", "certain"}
+    first = curve[(curve["rule"] == "full") & (curve["fraction"] == 0)]
+    np.testing.assert_allclose(first["samples_per_query"], 1)
+    assert (more.root / targets[2]).read_bytes().startswith(b"%PDF")
+    assert more.planned(*TINY, *targets) == {}
+
+
+def test_fitted_temperatures_reach_the_scores(more):
+    """A tiny world is hardly learned; whatever is fitted must be what the ranking keeps and the scores read."""
+    fitted = ("--config", "temperature={softmax: fitted}")
+    file = "results/temperatures/shapes/val/tiny.json"
+    more.run(*TINY, "results/scores/shapes/test/tiny.parquet", *fitted)
+    found = json.loads((more.root / file).read_text())
+    assert set(found) == {"t2i", "i2t"}
+    for fit in found.values():
+        assert 0.002 < fit["temperature"] < 0.5
+        assert np.isfinite(fit["nll"])
+        assert fit["n_queries"] in (16, 80)
+    assert more.planned(*TINY, "results/scores/shapes/test/tiny.parquet", *fitted) == {}
