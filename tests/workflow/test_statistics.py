@@ -1,4 +1,4 @@
-"""What goes beyond the table: adapters, fitted temperatures, operating points, cascades; the real rules on a tiny world."""
+"""What goes beyond the table: adapters, fitted temperatures, operating points, cascades, on a tiny world."""
 
 import json
 

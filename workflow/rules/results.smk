@@ -1,28 +1,3 @@
-def table_spec(wildcards):
-    return plain(declared("tables", wildcards, "table"))
-
-
-def table_metrics(wildcards):
-    declared("tables", wildcards, "table")
-    return rows_of("metrics", wildcards.table)
-
-
-def figure_spec(wildcards):
-    return plain(declared("figures", wildcards, "figure"))
-
-
-def figure_inputs(wildcards):
-    """What a figure draws: the curves and metrics of a table, or a cascade."""
-    figure = declared("figures", wildcards, "figure")
-    if figure.kind == "cascade":
-        parts = ("curve", "spent")
-        return {p: f"results/cascades/{figure.cascade}/{p}.csv" for p in parts}
-    return {
-        "curves": rows_of(f"curves/{figure.kind}", figure.table),
-        "metrics": rows_of("metrics", figure.table),
-    }
-
-
 rule tabulate:
     """One declared table: long as CSV, in the paper's layout as Markdown and LaTeX."""
     input:

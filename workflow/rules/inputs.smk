@@ -1,0 +1,198 @@
+# What each rule reads and is told, where a wildcard decides.
+
+
+def fetch_spec(wildcards):
+    spec = declared("datasets", wildcards, "dataset")
+    left_out = {"shards", "on_error", "expect", "extended"}
+    return spec.model_dump(mode="json", exclude=left_out)
+
+
+def split_spec(wildcards):
+    spec = declared("datasets", wildcards, "dataset")
+    return spec.model_dump(mode="json", exclude={"shards", "on_error", "judgments"})
+
+
+def on_error(wildcards):
+    """What bad items do; captions cannot be unreadable."""
+    may_fail = getattr(wildcards, "modality", "image") == "image"
+    return declared("datasets", wildcards, "dataset").on_error if may_fail else "fail"
+
+
+def of_split(wildcards):
+    """The split, and the shards of a posterior on it."""
+    posterior = declared("posteriors", wildcards, "posterior")
+    declared("datasets", wildcards, "dataset")
+    found = {
+        modality: layout.posterior_shards(
+            settings, wildcards.dataset, wildcards.split, posterior, modality
+        )
+        for modality in layout.MODALITIES
+    }
+    if Path(f"results/rankings/{TAIL}.h5".format(**wildcards)).exists():
+        # Snakemake takes an intermediate file that is gone for one nobody needs. Not these: a ranking never stands
+        # without the shards it came from, so they are remade, and with them what hangs on them.
+        gone = (path for path in sum(found.values(), []) if not Path(path).exists())
+        workflow.dag.forcefiles.update(gone)
+    return {"split": layout.split(wildcards.dataset, wildcards.split), **found}
+
+
+def fitted_temperature(wildcards):
+    """The file of the fitted temperatures, where they are not numbers of the configuration."""
+    if settings.temperature.softmax != "fitted":
+        return []
+    split = settings.temperature.fit_split
+    return layout.of_posteriors(
+        "temperatures", [wildcards.dataset], split, [wildcards.posterior], "json"
+    )
+
+
+def rows_of(kind, name):
+    """`results/{kind}` of every data set and posterior of a table."""
+    table = settings.tables[name]
+    return layout.of_posteriors(kind, table.datasets, table.split, table.posteriors)
+
+
+def encoder_spec(wildcards):
+    return plain(declared("encoders", wildcards, "encoder"))
+
+
+def batch_size(wildcards):
+    return getattr(settings.embedding.batch_size, wildcards.modality)
+
+
+def train_inputs(wildcards):
+    encoder = declared("encoders", wildcards, "encoder")
+    if encoder.train is None:
+        raise WorkflowError(
+            f"config.yaml: encoders.{wildcards.encoder} has weights of its own, nothing to train"
+        )
+    dataset, splits = encoder.train.dataset, ("train", "val")
+    inputs = {split: layout.split(dataset, split) for split in splits}
+    if encoder.train.towers == "locked":
+        inputs["features"] = [
+            layout.features(dataset, split, encoder.architecture) for split in splits
+        ]
+    return inputs
+
+
+def train_threads(wildcards):
+    recipe = declared("encoders", wildcards, "encoder").train
+    return recipe.threads if recipe else 1
+
+
+def embed_inputs(wildcards):
+    encoder = declared("encoders", wildcards, "encoder")
+    inputs = {"split": layout.split(wildcards.dataset, wildcards.split)}
+    if encoder.train is not None:
+        inputs["checkpoint"] = layout.checkpoint(wildcards.encoder)
+    elif encoder.checkpoint is not None:
+        inputs["checkpoint"] = encoder.checkpoint
+    return inputs
+
+
+def adapter_spec(wildcards):
+    return plain(declared("adapters", wildcards, "adapter"))
+
+
+def adapt_inputs(wildcards):
+    adapter = declared("adapters", wildcards, "adapter")
+    inputs = {}
+    for role in ("train", "val"):
+        split = getattr(adapter, role)
+        inputs[role] = layout.split(adapter.dataset, split)
+        for modality in layout.MODALITIES:
+            inputs[f"{role}_{modality}"] = layout.deterministic_shards(
+                settings, adapter.dataset, split, adapter.encoder, modality
+            )
+    return inputs
+
+
+def adapter_name(wildcards):
+    """The adapter of a posterior, None without."""
+    return getattr(declared("posteriors", wildcards, "posterior"), "adapter", None)
+
+
+def adapter_of(wildcards):
+    name = adapter_name(wildcards)
+    if name is None:
+        raise WorkflowError(
+            f"config.yaml: posteriors.{wildcards.posterior} has no adapter; add `adapter: NAME`"
+        )
+    return layout.adapter(name)
+
+
+def spread_if_adapted(wildcards):
+    """The spread of a posterior, if it has an adapter."""
+    adapted = adapter_name(wildcards) is not None
+    return f"results/spread/{TAIL}.h5".format(**wildcards) if adapted else []
+
+
+def posterior_kind(wildcards):
+    return declared("posteriors", wildcards, "posterior").kind
+
+
+def val_and_test(wildcards):
+    """Scores, rankings and splits: where the threshold is chosen, and where it is kept."""
+    inputs = {}
+    for role, split in (("val", settings.operating.val), ("test", wildcards.split)):
+        words = dict(wildcards) | {"split": split}
+        inputs[f"{role}_scores"] = f"results/scores/{TAIL}.parquet".format(**words)
+        inputs[f"{role}_ranking"] = f"results/rankings/{TAIL}.h5".format(**words)
+        inputs[f"{role}_split"] = layout.split(wildcards.dataset, split)
+    return inputs
+
+
+def judgment_files(wildcards):
+    files = getattr(declared("datasets", wildcards, "dataset"), "judgments", {})
+    if not files:
+        raise WorkflowError(
+            f"config.yaml: datasets.{wildcards.dataset} has no judgments of people; name their files under `judgments`"
+        )
+    return files
+
+
+def cascade_spec(wildcards):
+    return plain(declared("cascades", wildcards, "cascade"))
+
+
+def cascade_inputs(wildcards):
+    """Scores of both posteriors and votes of the expensive one, on both splits."""
+    cascade = declared("cascades", wildcards, "cascade")
+
+    def of(kind, split, posterior, suffix):
+        return layout.of_posteriors(
+            kind, [cascade.dataset], split, [posterior], suffix
+        )[0]
+
+    inputs = {}
+    for role, split in (("test", cascade.split), ("val", cascade.val)):
+        for which in ("cheap", "expensive"):
+            posterior = getattr(cascade, which)
+            inputs[f"{which}_{role}"] = of("scores", split, posterior, "parquet")
+        inputs[f"ranking_{role}"] = of("rankings", split, cascade.expensive, "h5")
+    return inputs
+
+
+def table_spec(wildcards):
+    return plain(declared("tables", wildcards, "table"))
+
+
+def table_metrics(wildcards):
+    declared("tables", wildcards, "table")
+    return rows_of("metrics", wildcards.table)
+
+
+def figure_spec(wildcards):
+    return plain(declared("figures", wildcards, "figure"))
+
+
+def figure_inputs(wildcards):
+    """What a figure draws: the curves and metrics of a table, or a cascade."""
+    figure = declared("figures", wildcards, "figure")
+    if figure.kind == "cascade":
+        parts = ("curve", "spent")
+        return {p: f"results/cascades/{figure.cascade}/{p}.csv" for p in parts}
+    return {
+        "curves": rows_of(f"curves/{figure.kind}", figure.table),
+        "metrics": rows_of("metrics", figure.table),
+    }
