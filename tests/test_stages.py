@@ -42,8 +42,8 @@ def _changed(repo, scripts):
 
 
 def test_an_edit_concerns_exactly_the_stages_that_use_it(repo, tmp_path):
-    scripts = _edited(tmp_path, repo, "evaluation/rejection.py", "np.trapezoid", "np.trapz")
-    assert _changed(repo, scripts) == {"evaluate"}
+    scripts = _edited(tmp_path, repo, "evaluation/conformal.py", "import numpy as np", "import numpy as numpy")
+    assert _changed(repo, scripts) == {"operate"}
 
 
 def test_an_edit_deep_down_reaches_every_stage_above(repo, tmp_path):

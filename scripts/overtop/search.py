@@ -21,11 +21,11 @@ from overtop.store import EmbeddingSource
 from overtop.terms import DIRECTIONS, Direction
 
 Index = Literal["flat", "hnsw"]
-LINKS = 16
+LINKS = 32
 """Neighbours of an item in the graph."""
 BUILD_BREADTH = 40
 """Candidates for neighbours while the graph is built."""
-SEARCH_BREADTH = 512
+SEARCH_BREADTH = 2048
 """Candidates while it is searched. Captions lie apart from images: a narrow search misses more than among images."""
 SPARE = 16
 """More items asked for than wanted, for those that the index orders otherwise than float32 scores do."""
@@ -42,7 +42,7 @@ def search(
 ) -> dict[Direction, Ranking]:
     """What `rank` returns, found by an index; without the sums over the whole gallery, which no search knows.
 
-    Memory: the index of one gallery (4 bytes a dimension of an item in `flat`, 2 in `hnsw`, and 4 x 2 x 16 bytes an
+    Memory: the index of one gallery (4 bytes a dimension of an item in `flat`, 2 in `hnsw`, and 4 x 2 x 32 bytes an
     item for its graph) and blocks.
 
     Args:

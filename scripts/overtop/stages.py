@@ -8,6 +8,7 @@ test of this module fails when a stage's sources change and its version does not
 import ast
 import hashlib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 VERSIONS = {
@@ -53,7 +54,8 @@ def digest(stage: str, scripts: Path) -> str:
 _NOT_A_STAGE = {"stages.py", "job.py", "errors.py"}
 
 
-def _imported(path: Path, scripts: Path) -> list[Path]:
+@cache
+def _imported(path: Path, scripts: Path) -> tuple[Path, ...]:
     """Files of this package that `path` imports, at the top or inside a function, or names to import later."""
     found = []
     for node in _what_runs(ast.parse(path.read_text(encoding="utf-8"))):
@@ -71,7 +73,7 @@ def _imported(path: Path, scripts: Path) -> list[Path]:
                 found += [p for p in (base.with_suffix(".py"), base / "__init__.py") if p.is_file()]
     package = scripts / "overtop"
     left_out = {package / "__init__.py", package / "config"}
-    return [p for p in found if p.name not in _NOT_A_STAGE and left_out.isdisjoint({p, p.parent})]
+    return tuple(p for p in found if p.name not in _NOT_A_STAGE and left_out.isdisjoint({p, p.parent}))
 
 
 def _what_runs(tree: ast.AST) -> Iterator[ast.AST]:
