@@ -29,7 +29,7 @@ def main(job: Job) -> None:
             rankings,
             step=job.params.step,
             iterations=job.params.iterations,
-            beyond=getattr(job.params, "search", "stream") != "hnsw",  # what a graph missed nobody knows
+            beyond=job.params.search != "hnsw",  # what a graph missed nobody knows
             progress=show,
         )
     write_radii(job.output[0], found, provenance)

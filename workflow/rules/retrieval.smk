@@ -61,6 +61,7 @@ rule radius:
         mem_mb=8000,
     params:
         **plain(settings.radius),
+        search=settings.ranking.search,
         version=VERSIONS["radius"],
     script:
         "../../scripts/radius.py"
