@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +12,7 @@ from overtop.errors import OvertopError
 from overtop.evaluation.ordering import Ordering
 from overtop.evaluation.selective import aurc
 from overtop.ranking import Ranking, write_ranking
+from overtop.seeds import derive_seed
 from overtop.sequential import count
 
 IMAGES, CAPTIONS, SAMPLES = 60, 120, 12
@@ -270,25 +272,35 @@ def test_one_query_has_a_curve(hits):
     assert [steps[0]["samples_per_query"], steps[-1]["samples_per_query"]] == [1, 6]
 
 
-def test_the_rule_writes_what_the_study_finds(tmp_path, found):
-    paths = {}
-    for part, known, scores in (("", TEST, "scores"), ("_val", VAL, "val")):
+class Files(dict):
+    """Named files, as Snakemake hands them to a script."""
+
+    __getattr__ = dict.__getitem__
+
+
+def test_the_rule_writes_what_the_study_finds(tmp_path):
+    paths = Files()
+    for role, known in (("test", TEST), ("val", VAL)):
         for name in ("cheap", "expensive"):
-            paths[f"{name}_{scores}"] = tmp_path / f"{name}{part}.parquet"
-            getattr(known, name).to_parquet(paths[f"{name}_{scores}"])
-        paths[f"ranking{part}"] = tmp_path / f"ranking{part}.h5"
-        write_ranking(paths[f"ranking{part}"], known.rankings, {})
-    out = {name: tmp_path / f"out-{name}.csv" for name in ("curve", "votes", "spent")}
+            paths[f"{name}_{role}"] = tmp_path / f"{name}-{role}.parquet"
+            getattr(known, name).to_parquet(paths[f"{name}_{role}"])
+        paths[f"ranking_{role}"] = tmp_path / f"ranking-{role}.h5"
+        write_ranking(paths[f"ranking_{role}"], known.rankings, {})
+    out = Files({name: tmp_path / f"out-{name}.csv" for name in ("curve", "votes", "spent")})
+    named = ("cheap_estimator", "expensive_estimator", "protocol", "errors")
+    spec = {"dataset": "d", "cheap": "p", "expensive": "q", **{name: getattr(PLAN, name) for name in named}}
     bootstrap = {"resamples": PLAN.resamples, "level": PLAN.level}
-    params = {name: getattr(PLAN, name) for name in ("cheap_estimator", "expensive_estimator", "protocol", "errors")}
-    params |= {"bootstrap": bootstrap, "seed": PLAN.seed}
-    script.main(
-        SimpleNamespace(
-            **{key: SimpleNamespace(**value) for key, value in (("input", paths), ("output", out), ("params", params))}
-        )
+    job = SimpleNamespace(
+        input=paths,
+        output=out,
+        params=SimpleNamespace(spec=spec, bootstrap=bootstrap, seed=PLAN.seed),
+        wildcards=SimpleNamespace(cascade="c"),
     )
-    for name, path in out.items():
-        written = pd.read_csv(path)
-        for direction, study_found in found.items():
+    script.main(job)
+    plan = replace(PLAN, seed=derive_seed(PLAN.seed, "cascade", "c"))
+    for direction in ("t2i", "i2t"):
+        expected = study(TEST, VAL, direction, plan)
+        for name, path in out.items():
+            written = pd.read_csv(path)
             rows_of = written[written["direction"] == direction].drop(columns="direction").reset_index(drop=True)
-            pd.testing.assert_frame_equal(rows_of, getattr(study_found, name), check_dtype=False)
+            pd.testing.assert_frame_equal(rows_of, getattr(expected, name), check_dtype=False)
