@@ -41,9 +41,10 @@ def fitted_temperature(wildcards):
     if settings.temperature.softmax != "fitted":
         return []
     split = settings.temperature.fit_split
-    return layout.of_posteriors(
+    found = layout.of_posteriors(
         "temperatures", [wildcards.dataset], split, [wildcards.posterior], "json"
     )
+    return found[0]
 
 
 def rows_of(kind, name):
