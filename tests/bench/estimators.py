@@ -27,7 +27,8 @@ T, R = TypeVar("T"), TypeVar("R")
 
 PROTOCOL: Protocol = "published"
 """The papers' own definitions, which their loops compute."""
-SPEEDUP, TOLERANCE = 1000.0, 1e-4
+SPEEDUPS = {"adversarial_exact": 1000.0, "adversarial_pgd": 100.0}
+TOLERANCE = 1e-4
 REPEATS = 3
 """How often the passes that estimators build on are timed."""
 RANKING, MEANS, BOUNDARY, WALK = "ranking", "ranking of the means", "boundary (exact and linear)", "walk"
@@ -51,7 +52,7 @@ def run(size: Size) -> Outcome:
     ours = pd.concat([passes, interleaved(calls, size.repeats)]).rename_axis("name")
     table = _table(ours["min_s"], _loops(images, texts, evidence, size.compared))
     tables = {"estimators": table, "estimators_ours": ours.reset_index()}
-    return Outcome(tables, [_faster(table), _agree(table)])
+    return Outcome(tables, [*(_faster(table, name, target) for name, target in SPEEDUPS.items()), _agree(table)])
 
 
 def _passes(
@@ -138,11 +139,11 @@ def _table(ours: pd.Series, loops: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def _faster(table: pd.DataFrame) -> Bar:
+def _faster(table: pd.DataFrame, estimator: str, target: float) -> Bar:
     """The bar is on the estimator given the ranking; the figure says both."""
-    row = table.set_index(["estimator", "reference"]).loc[("adversarial_exact", AUTOGRAD)]
-    name = "adversarial_exact given the ranking, times as fast as the loop by autograd"
-    held = bar(name, row["speedup"], "at least", SPEEDUP)
+    row = table.set_index(["estimator", "reference"]).loc[(estimator, AUTOGRAD)]
+    name = f"{estimator} given the ranking, times as fast as the loop by autograd"
+    held = bar(name, row["speedup"], "at least", target)
     return replace(held, figure=f"{held.figure} ({row['speedup_with_ranking']:,.4g} with the ranking of the means)")
 
 
