@@ -42,7 +42,8 @@ def test_a_deleted_shard_is_rebuilt_with_what_hangs_on_it(tiny, copy_of):
         ("radius={step: 0.05}", Counter({"radius": 3, "score": 3, "evaluate": 3}) + DRAWN),
         ("ranking={top: 20}", _times(PER_POSTERIOR, 3) + DRAWN),
         (
-            "estimators=[top1_similarity, top1_consistency, adversarial_exact]",
+            # The figures of config.yaml ask for the last two.
+            "estimators=[top1_similarity, top1_consistency, adversarial_exact, max_softmax, energy]",
             Counter({"score": 3, "evaluate": 3}) + DRAWN,
         ),
         ("tables={tiny: {binnings: [equal_width]}}", Counter({"tabulate": 1})),

@@ -18,7 +18,7 @@ def more(tiny, copy_of):
 
 
 def test_an_adapter_is_trained_and_scored(more):
-    more.run(*TINY, "results/tables/adapted.csv")
+    more.run("results/tables/adapted.csv", *TINY)
     table = pd.read_csv(more.root / "results/tables/adapted.csv")
     expected = {name for name, record in ESTIMATORS.items() if "votes" not in record.needs}
     assert set(table["estimator"]) == expected
@@ -26,13 +26,13 @@ def test_an_adapter_is_trained_and_scored(more):
     spread = scores[scores["estimator"] == "probvlm"]
     assert (spread["uncertainty"] > 0).all()
     assert spread.groupby(["direction", "protocol"])["uncertainty"].nunique().min() > 10
-    assert more.planned(*TINY, "results/tables/adapted.csv") == {}
-    again = more.planned(*TINY, "results/tables/adapted.csv", "--config", "adapters={tiny: {epochs: 2}}")
+    assert more.planned("results/tables/adapted.csv", *TINY) == {}
+    again = more.planned("results/tables/adapted.csv", *TINY, "--config", "adapters={tiny: {epochs: 2}}")
     assert set(again) == {"adapt", "spread", "score", "evaluate", "tabulate"}
 
 
 def test_a_posterior_without_an_adapter_says_so(tiny):
-    run = tiny.run(*TINY, "results/spread/shapes/test/tiny.h5", "--dry-run", check=False)
+    run = tiny.run("results/spread/shapes/test/tiny.h5", *TINY, "--dry-run", check=False)
     assert "posteriors.tiny has no adapter; add `adapter: NAME`" in run.stdout + run.stderr
 
 
@@ -42,7 +42,7 @@ def test_operating_points_cascade_and_its_figure(more):
         "results/cascades/tiny/votes.csv",
         "results/figures/tiny-cascade.pdf",
     )
-    more.run(*TINY, *targets)
+    more.run(*targets, *TINY)
     points = pd.read_csv(more.root / targets[0])
     assert set(points["form"]) == {"guaranteed_precision", "conformal_set"}
     assert set(points["direction"]) == {"t2i", "i2t"}
@@ -54,18 +54,18 @@ def test_operating_points_cascade_and_its_figure(more):
     first = curve[(curve["rule"] == "full") & (curve["fraction"] == 0)]
     np.testing.assert_allclose(first["samples_per_query"], 1)
     assert (more.root / targets[2]).read_bytes().startswith(b"%PDF")
-    assert more.planned(*TINY, *targets) == {}
+    assert more.planned(*targets, *TINY) == {}
 
 
 def test_fitted_temperatures_reach_the_scores(more):
     """A tiny world is hardly learned; whatever is fitted must be what the ranking keeps and the scores read."""
     fitted = ("--config", "temperature={softmax: fitted}")
     file = "results/temperatures/shapes/val/tiny.json"
-    more.run(*TINY, "results/scores/shapes/test/tiny.parquet", *fitted)
+    more.run("results/scores/shapes/test/tiny.parquet", *TINY, *fitted)
     found = json.loads((more.root / file).read_text())
     assert set(found) == {"t2i", "i2t"}
     for fit in found.values():
         assert 0.002 < fit["temperature"] < 0.5
         assert np.isfinite(fit["nll"])
         assert fit["n_queries"] in (16, 80)
-    assert more.planned(*TINY, "results/scores/shapes/test/tiny.parquet", *fitted) == {}
+    assert more.planned("results/scores/shapes/test/tiny.parquet", *TINY, *fitted) == {}
