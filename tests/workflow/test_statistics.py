@@ -11,6 +11,8 @@ from pipeline import TINY
 
 pytestmark = pytest.mark.slow
 
+SPLITS = ("val", "test")
+
 
 @pytest.fixture
 def more(tiny, copy_of):
@@ -57,15 +59,38 @@ def test_operating_points_cascade_and_its_figure(more):
     assert more.planned(*targets, *TINY) == {}
 
 
-def test_fitted_temperatures_reach_the_scores(more):
-    """A tiny world is hardly learned; whatever is fitted must be what the ranking keeps and the scores read."""
-    fitted = ("--config", "temperature={softmax: fitted}")
-    file = "results/temperatures/shapes/val/tiny.json"
-    more.run("results/scores/shapes/test/tiny.parquet", *TINY, *fitted)
-    found = json.loads((more.root / file).read_text())
+def test_fitted_temperatures_reach_the_scores(tmp_path, fresh):
+    """Embeddings whose captions are noisy copies of their images: the likeliest temperature is neither end's."""
+    rng = np.random.default_rng(0)
+    for split, n in (("val", 60), ("test", 40)):
+        image = rng.normal(size=(n, 16))
+        np.savez(tmp_path / f"{split}.npz", image=image, text=image + rng.normal(size=(n, 16)))
+    config = {
+        "temperature": {"softmax": "fitted"},
+        "datasets": {"planted": {"kind": "embeddings", "splits": {s: str(tmp_path / f"{s}.npz") for s in SPLITS}}},
+    }
+    (fresh.root / "planted.json").write_text(json.dumps(config))
+    scores = "results/scores/planted/test/imported.parquet"
+    fresh.run(scores, "--configfile", "planted.json")
+    found = json.loads((fresh.root / "results/temperatures/planted/val/imported.json").read_text())
     assert set(found) == {"t2i", "i2t"}
     for fit in found.values():
-        assert 0.002 < fit["temperature"] < 0.5
+        assert 0.01 < fit["temperature"] < 0.4
         assert np.isfinite(fit["nll"])
-        assert fit["n_queries"] in (16, 80)
-    assert more.planned("results/scores/shapes/test/tiny.parquet", *TINY, *fitted) == {}
+        assert fit["n_queries"] == 60
+    assert fresh.planned(scores, "--configfile", "planted.json") == {}
+    uncertainty = pd.read_parquet(fresh.root / scores).set_index("estimator")["uncertainty"]
+    fresh.run(scores, "--configfile", "planted.json", "--config", "temperature={softmax: 0.01}")
+    fixed = pd.read_parquet(fresh.root / scores).set_index("estimator")["uncertainty"]
+    assert not np.allclose(uncertainty["max_softmax"], fixed["max_softmax"])
+    np.testing.assert_array_equal(uncertainty["top1_similarity"], fixed["top1_similarity"])
+
+
+def test_a_temperature_that_cannot_be_fitted_says_so(more):
+    """A tiny world is hardly learned: its likelihood has no maximum, and no number is made up for it."""
+    run = more.run(
+        "results/scores/shapes/test/tiny.parquet", *TINY, "--config", "temperature={softmax: fitted}", check=False
+    )
+    assert run.returncode != 0
+    assert "set temperature.softmax to a number" in run.stdout + run.stderr
+    assert not (more.root / "results/temperatures/shapes/val/tiny.json").exists()
