@@ -12,6 +12,10 @@ class OvertopError(Exception):
     """
 
 
+class NotThere(OvertopError):
+    """A source was reached, and has no such file."""
+
+
 def suggestion(word: str, known: Iterable[str]) -> str:
     """The end of a message about an unknown `word`: the closest known one, or all of them."""
     known = sorted(known)
