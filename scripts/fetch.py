@@ -1,7 +1,7 @@
-"""Bring a data set's files into data/raw, and record the size and sha256 of each.
+"""Bring the files of a split into data/raw, and record the size and sha256 of each.
 
-Reads: the mirror (`mirror` in config.yaml), or nothing for data sets that are drawn.
-Writes: data/raw/{dataset}/source.json, beside the files it lists.
+Reads: the mirror (`mirror` in config.yaml), the `sources` that routes name, or nothing for data sets that are drawn.
+Writes: data/raw/{dataset}/{split}/source.json, beside the files it lists; downloads under data/downloads.
 """
 
 from pathlib import Path
@@ -10,16 +10,19 @@ from pydantic import TypeAdapter
 
 from overtop.config import DatasetSpec
 from overtop.datasets import module_of
-from overtop.datasets.sources import record
+from overtop.datasets.sources import Context, record
+from overtop.downloads.spec import SourceSpec
 from overtop.job import Job, run
 
 
 def main(job: Job) -> None:
-    """Fetch one data set."""
+    """Fetch one split."""
     spec = TypeAdapter(DatasetSpec).validate_python(job.params.spec)
+    sources = TypeAdapter(dict[str, SourceSpec]).validate_python(job.params.sources)
     raw = Path(job.output[0]).parent
     # `mirror` says where things are, not what they are: it is no param, so that moving it reruns nothing.
-    module_of(spec).fetch(job.wildcards.dataset, spec, raw, job.config.get("mirror"), job.params.seed)
+    context = Context(job.config.get("mirror"), job.params.seed, raw.parents[2], sources)
+    module_of(spec).fetch(job.wildcards.dataset, spec, job.wildcards.split, raw, context)
     record(raw)
 
 

@@ -16,8 +16,7 @@ from overtop.store import write_shard
 
 def main(job: Job) -> None:
     """Import one split."""
-    raw = Path(job.input.source).parent
-    imported = load(raw, job.wildcards.split)
+    imported = load(Path(job.input.source).parent)
     for modality, embedding, ids in (
         ("image", imported.image, imported.split.image_ids),
         ("text", imported.text, imported.split.caption_ids),

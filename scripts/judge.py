@@ -1,6 +1,6 @@
 """Hold a posterior's uncertainty against what people say of pairs that are not labelled.
 
-Reads: the split, results/scores, and the judgments beside data/raw/{dataset}/source.json.
+Reads: the split, results/scores, and the judgments beside data/raw/{dataset}/{split}/source.json.
 Writes: results/judgments/{dataset}/{split}/{posterior}.csv, one row per statistic.
 """
 

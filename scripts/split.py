@@ -1,6 +1,6 @@
 """Write one split of a data set: who is in it, and which caption belongs to which image.
 
-Reads: data/raw/{dataset}. Writes: data/splits/{dataset}/{split}.parquet.
+Reads: data/raw/{dataset}/{split}. Writes: data/splits/{dataset}/{split}.parquet.
 """
 
 from pathlib import Path
@@ -17,7 +17,7 @@ def main(job: Job) -> None:
     """Read, prove and write one split."""
     spec = TypeAdapter(DatasetSpec).validate_python(job.params.spec)
     raw = Path(job.input[0]).parent
-    split = read_checked(job.wildcards.dataset, spec, raw, raw.parent.parent, job.wildcards.split)
+    split = read_checked(job.wildcards.dataset, spec, raw, raw.parents[2], job.wildcards.split)
     write_split(job.output[0], split)
 
 

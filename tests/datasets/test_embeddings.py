@@ -5,6 +5,7 @@ import pytest
 from overtop.config import EmbeddingsSpec
 from overtop.datasets.embeddings import fetch, load
 from overtop.datasets.manifest import Split, write_split
+from overtop.datasets.sources import Context
 from overtop.errors import OvertopError
 from overtop.store import write_shard
 
@@ -14,9 +15,8 @@ TEXT = RNG.normal(size=(5, 4)).astype(np.float32)
 
 
 def _npz(tmp_path, **arrays):
-    (tmp_path / "test").mkdir(exist_ok=True)
-    np.savez(tmp_path / "test" / "e.npz", **arrays)
-    return load(tmp_path, "test")
+    np.savez(tmp_path / "e.npz", **arrays)
+    return load(tmp_path)
 
 
 def test_pairs_by_position(tmp_path):
@@ -60,10 +60,10 @@ def test_wrong_arrays_are_one_clear_error(tmp_path, arrays, message):
 
 def test_a_truncated_file_is_one_clear_error(tmp_path):
     _npz(tmp_path, image=IMAGE, text=TEXT[:3])
-    path = tmp_path / "test" / "e.npz"
+    path = tmp_path / "e.npz"
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(OvertopError, match=r"e\.npz"):
-        load(tmp_path, "test")
+        load(tmp_path)
 
 
 def _clip_retrieval(folder, image, text, metadata):
@@ -79,8 +79,8 @@ def _clip_retrieval(folder, image, text, metadata):
 def test_the_folders_of_clip_retrieval(tmp_path):
     metadata = pd.DataFrame({"image_path": ["b", "b", "a", "c", "a"], "caption": list("vwxyz")})
     image = IMAGE[[0, 0, 1, 2, 1]]
-    _clip_retrieval(tmp_path / "test", image, TEXT, metadata)
-    imported = load(tmp_path, "test")
+    _clip_retrieval(tmp_path, image, TEXT, metadata)
+    imported = load(tmp_path)
     assert imported.split.image_ids == ["b", "a", "c"]
     np.testing.assert_array_equal(imported.image[0], IMAGE)
     np.testing.assert_array_equal(imported.text[0], TEXT[[0, 1, 2, 4, 3]])
@@ -89,36 +89,38 @@ def test_the_folders_of_clip_retrieval(tmp_path):
 
 def test_folders_of_two_runs_are_refused(tmp_path):
     metadata = pd.DataFrame({"image_path": ["b", "a"], "caption": ["v", "w"]})
-    _clip_retrieval(tmp_path / "test", IMAGE, TEXT[:3], metadata)
+    _clip_retrieval(tmp_path, IMAGE, TEXT[:3], metadata)
     with pytest.raises(OvertopError, match="must be of one run"):
-        load(tmp_path, "test")
+        load(tmp_path)
 
 
 def test_our_own_shards(tmp_path):
-    folder = tmp_path / "test"
+    folder = tmp_path
     split = Split(["a", "b"], ["", ""], ["a0", "b0", "b1"], ["x", "y", "z"], np.array([0, 1, 1]))
     write_split(folder / "split.parquet", split)
     write_shard(folder / "image.h5", IMAGE[None, :2], split.image_ids, np.ones(2, bool), {})
     write_shard(folder / "text.h5", TEXT[None, :3], split.caption_ids, np.ones(3, bool), {})
-    imported = load(tmp_path, "test")
+    imported = load(tmp_path)
     np.testing.assert_array_equal(imported.text[0], TEXT[:3])
     write_shard(folder / "text.h5", TEXT[None, :3], ["b0", "a0", "b1"], np.ones(3, bool), {})
     with pytest.raises(OvertopError, match="not those of split.parquet"):
-        load(tmp_path, "test")
+        load(tmp_path)
 
 
 def test_a_folder_of_something_else(tmp_path):
-    (tmp_path / "test").mkdir()
     with pytest.raises(OvertopError, match="neither one .npz file"):
-        load(tmp_path, "test")
+        load(tmp_path)
 
 
 def test_fetch_copies_files_and_folders_afresh(tmp_path):
+    raw, context = tmp_path / "data" / "raw" / "x" / "test", Context(str(tmp_path), 0, tmp_path / "data", {})
     np.savez(tmp_path / "e.npz", image=IMAGE, text=TEXT[:3])
     spec = EmbeddingsSpec(kind="embeddings", splits={"test": "e.npz"})
-    fetch("x", spec, tmp_path / "raw", str(tmp_path), 0)
+    fetch("x", spec, "test", raw, context)
+    assert load(raw).split.image_ids == ["0", "1", "2"]
     _clip_retrieval(tmp_path / "cr", IMAGE, TEXT[:3], pd.DataFrame({"image_path": list("abc"), "caption": list("xyz")}))
-    assert load(tmp_path / "raw", "test").split.image_ids == ["0", "1", "2"]
     spec = EmbeddingsSpec(kind="embeddings", splits={"test": str(tmp_path / "cr")})
-    fetch("x", spec, tmp_path / "raw", None, 0)
-    assert load(tmp_path / "raw", "test").split.image_ids == ["a", "b", "c"]
+    fetch("x", spec, "test", raw, context)
+    assert load(raw).split.image_ids == ["a", "b", "c"]
+    with pytest.raises(OvertopError, match=r"datasets\.x\.splits has no split 'val'; its splits: test"):
+        fetch("x", spec, "val", raw, context)

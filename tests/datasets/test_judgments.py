@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from overtop.config import KarpathySpec
+from overtop.datasets.annotations import parse_split, write_records
 from overtop.datasets.judgments import read_judgments
 from overtop.datasets.karpathy import read
 from overtop.datasets.manifest import Split
@@ -78,10 +79,16 @@ def test_a_damaged_file_is_named(tmp_path):
         read_judgments({"expert": path}, SPLIT)
 
 
-def test_the_real_judgments_are_of_the_real_test_split(mirror):
+def test_a_missing_file_is_named_with_where_it_comes_from(tmp_path):
+    with pytest.raises(OvertopError, match=r"said\.txt is missing; judgments come with the folder"):
+        read_judgments({"expert": tmp_path / "said.txt"}, SPLIT)
+
+
+def test_the_real_judgments_are_of_the_real_test_split(mirror, tmp_path):
     """Counts of pairs, of relevant others and of labelled pairs are those of a plain loop over the files."""
     folder = mirror / "flickr8k"
-    split = read("flickr8k", KarpathySpec(kind="karpathy", source="flickr8k"), folder, "test")
+    write_records(tmp_path, parse_split("captions.jsonl", (folder / "captions.jsonl").read_bytes(), "test"))
+    split = read("flickr8k", KarpathySpec(kind="karpathy", source="flickr8k"), tmp_path, "test")
     files = {"expert": folder / "ExpertAnnotations.txt.gz", "crowd": folder / "CrowdFlowerAnnotations.txt.gz"}
     found = read_judgments(files, split)
     others = found[~found["labelled"]]

@@ -1,6 +1,9 @@
+"""Photographs from a folder of the user's, and what a split of them is. Other ways: test_routes."""
+
 import gzip
 import json
 from importlib import metadata
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -8,150 +11,161 @@ import pytest
 
 from overtop.config import KarpathySpec
 from overtop.datasets import read_checked
+from overtop.datasets.annotations import parse_split, write_records
 from overtop.datasets.karpathy import fetch, read
-from overtop.datasets.sources import record
+from overtop.datasets.sources import Context, record
 from overtop.errors import OvertopError
+from pipeline import configured
 
 
-def _source(folder, records, annotations="captions.jsonl"):
-    (folder / "images").mkdir(parents=True)
-    for entry in records:
-        (folder / "images" / entry["filename"]).write_bytes(b"jpeg " + entry["filename"].encode())
-    lines = [json.dumps(entry) for entry in records]
-    (folder / annotations).write_text(
-        "\n".join(lines) if annotations.endswith("l") else json.dumps({"images": records})
-    )
+def _record(name, split="test", captions=("c0", "c1", "c2"), **more):
+    return {"filename": name, "split": split, "captions": list(captions), **more}
 
 
-def _record(name, split="test", captions=("c0", "c1", "c2")):
-    return {"filename": name, "split": split, "captions": list(captions)}
+def _fetched(place, entries, split="test", **spec):
+    place.folder("set", entries, spec.get("annotations", "captions.jsonl"))
+    spec = KarpathySpec(kind="karpathy", source="set", **{"captions_per_image": 3} | spec)
+    fetch("x", spec, split, place.raw(split), place.context())
+    return spec, place.raw(split), place.data, split
 
 
-def _fetched(tmp_path, records, **spec):
-    _source(tmp_path / "mirror" / "set", records, spec.get("annotations", "captions.jsonl"))
-    spec = KarpathySpec(kind="karpathy", source="set", **spec)
-    raw = tmp_path / "data" / "raw" / "x"
-    fetch("x", spec, raw, str(tmp_path / "mirror"), 0)
-    return spec, raw
+def _read(place, entries, split="test", **spec):
+    return read_checked("x", *_fetched(place, entries, split, **spec))
 
 
-def test_a_split_is_read_with_its_first_captions(tmp_path):
-    spec, raw = _fetched(
-        tmp_path, [_record("b.jpg"), _record("t.jpg", "train"), _record("a.jpg")], captions_per_image=2
-    )
-    split = read_checked("x", spec, raw, tmp_path / "data", "test")
+def _files(raw):
+    return sorted(str(path.relative_to(raw)) for path in raw.rglob("*") if path.is_file())
+
+
+def test_a_split_is_read_with_its_first_captions(place):
+    split = _read(place, [_record("b.jpg"), _record("t.jpg", "train"), _record("a.jpg")], captions_per_image=2)
     assert split.image_ids == ["b.jpg", "a.jpg"]
-    assert split.image_paths == ["raw/x/images/b.jpg", "raw/x/images/a.jpg"]
+    assert split.image_paths == ["raw/x/test/images/b.jpg", "raw/x/test/images/a.jpg"]
     assert split.caption_ids == ["b.jpg#0", "b.jpg#1", "a.jpg#0", "a.jpg#1"]
     assert split.captions == ["c0", "c1", "c0", "c1"]
 
 
-def test_karpathys_own_json_is_understood(tmp_path):
-    records = [{"filename": "a.jpg", "split": "test", "sentences": [{"raw": "one"}, {"raw": "two"}]}]
-    spec, raw = _fetched(tmp_path, records, annotations="dataset.json", captions_per_image="all")
-    assert read_checked("x", spec, raw, tmp_path / "data", "test").captions == ["one", "two"]
+def test_a_split_is_fetched_alone_with_all_its_captions(place):
+    entries = [_record("b.jpg"), _record("t.jpg", "train"), _record("r.jpg", "restval")]
+    _, raw, _, _ = _fetched(place, entries, captions_per_image=2)
+    assert _files(raw) == ["captions.jsonl", "images/b.jpg"]
+    assert json.loads((raw / "captions.jsonl").read_text()) == {"filename": "b.jpg", "captions": ["c0", "c1", "c2"]}
+    assert _read(place, entries, "train").image_ids == ["t.jpg", "r.jpg"]
+    with pytest.raises(OvertopError, match=r"set/captions\.jsonl has no split 'val'; its splits: test, train"):
+        _read(place, entries, "val")
 
 
 @pytest.mark.parametrize("annotations", ["captions.jsonl.gz", "dataset.json.gz"])
-def test_annotations_may_be_gzipped(tmp_path, annotations):
-    place = tmp_path / "mirror" / "set"
-    _source(place, [_record("a.jpg")], annotations.removesuffix(".gz"))
-    (place / annotations).write_bytes(gzip.compress((place / annotations.removesuffix(".gz")).read_bytes()))
-    spec = KarpathySpec(kind="karpathy", source=str(place), annotations=annotations)
-    raw = tmp_path / "data" / "raw" / "x"
-    fetch("x", spec, raw, None, 0)
-    assert read_checked("x", spec, raw, tmp_path / "data", "test").captions == ["c0", "c1", "c2"]
-    (raw / annotations).write_bytes((raw / annotations).read_bytes()[:-9])
-    with pytest.raises(OvertopError, match=f"{annotations}: cannot be unpacked"):
-        read_checked("x", spec, raw, tmp_path / "data", "test")
+def test_annotations_may_be_gzipped(place, annotations):
+    folder = place.folder("set", [_record("a.jpg")], annotations.removesuffix(".gz"))
+    (folder / annotations).write_bytes(gzip.compress((folder / annotations.removesuffix(".gz")).read_bytes()))
+    spec = KarpathySpec(kind="karpathy", source=str(folder), annotations=annotations, captions_per_image="all")
+    fetch("x", spec, "test", place.raw(), place.context())
+    assert read_checked("x", spec, place.raw(), place.data, "test").captions == ["c0", "c1", "c2"]
 
 
-def test_a_record_without_a_split_is_of_the_test_split(tmp_path):
-    spec, raw = _fetched(tmp_path, [{"filename": "a.jpg", "captions": ["one"]}, _record("b.jpg", "val")])
-    assert read_checked("x", spec, raw, tmp_path / "data", "test").image_ids == ["a.jpg"]
+def test_an_image_of_another_folder_lies_with_the_others(place):
+    split = _read(place, [_record("a.jpg", filepath="val2014"), _record("b.jpg")])
+    assert split.image_paths == ["raw/x/test/images/a.jpg", "raw/x/test/images/b.jpg"]
 
 
-def test_an_image_lies_in_its_filepath(tmp_path):
-    place = tmp_path / "set"
-    _source(place, [_record("a.jpg") | {"filepath": "val2014"}])
-    (place / "images" / "val2014").mkdir()
-    (place / "images" / "a.jpg").rename(place / "images" / "val2014" / "a.jpg")
-    spec = KarpathySpec(kind="karpathy", source=str(place))
-    raw = tmp_path / "data" / "raw" / "x"
-    fetch("x", spec, raw, None, 0)
-    split = read_checked("x", spec, raw, tmp_path / "data", "test")
-    assert (split.image_ids, split.image_paths) == (["a.jpg"], ["raw/x/images/val2014/a.jpg"])
+def test_an_image_may_lie_where_its_record_says(place):
+    folder = place.folder("set", [_record("there.jpg")])
+    (folder / "elsewhere").mkdir()
+    (folder / "images/there.jpg").rename(folder / "elsewhere/1.jpg")
+    entry = {**_record("there.jpg"), "image": "../elsewhere/1.jpg", "karpathy_split": "val"}
+    del entry["split"]
+    (folder / "lines").mkdir()
+    (folder / "lines/a.jsonl").write_text(json.dumps(entry))
+    spec = KarpathySpec(kind="karpathy", source=str(folder), annotations="lines/a.jsonl", captions_per_image=3)
+    fetch("x", spec, "val", place.raw("val"), place.context())
+    assert _files(place.raw("val")) == ["captions.jsonl", "images/there.jpg"]
+    (folder / "lines/a.jsonl").write_text(json.dumps({**entry, "image": "../../outside.jpg"}))
+    with pytest.raises(OvertopError, match="points outside"):
+        fetch("x", spec, "val", place.raw("val"), place.context())
 
 
-def test_judgments_are_fetched_beside_the_annotations(tmp_path):
-    _source(tmp_path / "set", [_record("a.jpg")])
-    (tmp_path / "set" / "said.txt").write_text("said")
-    spec = KarpathySpec(kind="karpathy", source=str(tmp_path / "set"), judgments={"crowd": "said.txt"})
-    fetch("x", spec, tmp_path / "raw", None, 0)
-    assert (tmp_path / "raw" / "said.txt").read_text() == "said"
-    (tmp_path / "set" / "said.txt").unlink()
+def test_judgments_are_fetched_with_every_split(place):
+    place.folder("set", [_record("a.jpg"), _record("b.jpg", "val")])
+    (place.mirror / "set" / "said.txt").write_text("said")
+    spec = KarpathySpec(kind="karpathy", source="set", judgments={"crowd": "said.txt"})
+    for split in ("test", "val"):
+        fetch("x", spec, split, place.raw(split), place.context())
+        assert (place.raw(split) / "said.txt").read_text() == "said"
+    (place.mirror / "set" / "said.txt").unlink()
     with pytest.raises(OvertopError, match=r"said\.txt is missing"):
-        fetch("x", spec, tmp_path / "raw", None, 0)
+        fetch("x", spec, "test", place.raw(), place.context())
 
 
-def test_the_declared_size_is_proved(tmp_path):
-    expect = {"test": {"images": 2, "captions": 6}}
-    spec, raw = _fetched(tmp_path, [_record("a.jpg"), _record("b.jpg")], expect=expect)
-    assert len(read_checked("x", spec, raw, tmp_path / "data", "test").captions) == 6
+def test_the_declared_size_is_proved(place):
+    spec, *where = _fetched(place, [_record("a.jpg"), _record("b.jpg")], expect={"test": {"images": 2, "captions": 6}})
+    assert len(read_checked("x", spec, *where).captions) == 6
     wrong = spec.model_copy(update={"captions_per_image": 1})
     with pytest.raises(OvertopError, match=r"2 images and 2 captions.*expect\.test declares 2 and 6"):
-        read_checked("x", wrong, raw, tmp_path / "data", "test")
+        read_checked("x", wrong, *where)
+
+
+def test_an_image_with_fewer_captions_is_named_unless_all_are_taken(place):
+    entries = [_record("a.jpg"), _record("b.jpg", captions=("c0", "c1"))]
+    with pytest.raises(OvertopError, match=r"image 'b\.jpg' has 2 captions, and captions_per_image is 3"):
+        _read(place, entries)
+    assert len(_read(place, entries, captions_per_image="all").captions) == 5
+    assert len(_read(place, entries, captions_per_image=2).captions) == 4
 
 
 @pytest.mark.parametrize(
-    ("records", "message"),
+    ("entries", "message"),
     [
         ([_record("a.jpg", captions=())], "'a.jpg' has no caption"),
-        ([_record("a.jpg", captions=("",))], "'a.jpg#0' is empty"),
+        ([_record("a.jpg", captions=("", "c1", "c2"))], "'a.jpg#0' is empty"),
         ([_record("a.jpg"), _record("a.jpg")], "occurs more than once"),
+        ([_record("a.jpg", filepath="x"), _record("a.jpg", filepath="y")], "occurs more than once"),
         ([_record("a.jpg", "train")], "has no split 'test'"),
     ],
 )
-def test_wrong_annotations_are_one_clear_error(tmp_path, records, message):
+def test_wrong_annotations_are_one_clear_error(place, entries, message):
     with pytest.raises(OvertopError, match=message):
-        read_checked("x", *_fetched(tmp_path, records), tmp_path / "data", "test")
+        _read(place, entries)
 
 
-def test_annotations_of_another_kind_are_refused(tmp_path):
-    _source(tmp_path / "set", [_record("a.jpg")])
-    (tmp_path / "set" / "captions.jsonl").write_text('{"file": "a.jpg"}\n')
-    with pytest.raises(OvertopError, match="not Karpathy annotations"):
-        fetch("x", KarpathySpec(kind="karpathy", source=str(tmp_path / "set")), tmp_path / "raw", None, 0)
+def test_missing_annotations_are_named(place):
+    (place.mirror / "set").mkdir()
+    with pytest.raises(OvertopError, match=r"set/captions\.jsonl is missing"):
+        fetch("x", KarpathySpec(kind="karpathy", source="set"), "test", place.raw(), place.context())
 
 
-def test_an_image_name_cannot_leave_the_folder(tmp_path):
-    _source(tmp_path / "set", [_record("a.jpg")])
-    (tmp_path / "set" / "captions.jsonl").write_text(json.dumps(_record("../../secret.jpg")))
+@pytest.mark.parametrize("outside", [{"filename": "../../../secret.jpg"}, {"filepath": "../../.."}])
+def test_an_image_name_cannot_leave_the_folder(place, outside):
+    folder = place.folder("set", [_record("a.jpg")])
+    (folder / "captions.jsonl").write_text(json.dumps(_record("a.jpg") | outside))
     with pytest.raises(OvertopError, match="outside"):
-        fetch("x", KarpathySpec(kind="karpathy", source=str(tmp_path / "set")), tmp_path / "raw", None, 0)
+        fetch("x", KarpathySpec(kind="karpathy", source="set"), "test", place.raw(), place.context())
 
 
-def test_a_missing_image_is_named(tmp_path):
-    _source(tmp_path / "set", [_record("a.jpg")])
-    (tmp_path / "set" / "images" / "a.jpg").unlink()
+def test_a_missing_image_is_named(place):
+    folder = place.folder("set", [_record("a.jpg")])
+    (folder / "images" / "a.jpg").unlink()
     with pytest.raises(OvertopError, match=r"a\.jpg is missing"):
-        fetch("x", KarpathySpec(kind="karpathy", source=str(tmp_path / "set")), tmp_path / "raw", None, 0)
+        fetch("x", KarpathySpec(kind="karpathy", source="set"), "test", place.raw(), place.context())
 
 
-def test_without_a_mirror_the_error_says_which_key_to_set(tmp_path):
-    with pytest.raises(OvertopError, match="--config mirror=FOLDER"):
-        fetch("x", KarpathySpec(kind="karpathy", source="set"), tmp_path, None, 0)
-    with pytest.raises(OvertopError, match=r"datasets\.x\.source"):
-        fetch("x", KarpathySpec(kind="karpathy", source="set"), tmp_path, str(tmp_path), 0)
+def test_a_missing_image_is_skipped_on_request(place, caplog):
+    folder = place.folder("set", [_record("a.jpg"), _record("b.jpg")])
+    (folder / "images/a.jpg").unlink()
+    spec = KarpathySpec(kind="karpathy", source=str(folder), on_error="skip", captions_per_image=3)
+    fetch("x", spec, "test", place.raw(), place.context())
+    assert _files(place.raw()) == ["captions.jsonl", "images/b.jpg"]
+    assert "a.jpg is missing" in caplog.text
 
 
-def test_a_second_fetch_copies_nothing_and_the_record_tells_digests(tmp_path):
-    spec, raw = _fetched(tmp_path, [_record("a.jpg")])
+def test_a_second_fetch_copies_nothing_and_leaves_nothing_else(place):
+    spec, raw, *_ = _fetched(place, [_record("a.jpg")])
     record(raw)
-    before = {p: p.stat().st_ino for p in raw.rglob("*.jpg")}
-    fetch("x", spec, raw, str(tmp_path / "mirror"), 0)
-    assert {p: p.stat().st_ino for p in raw.rglob("*.jpg")} == before
-    assert json.loads((raw / "source.json").read_text())["images/a.jpg"]["bytes"] == len(b"jpeg a.jpg")
+    before = (raw / "images" / "a.jpg").stat().st_ino
+    (raw / "images" / "of-another-source.jpg").write_text("")
+    fetch("x", spec, "test", raw, place.context())
+    assert (raw / "images" / "a.jpg").stat().st_ino == before
+    assert _files(raw) == ["captions.jsonl", "images/a.jpg"]
 
 
 # What the package says of COCO's first test image, its captions, and a train image it knows nothing of.
@@ -181,13 +195,11 @@ def _karpathys_own(record):
 
 @pytest.mark.usefixtures("eccv")
 @pytest.mark.parametrize("own", [False, True])
-def test_the_test_split_alone_has_extended_positives(tmp_path, own):
-    records = [_karpathys_own(record) for record in COCO] if own else COCO
-    spec, raw = _fetched(
-        tmp_path, records, annotations="d.json" if own else "d.jsonl", extended=["cxc"], captions_per_image=1
-    )
-    assert [known.tolist() for known in read_checked("x", spec, raw, tmp_path / "data", "test").extended] == [[0]]
-    assert read_checked("x", spec, raw, tmp_path / "data", "train").extended is None
+def test_the_test_split_alone_has_extended_positives(place, own):
+    entries = [_karpathys_own(record) for record in COCO] if own else COCO
+    spec = {"annotations": "d.json" if own else "d.jsonl", "extended": ["cxc"], "captions_per_image": 1}
+    assert [known.tolist() for known in _read(place, entries, **spec).extended] == [[0]]
+    assert _read(place, entries, "train", **spec).extended is None
 
 
 @pytest.mark.usefixtures("eccv")
@@ -202,10 +214,9 @@ def test_the_test_split_alone_has_extended_positives(tmp_path, own):
         ({"sentences": [{"raw": "p"}], "cocoid": 391895}, "'m.jpg' lacks COCO's ids"),
     ],
 )
-def test_foreign_and_missing_ids_are_named(tmp_path, changes, message):
-    spec, raw = _fetched(tmp_path, [{**COCO[0], **changes}], extended=["cxc"])
+def test_foreign_and_missing_ids_are_named(place, changes, message):
     with pytest.raises(OvertopError, match=message):
-        read_checked("x", spec, raw, tmp_path / "data", "test")
+        _read(place, [{**COCO[0], **changes}], extended=["cxc"], captions_per_image="all")
 
 
 @pytest.mark.usefixtures("eccv")
@@ -215,8 +226,9 @@ def test_foreign_and_missing_ids_are_named(tmp_path, changes, message):
 )
 def test_every_id_of_the_real_test_split_is_known(tmp_path, mirror, sources, pairs, captions, images):
     """Counts are those of a plain loop over the package's files."""
-    spec = KarpathySpec(kind="karpathy", source="coco", annotations="coco_karpathy_test.jsonl.gz", extended=sources)
-    split = read("coco", spec, mirror / "annotations", "test")
+    annotations = mirror / "annotations" / "coco_karpathy_test.jsonl.gz"
+    write_records(tmp_path, parse_split(annotations.name, annotations.read_bytes(), "test"))
+    split = read("coco", KarpathySpec(kind="karpathy", source="coco", extended=sources), tmp_path, "test")
     assert (len(split.image_ids), len(split.captions)) == (5000, 25000)
     known = np.array([len(images) for images in split.extended])
     assert known.sum() == pairs
@@ -226,3 +238,14 @@ def test_every_id_of_the_real_test_split_is_known(tmp_path, mirror, sources, pai
         {"own": np.repeat(split.image_of_caption, known), "image": np.concatenate(split.extended)}
     ).query("own != image")
     assert other["image"].nunique() == images
+
+
+def test_the_partial_benchmarks_of_the_mirror(tmp_path, mirror):
+    """Their own lines: `karpathy_split` for `split`, and `image` for where an image lies beside the annotations."""
+    values = configured(Path(__file__).parents[2])["datasets"]
+    for name, images in (("mscoco-subset", 49), ("flickr30k-subset", 239)):
+        spec = KarpathySpec.model_validate(values[name])
+        raw = tmp_path / "raw" / name / "test"
+        fetch(name, spec, "test", raw, Context(str(mirror), 0, tmp_path, {}))
+        split = read_checked(name, spec, raw, tmp_path, "test")
+        assert (len(split.image_ids), len(split.captions)) == (images, 5 * images)

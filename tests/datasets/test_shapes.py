@@ -10,6 +10,8 @@ from PIL import Image
 from overtop.config import ShapesSpec
 from overtop.datasets import shapes
 from overtop.datasets.shapes import COLOURS, KINDS, LEVELS, SIZES, Query, Scene, Shape, Term
+from overtop.datasets.sources import Context
+from overtop.errors import OvertopError
 from overtop.files import sha256
 
 
@@ -143,8 +145,10 @@ def test_the_words_name_what_the_query_asks_for() -> None:
 
 def test_fetch_then_read(tmp_path: Path) -> None:
     spec = ShapesSpec(kind="shapes", images={"train": 6, "test": 4}, image_size=24)
-    shapes.fetch("tiny", spec, tmp_path, None, 5)
-    test = shapes.read("tiny", spec, tmp_path, "test")
+    context = Context(None, 5, tmp_path, {})
+    shapes.fetch("tiny", spec, "test", tmp_path / "test", context)
+    shapes.fetch("tiny", spec, "train", tmp_path / "train", context)
+    test = shapes.read("tiny", spec, tmp_path / "test", "test")
     assert len(test.image_ids) == 4
     assert len(test.captions) == 20
     assert test.captions[0] == shapes.captions("test", 4, 5)[0][0].text
@@ -152,5 +156,18 @@ def test_fetch_then_read(tmp_path: Path) -> None:
     assert test.extended is not None
     assert all(own in known for own, known in zip(test.image_of_caption, test.extended, strict=True))
     for path in test.image_paths:
-        assert Image.open(tmp_path / path).size == (24, 24)
-    assert shapes.read("tiny", spec, tmp_path, "train").extended is None
+        assert Image.open(tmp_path / "test" / path).size == (24, 24)
+    assert shapes.read("tiny", spec, tmp_path / "train", "train").extended is None
+
+
+def test_a_smaller_split_leaves_no_images_of_the_larger(tmp_path: Path) -> None:
+    for n in (4, 2):
+        spec = ShapesSpec(kind="shapes", images={"test": n}, image_size=16)
+        shapes.fetch("tiny", spec, "test", tmp_path, Context(None, 5, tmp_path, {}))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["shapes.json", "test-00000.png", "test-00001.png"]
+
+
+def test_a_split_that_is_not_drawn_is_told_with_those_that_are(tmp_path: Path) -> None:
+    spec = ShapesSpec(kind="shapes", images={"train": 6, "test": 4})
+    with pytest.raises(OvertopError, match=r"datasets\.tiny\.images has no split 'dev'; its splits: test, train"):
+        shapes.fetch("tiny", spec, "dev", tmp_path, Context(None, 5, tmp_path, {}))

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from encoders.conftest import drawn
 from overtop.config import ShapesSpec
-from overtop.datasets import shapes
 from overtop.datasets.manifest import Split
 from overtop.encoders import lite
 from overtop.encoders.embedding import embed_images, embed_texts
@@ -29,10 +29,9 @@ SPEC = EncoderSpec(
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[Split, Path]:
-    raw = tmp_path_factory.mktemp("shapes")
+    data = tmp_path_factory.mktemp("data")
     spec = ShapesSpec(kind="shapes", images={"test": 8}, image_size=64)
-    shapes.fetch("shapes", spec, raw, None, 0)
-    return shapes.read("shapes", spec, raw, "test"), raw
+    return drawn(spec, "test", data), data
 
 
 @pytest.fixture(scope="module")

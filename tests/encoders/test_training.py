@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import torch
 
-from encoders.conftest import TRAINED
+from encoders.conftest import TRAINED, drawn
 from overtop.config import ShapesSpec
-from overtop.datasets import shapes
 from overtop.datasets.manifest import Split
+from overtop.datasets.shapes import LEVELS
 from overtop.encoders import training
 from overtop.encoders.compat import open_clip
 from overtop.encoders.spec import EncoderSpec, TrainSpec
@@ -19,10 +19,9 @@ from overtop.files import sha256
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[Split, Split, Path]:
-    raw = tmp_path_factory.mktemp("shapes")
+    data = tmp_path_factory.mktemp("data")
     spec = ShapesSpec(kind="shapes", images={"train": 40, "val": 10})
-    shapes.fetch("shapes", spec, raw, None, 0)
-    return shapes.read("shapes", spec, raw, "train"), shapes.read("shapes", spec, raw, "val"), raw
+    return drawn(spec, "train", data), drawn(spec, "val", data), data
 
 
 def _spec(**recipe: object) -> EncoderSpec:
@@ -40,7 +39,7 @@ def test_training_is_reproducible_and_seeds_differ(world: tuple[Split, Split, Pa
     assert sha256(tmp_path / "a.safetensors") == sha256(tmp_path / "b.safetensors")
     train_encoder("a", _spec(seed=1), train, val, raw, tmp_path / "c.safetensors", seed=0)
     assert sha256(tmp_path / "a.safetensors") != sha256(tmp_path / "c.safetensors")
-    assert set(recalls) == {"t2i", "i2t", *(f"t2i {level}" for level in shapes.LEVELS)}
+    assert set(recalls) == {"t2i", "i2t", *(f"t2i {level}" for level in LEVELS)}
     assert open_clip.create_model("shapes-vit", pretrained=str(tmp_path / "a.safetensors")) is not None
 
 

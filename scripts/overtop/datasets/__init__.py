@@ -2,8 +2,10 @@
 
 A kind is one module with two functions and one line in `KINDS`:
 
-- `fetch(name, spec, raw, mirror, seed)` brings everything the data set needs into the folder `raw`;
+- `fetch(name, spec, split, raw, context)` brings everything that one split needs into the folder `raw`;
 - `read(name, spec, raw, split)` returns that split as a `Split`, image paths relative to `raw`.
+
+The raw folder of a split is `data/raw/DATASET/SPLIT`.
 """
 
 from dataclasses import replace
@@ -33,7 +35,7 @@ def read_checked(name: str, spec: DatasetSpec, raw: Path, data: Path, split: str
     """Read a split and prove it: files exist, nothing leaves the folder, counts are the declared ones.
 
     Args:
-        raw: the data set's own folder, inside `data`.
+        raw: the split's own folder, inside `data`.
         data: the folder that image paths of the result are relative to.
 
     Raises:
@@ -44,7 +46,7 @@ def read_checked(name: str, spec: DatasetSpec, raw: Path, data: Path, split: str
     except OvertopError as error:
         raise OvertopError(f"data set {name!r}, split {split!r}: {error}") from error
     if not found.captions:
-        raise OvertopError(f"data set {name!r} has no split {split!r}; look at the split names in {raw}")
+        raise OvertopError(f"data set {name!r} has no split {split!r}; {raw} holds none of its captions")
     for path in filter(None, found.image_paths):
         if not inside(raw, path).is_file():
             raise OvertopError(f"data set {name!r}: image {raw / path} is missing; fetch again or remove its captions")

@@ -9,7 +9,6 @@ Three forms are understood, told apart by what the source holds:
 - a folder with `image.h5` and `text.h5` in the layout of our shards, and `split.parquet` as our `split` rule writes it.
 """
 
-import shutil
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ import pandas as pd
 from overtop.arrays import decode, read_arrays
 from overtop.config import EmbeddingsSpec
 from overtop.datasets.manifest import Split, from_rows, read_split
-from overtop.datasets.sources import copy_into, locate
+from overtop.datasets.sources import Context, copy_into, keep_only, locate, no_split
 from overtop.errors import OvertopError
 from overtop.store import SCHEMA
 
@@ -40,29 +39,30 @@ class Imported:
     text: np.ndarray
 
 
-def fetch(name: str, spec: EmbeddingsSpec, raw: Path, mirror: str | None, seed: int) -> None:
-    """Copy each split's file or folder to `raw/SPLIT`."""
-    for split, source in spec.splits.items():
-        place = locate(name, source, mirror)
-        shutil.rmtree(raw / split, ignore_errors=True)
-        if place.is_file():
-            copy_into(raw / split, place.parent, [place.name])
-        else:
-            copy_into(raw / split, place, [str(p.relative_to(place)) for p in sorted(place.rglob("*")) if p.is_file()])
+def fetch(name: str, spec: EmbeddingsSpec, split: str, raw: Path, context: Context) -> None:
+    """Copy the split's file, or what its folder holds, into `raw`."""
+    if split not in spec.splits:
+        raise no_split(split, f"datasets.{name}.splits", spec.splits)
+    place = locate(name, spec.splits[split], context.mirror)
+    if place.is_file():
+        place, files = place.parent, [place.name]
+    else:
+        files = [str(path.relative_to(place)) for path in sorted(place.rglob("*")) if path.is_file()]
+    copy_into(raw, place, {file: file for file in files})
+    keep_only(raw, files)
 
 
 def read(name: str, spec: EmbeddingsSpec, raw: Path, split: str) -> Split:
     """Who belongs to whom."""
-    return load(raw, split).split
+    return load(raw).split
 
 
-def load(raw: Path, split: str) -> Imported:
-    """Read one split's embeddings, whatever form they have.
+def load(folder: Path) -> Imported:
+    """Read the embeddings in a split's raw folder, whatever form they have.
 
     Raises:
         OvertopError: the form is not known, a shape is wrong, or the pairing is missing.
     """
-    folder = raw / split
     files = sorted(folder.glob("*.npz"))
     if len(files) == 1:
         imported = _load_npz(files[0])

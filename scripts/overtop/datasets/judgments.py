@@ -70,6 +70,10 @@ def _read(path: Path, source: str) -> pd.DataFrame:
 
 
 def _lines(path: Path) -> list[str]:
+    if not path.is_file():
+        raise OvertopError(
+            f"{path} is missing; judgments come with the folder of a data set (`source`), not by `routes`"
+        )
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
         return content.decode("utf-8").splitlines()

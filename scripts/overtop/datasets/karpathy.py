@@ -1,37 +1,91 @@
 """Photographs with a handful of captions each: COCO, Flickr30k and Flickr8k in the Karpathy splits.
 
-Annotations are either Karpathy's own JSON (`{"images": [{"filename", "split", "sentences": [{"raw"}]}]}`) or JSON
-lines with `filename`, `captions` and optionally `split` (default: all records are `test`); both may be gzipped. With
-`filepath`, as COCO has it, an image lies in that folder among the images.
-
-For extended positives a record needs COCO's ids too: `cocoid` and the sentences' `sentid` in Karpathy's own JSON, in
-JSON lines `image_id` and `caption_ids`.
+A split comes from a folder of the user's (`source`) where there is one, else by the first of `routes` that leads to it.
+Whatever the way, its raw folder then holds the same: `captions.jsonl` with the records of that split, `images/` with
+their images, and from a folder the files of `judgments`.
 """
 
-import gzip
-import json
-import zlib
+import logging
+import os
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from overtop.config import KarpathySpec
+from overtop.config import KarpathySpec, Route, ShardsRoute
+from overtop.datasets.annotations import IMAGES, RECORDS, Record, parse_split, read_records, write_records
 from overtop.datasets.known_positives import find_positives
 from overtop.datasets.manifest import Split, from_rows
-from overtop.datasets.sources import copy_into, locate
+from overtop.datasets.routes import follow
+from overtop.datasets.sources import Context, copy_into, keep_only, locate
 from overtop.errors import OvertopError
-from overtop.files import inside
+
+_LOG = logging.getLogger(__name__)
 
 
-def fetch(name: str, spec: KarpathySpec, raw: Path, mirror: str | None, seed: int) -> None:
-    """Copy the annotations, the judgments and every annotated image."""
-    place = locate(name, spec.source, mirror)
-    copy_into(raw, place, [spec.annotations, *spec.judgments.values()])
-    images = [_image_path(spec, record) for record in _records(raw / spec.annotations)]
-    for image in images:
-        inside(raw, image)
-    copy_into(raw, place, images)
+def fetch(name: str, spec: KarpathySpec, split: str, raw: Path, context: Context) -> None:
+    """Bring the records and images of one split.
+
+    Raises:
+        OvertopError: no way leads to it; the message says of each why.
+    """
+    records = _bring(name, spec, split, raw, context)
+    write_records(raw, records)
+    images = [f"{IMAGES}/{record.filename}" for record in records]
+    keep_only(raw, [RECORDS, *images, *spec.judgments.values()])
+
+
+def _bring(name: str, spec: KarpathySpec, split: str, raw: Path, context: Context) -> list[Record]:
+    """From the folder if there is one: what is wrong with it is then told, not passed over."""
+    reasons = []
+    if spec.source is not None:
+        try:
+            place = locate(name, spec.source, context.mirror)
+        except OvertopError as error:
+            if not spec.routes:
+                raise
+            reasons.append(f"(0) {error}")
+        else:
+            return _from_folder(place, spec, split, raw)
+    for number, route in enumerate(spec.routes, start=1):
+        try:
+            records = follow(route, split, raw / IMAGES, context)
+        except OvertopError as error:
+            reasons.append(f"({number}) {_described(route)}: {error}")
+        else:
+            _LOG.info("%s, split %s: by %s", name, split, _described(route))
+            return records
+    raise OvertopError(f"data set {name!r}, split {split!r}: no way leads to it: {'; '.join(reasons)}")
+
+
+def _described(route: Route) -> str:
+    places = [route.shards] if isinstance(route, ShardsRoute) else route.images
+    return f"route {route.kind} ({', '.join(places)})"
+
+
+def _from_folder(place: Path, spec: KarpathySpec, split: str, raw: Path) -> list[Record]:
+    annotations = place / spec.annotations
+    if not annotations.is_file():
+        raise OvertopError(f"{annotations} is missing; complete the source or correct `annotations`")
+    records = parse_split(str(annotations), annotations.read_bytes(), split)
+    if spec.on_error == "skip":
+        records = [record for record in records if _is_there(place, record, spec)]
+    files = {f"{IMAGES}/{record.filename}": _place_of(record, spec) for record in records}
+    copy_into(raw, place, {path: path for path in spec.judgments.values()} | files)
+    return records
+
+
+def _is_there(place: Path, record: Record, spec: KarpathySpec) -> bool:
+    image = place / _place_of(record, spec)
+    if not image.is_file():
+        _LOG.warning("skipped: %s is missing", image)
+    return image.is_file()
+
+
+def _place_of(record: Record, spec: KarpathySpec) -> str:
+    """Where an image lies in the folder of a data set."""
+    if record.path:
+        return os.path.normpath(Path(spec.annotations).parent / record.path)
+    return str(Path(spec.images) / record.folder / record.filename)
 
 
 def read(name: str, spec: KarpathySpec, raw: Path, split: str) -> Split:
@@ -39,13 +93,22 @@ def read(name: str, spec: KarpathySpec, raw: Path, split: str) -> Split:
 
     Captions are named after their image and their place in the annotations, from 0: `NAME.jpg#2`. Extended positives
     are known of the test split alone.
+
+    Raises:
+        OvertopError: an image has fewer captions than that, or lacks the ids that `extended` needs.
     """
     wanted = None if spec.captions_per_image == "all" else spec.captions_per_image
-    records = [record for record in _records(raw / spec.annotations) if record["split"] == split]
+    records = read_records(raw)
+    for record in records:
+        if wanted is not None and len(record.captions) < wanted:
+            raise OvertopError(
+                f"image {record.filename!r} has {len(record.captions)} captions, and captions_per_image is {wanted}; "
+                "give it the others, or lower that number (`all` takes as many as each image has)"
+            )
     rows = [
-        (record["filename"], _image_path(spec, record), f"{record['filename']}#{k}", caption)
+        (record.filename, f"{IMAGES}/{record.filename}", f"{record.filename}#{k}", caption)
         for record in records
-        for k, caption in enumerate(_captions(record)[:wanted])
+        for k, caption in enumerate(record.captions[:wanted])
     ]
     frame = pd.DataFrame(rows, columns=["image_id", "image_path", "caption_id", "caption"])
     if spec.extended and split == "test":
@@ -56,51 +119,12 @@ def read(name: str, spec: KarpathySpec, raw: Path, split: str) -> Split:
     return from_rows(frame)
 
 
-def _records(path: Path) -> list[dict[str, Any]]:
-    try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        text = content.decode("utf-8")
-        if path.name.removesuffix(".gz").endswith(".json"):
-            records = json.loads(text)["images"]
-        else:
-            records = [json.loads(line) for line in text.splitlines() if line.strip()]
-        records = [{"split": "test", **record} for record in records]
-        for number, record in enumerate(records):
-            if not _captions(record):
-                raise OvertopError(
-                    f"{path}: image {record['filename']!r} has no caption; give it one or remove its record"
-                )
-            if not isinstance(record["split"], str):
-                raise OvertopError(f"{path}: record {number} has no split name")
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise OvertopError(f"{path}: cannot be unpacked ({error}); the file is damaged, get it again") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise OvertopError(
-            f"{path}: not Karpathy annotations ({type(error).__name__}: {error}); "
-            "each image needs filename and captions (or sentences with raw)"
-        ) from error
-    return records
-
-
-def _image_path(spec: KarpathySpec, record: dict[str, Any]) -> str:
-    return str(Path(spec.images) / record.get("filepath", "") / record["filename"])
-
-
-def _captions(record: dict[str, Any]) -> list[str]:
-    if "sentences" in record:
-        return [sentence["raw"] for sentence in record["sentences"]]
-    return record["captions"]
-
-
-def _coco_ids(record: dict[str, Any]) -> list[tuple[int, int]]:
+def _coco_ids(record: Record) -> list[tuple[int, int]]:
     """For each caption COCO's id of its image and of itself."""
-    if "sentences" in record:
-        image, captions = record.get("cocoid"), [sentence.get("sentid") for sentence in record["sentences"]]
-    else:
-        image, captions = record.get("image_id"), record.get("caption_ids") or []
-    if image is None or None in captions or len(captions) != len(_captions(record)):
+    image, captions = record.image_id, record.caption_ids
+    if image is None or captions is None or len(captions) != len(record.captions):
         raise OvertopError(
-            f"image {record['filename']!r} lacks COCO's ids: cocoid and each sentence's sentid, or image_id and as "
+            f"image {record.filename!r} lacks COCO's ids: cocoid and each sentence's sentid, or image_id and as "
             "many caption_ids as captions; add them, or remove `extended`, which needs them"
         )
     return [(image, caption) for caption in captions]

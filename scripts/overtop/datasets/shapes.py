@@ -17,6 +17,7 @@ from PIL import Image, ImageDraw
 
 from overtop.config import ShapesSpec
 from overtop.datasets.manifest import Split
+from overtop.datasets.sources import Context, keep_only, no_split
 from overtop.files import write_json
 from overtop.seeds import derive_seed
 
@@ -232,11 +233,15 @@ def captions(split: str, n_images: int, seed: int) -> list[tuple[Caption, ...]]:
     return [describe(scene, _generator(seed, split, "captions", i)) for i, scene in enumerate(scenes)]
 
 
-def fetch(name: str, spec: ShapesSpec, raw: Path, mirror: str | None, seed: int) -> None:
-    """Draw every split's images into `raw`, and note what they were drawn from."""
-    for split, n_images in spec.images.items():
-        write_images(raw / split, split, n_images, spec.image_size, seed)
-    write_json(raw / _RECIPE, {"images": spec.images, "image_size": spec.image_size, "seed": seed})
+def fetch(name: str, spec: ShapesSpec, split: str, raw: Path, context: Context) -> None:
+    """Draw a split's images into `raw`, and note what they were drawn from."""
+    if split not in spec.images:
+        raise no_split(split, f"datasets.{name}.images", spec.images)
+    n_images = spec.images[split]
+    files = write_images(raw, split, n_images, spec.image_size, context.seed)
+    keep_only(raw, [file.name for file in files])
+    recipe = {"split": split, "images": n_images, "image_size": spec.image_size, "seed": context.seed}
+    write_json(raw / _RECIPE, recipe)
 
 
 def read(name: str, spec: ShapesSpec, raw: Path, split: str) -> Split:
@@ -252,7 +257,7 @@ def read(name: str, spec: ShapesSpec, raw: Path, split: str) -> Split:
     flat = [caption for five in described for caption in five]
     return Split(
         image_ids=[scene.image_id for scene in scenes],
-        image_paths=[f"{split}/{file_name(scene)}" for scene in scenes],
+        image_paths=[file_name(scene) for scene in scenes],
         caption_ids=[f"{scene.image_id}-{k}" for scene in scenes for k in range(len(LEVELS))],
         captions=[caption.text for caption in flat],
         image_of_caption=np.repeat(np.arange(n_images, dtype=np.int64), len(LEVELS)),

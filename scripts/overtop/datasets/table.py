@@ -10,19 +10,20 @@ import pandas as pd
 
 from overtop.config import TableSpec
 from overtop.datasets.manifest import Split, from_rows
-from overtop.datasets.sources import copy_into, locate
+from overtop.datasets.sources import Context, copy_into, keep_only, locate, no_split
 from overtop.errors import OvertopError
-from overtop.files import inside
 
 
-def fetch(name: str, spec: TableSpec, raw: Path, mirror: str | None, seed: int) -> None:
-    """Copy the table and every image it names."""
-    place = locate(name, spec.source, mirror)
-    copy_into(raw, place, [spec.table])
-    images = sorted(set(_rows(raw / spec.table)["image"]))
-    for image in images:
-        inside(raw, image)
-    copy_into(raw, place, images)
+def fetch(name: str, spec: TableSpec, split: str, raw: Path, context: Context) -> None:
+    """Copy the table and every image that its rows of `split` name."""
+    place = locate(name, spec.source, context.mirror)
+    copy_into(raw, place, {spec.table: spec.table})
+    rows = _rows(raw / spec.table)
+    images = sorted(set(rows["image"][rows["split"] == split]))
+    if not images:
+        raise no_split(split, str(place / spec.table), set(rows["split"].dropna()))
+    copy_into(raw, place, {image: image for image in images})
+    keep_only(raw, [spec.table, *images])
 
 
 def read(name: str, spec: TableSpec, raw: Path, split: str) -> Split:
