@@ -40,11 +40,29 @@ def test_an_estimator_keeps_its_colour_and_a_kind_its_line_whatever_else_is_show
     assert (one.colour, one.marker, one.line, one.face) == (other.colour, other.marker, other.line, other.face)
 
 
-def test_two_posteriors_of_one_kind_differ_in_line_and_name():
-    looks = style.looks(frame(("small", "ensemble", "top1_similarity"), ("large", "ensemble", "top1_similarity")))
+@pytest.mark.parametrize("kind", [*KINDS, "laplace"])
+def test_two_posteriors_of_one_kind_differ_in_line_and_width(kind):
+    looks = style.looks(frame(("small", kind, "top1_similarity"), ("large", kind, "top1_similarity")))
     small, large = looks["small", "top1_similarity"], looks["large", "top1_similarity"]
     assert small.line != large.line
+    assert small.width > 1.5 * large.width  # the first is the one that stands out
+    drawn = [style.handle(look, "").get_linewidth() for look in (small, large)]
+    assert drawn == [small.width, large.width]
+
+
+def test_two_posteriors_of_one_kind_differ_in_name():
+    looks = style.looks(frame(("small", "ensemble", "top1_similarity"), ("large", "ensemble", "top1_similarity")))
+    small, large = looks["small", "top1_similarity"], looks["large", "top1_similarity"]
     assert (small.label, large.label) == ("Top-1 similarity, ensemble (small)", "Top-1 similarity, ensemble (large)")
+
+
+def test_two_encoders_are_called_by_their_architectures():
+    rows = frame(("a", "mc_dropout", "top1_similarity"), ("b", "mc_dropout", "top1_similarity"))
+    looks = style.looks(rows.assign(architecture=["ViT-L-14", "ViT-B-32"]))
+    assert [look.label for look in looks.values()] == [
+        "Top-1 similarity, MC dropout, ViT-L-14",
+        "Top-1 similarity, MC dropout, ViT-B-32",
+    ]
 
 
 def test_labels_win_over_the_words_we_know():
@@ -88,8 +106,9 @@ def test_files_tell_no_date_and_hold_true_type_fonts(tmp_path):
 
 
 def test_figures_load_neither_pyplot_nor_torch():
+    modules = ["calibration", "cascade", "rejection", "sensitivity", "words"]
     code = (
-        "import sys, overtop.figures.calibration, overtop.figures.rejection, overtop.tables; "
+        f"import sys, overtop.tables; from overtop.figures import {', '.join(modules)}; "
         "print([m for m in ('torch', 'matplotlib.pyplot') if m in sys.modules])"
     )
     env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}

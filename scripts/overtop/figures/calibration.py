@@ -32,7 +32,7 @@ def calibration_numbers(curves: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataF
         OvertopError: a column is missing, or a method has no row in `metrics` or several that differ.
     """
     numbers = attach(curves, metrics, ["binning"], ["neg_sr2"])
-    numbers["share"] = numbers["n_queries"] / _n_queries(numbers)
+    numbers["share"] = numbers["n_queries"] / queries_of(numbers)
     return numbers
 
 
@@ -63,14 +63,13 @@ def plot_calibration(
     n_levels = int(numbers["level"].max()) + 1
     with style.settings():
         ax = ax or style.single(looks, _legend_lines(len(methods)))
-        handles = [_draw(ax, method) for method in methods]
+        handles = [draw_bins(ax, method) for method in methods]
         if n_levels > 1 and numbers["binning"].iloc[0] == "equal_width":
             handles += ax.plot([0, n_levels - 1], [1, 0], color=style.GREY, linewidth=0.6, zorder=1, label=_GUIDE)
-        _dress(ax, numbers, n_levels)
-        ax.set_title(words.panel(numbers, int(_n_queries(numbers).max()), labels), loc="left")
-        style.legend_below(
-            ax, _size_key(), "", ncols=len(_SHARES), handlelength=1.2, columnspacing=1, handletextpad=0.5
-        )
+        dress(ax, n_levels)
+        ax.set_xlabel(f"Uncertainty level, 0 = lowest ({words.label(numbers['binning'].iloc[0])})")
+        ax.set_title(words.panel(numbers, int(queries_of(numbers).max()), labels), loc="left")
+        hang_size_key(ax, f"of the queries; faint: under {style.FEW}")
         style.legend_below(ax, handles, "Estimator, posterior [−S·R², ideal 1]", below=0.62)
     return ax
 
@@ -101,15 +100,13 @@ def calibration_figure(
     return figure
 
 
-def _n_queries(numbers: pd.DataFrame) -> pd.Series:
+def queries_of(numbers: pd.DataFrame) -> pd.Series:
+    """How many queries each row's method has, summed over its bins."""
     return numbers.groupby([*PANEL, *METHOD, *_SETUP])["n_queries"].transform("sum")
 
 
-def _legend_lines(n_methods: int) -> int:
-    return n_methods + 4  # title, diagonal, key to the sizes and a gap
-
-
-def _draw(ax: Axes, method: Method) -> Line2D:
+def draw_bins(ax: Axes, method: Method) -> Line2D:
+    """A line, a marker for each bin with its area the bin's share, weak bins faint; the entry for a legend."""
     look = method.look
     bins = method.rows.sort_values("level")
     weak = bins["n_queries"] < style.FEW
@@ -130,7 +127,8 @@ def _draw(ax: Axes, method: Method) -> Line2D:
     return style.handle(look, method.text)
 
 
-def _size_key() -> list[Line2D]:
+def hang_size_key(ax: Axes, text: str) -> None:
+    """Hang the key to the markers' sizes under the axes; `text` follows its last percentage."""
     key = [
         Line2D(
             [],
@@ -143,13 +141,17 @@ def _size_key() -> list[Line2D]:
         )
         for share in _SHARES
     ]
-    key[-1].set_label(f"{key[-1].get_label()} of the queries; faint: under {style.FEW}")
-    return key
+    key[-1].set_label(f"{key[-1].get_label()} {text}")
+    style.legend_below(ax, key, "", ncols=len(_SHARES), handlelength=1.2, columnspacing=1, handletextpad=0.5)
 
 
-def _dress(ax: Axes, numbers: pd.DataFrame, n_levels: int) -> None:
-    ax.set_xlabel(f"Uncertainty level, 0 = lowest ({words.label(numbers['binning'].iloc[0])})")
+def dress(ax: Axes, n_levels: int) -> None:
+    """Limits, ticks and the upright label of a calibration panel."""
     ax.set_ylabel("Recall@1 within the level")
     ax.set_ylim(-0.03, 1.03)
     ax.set_xlim(-0.4, max(n_levels, 2) - 0.6)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10))
+
+
+def _legend_lines(n_methods: int) -> int:
+    return n_methods + 4  # title, diagonal, key to the sizes and a gap

@@ -88,9 +88,6 @@ def rejection_figure(curves: pd.DataFrame, metrics: pd.DataFrame, *, labels: Map
         for (dataset, direction), ax in axes.items():
             panel = curves[(curves["dataset"] == dataset) & (curves["direction"] == direction)]
             plot_rejection(panel, metrics, ax, labels=labels, looks=looks)
-        bottom = min(ax.get_ylim()[0] for ax in axes.values())
-        for ax in axes.values():
-            ax.set_ylim(bottom=bottom)  # panels that stand side by side are compared
         setup = words.setup(numbers, _SETUP)
         style.note(figure, f"{setup}; upper bound: misses rejected first; faint: under {style.FEW} queries kept")
     return figure
@@ -103,7 +100,7 @@ def _draw_bound(ax: Axes, of_posterior: pd.DataFrame, looks: style.Looks) -> Lin
     steps = of_posterior[of_posterior["estimator"] == first["estimator"]].sort_values("n_rejected")
     text = f"Upper bound, {look.posterior} [{bracket(first['oracle_auc'], 3)}]"
     x, y = steps["fraction_rejected"], steps["oracle_recall_at_1"]
-    return ax.plot(x, y, color=style.GREY, linestyle=look.line, label=text)[0]
+    return ax.plot(x, y, color=style.GREY, linestyle=look.line, linewidth=look.width, label=text)[0]
 
 
 def _draw(ax: Axes, method: Method, offset: float) -> Line2D:

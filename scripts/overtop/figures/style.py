@@ -37,6 +37,7 @@ FAINT = 0.3
 
 # Inches: axes with title and label; an entry of a legend; what stands left and right of its text.
 _PANEL_HEIGHT, _LEGEND_LINE, _LEGEND_MARGIN = 2.9, 0.128, 1.05
+_WIDTH = 1.1  # points: of a line
 
 _PDF = {"Creator": "overtop", "Producer": None, "CreationDate": None}  # no date, no version: same figure, same bytes
 
@@ -61,7 +62,7 @@ _SETTINGS: Any = {  # matplotlib types it by the names of all its settings
     "legend.frameon": False,
     "legend.handlelength": 3.6,
     "legend.labelspacing": 0.3,
-    "lines.linewidth": 1.1,
+    "lines.linewidth": _WIDTH,
     "pdf.fonttype": 42,  # TrueType: journals refuse Type 3, and the text stays searchable
     "savefig.dpi": 220,
     "path.simplify": False,  # every plotted point is in the file
@@ -83,15 +84,17 @@ _ESTIMATORS = {
     "energy": (_GREEN, "P"),
     "dirichlet_vacuity": (_SKY, "h"),
     "dirichlet_entropy": (_RED, "h"),
-    "probvlm": (_BROWN, "X"),
+    "probvlm": (_PURPLE, "X"),
 }
 _UNKNOWN = [(colour, marker) for marker in "*dp8" for colour in (_PURPLE, _BLUE, _BROWN, _ORANGE, _GREEN, _RED, _SKY)]
 
-# Several posteriors of one kind (two encoders, two dropout rates) take the kind's further patterns.
+# Several posteriors of one kind (two encoders, two dropout rates) take the kind's further patterns, and the widths:
+# a pattern alone is lost where large markers stand close. Dashes scale with the width.
+_WIDTHS = (_WIDTH, 0.6, 1.8)
 _LINES: dict[str, list[Any]] = {
-    "deterministic": ["-", (0, (12, 1.5)), (0, (20, 1.5, 2, 1.5))],
-    "mc_dropout": [(0, (4.5, 1.6)), (0, (6, 1.5, 1, 1.5)), (0, (3, 3))],
-    "ensemble": [(0, (1.1, 1.1)), (0, (1, 2.2)), (0, (1, 1, 1, 4))],
+    "deterministic": ["-", (0, (16, 5)), (0, (20, 1.5, 2, 1.5))],
+    "mc_dropout": [(0, (4.5, 1.6)), (0, (10, 3, 2, 3)), (0, (3, 3))],
+    "ensemble": [(0, (1.1, 1.1)), (0, (2, 4)), (0, (1, 1, 1, 4))],
 }
 _OTHER_LINES: list[Any] = [(0, (5, 1.2, 1, 1.2, 1, 1.2)), (0, (2.5, 1.2)), (0, (8, 2, 2, 2))]
 _LINES["imported"] = _LINES["deterministic"]
@@ -108,6 +111,7 @@ class Look:
     marker: str
     line: Any
     face: str
+    width: float = _WIDTH
 
     @property
     def label(self) -> str:
@@ -119,6 +123,7 @@ class Look:
         return {
             "color": self.colour,
             "linestyle": self.line,
+            "linewidth": self.width,
             "marker": self.marker,
             "markerfacecolor": self.face,
             "markeredgecolor": self.colour,
@@ -166,7 +171,7 @@ def looks(methods: pd.DataFrame, labels: Mapping[str, str] | None = None) -> Loo
     result = {}
     for kind, of_kind in methods.groupby("kind"):
         patterns = _LINES.get(str(kind), _OTHER_LINES)
-        for i, (posterior, rows) in enumerate(of_kind.groupby("posterior")):
+        for i, (posterior, rows) in enumerate(of_kind.groupby("posterior", sort=False)):
             for estimator in rows["estimator"].unique():
                 colour, marker = estimators[estimator]
                 result[str(posterior), str(estimator)] = Look(
@@ -176,6 +181,7 @@ def looks(methods: pd.DataFrame, labels: Mapping[str, str] | None = None) -> Loo
                     marker=marker,
                     line=patterns[i % len(patterns)],
                     face=_tint(colour, _WHITENESS.get(str(kind), 1.0)),
+                    width=_WIDTHS[i % len(_WIDTHS)],
                 )
     return result
 
@@ -214,13 +220,16 @@ def single(looks: Looks, n_legend_lines: int) -> Axes:
     return Figure(figsize=_panel_size(looks, n_legend_lines), layout=_layout()).subplots()
 
 
+def text_width(text: str, size: str) -> float:
+    """Inches that a line takes in the size of one of our settings, such as `legend.fontsize`."""
+    font = FontProperties(family=_SETTINGS["font.family"], size=_SETTINGS[size])
+    return float(TextPath((0, 0), text, prop=font).get_extents().width) / 72
+
+
 def _panel_size(looks: Looks, n_legend_lines: int) -> tuple[float, float]:
     """Inches; a legend wider than its panel would squeeze the axes."""
-    font = FontProperties(family=_SETTINGS["font.family"], size=_SETTINGS["legend.fontsize"])
-    longest = max(
-        TextPath((0, 0), f"{look.label} [undefined]", prop=font).get_extents().width for look in looks.values()
-    )
-    return max(PANEL_WIDTH, _LEGEND_MARGIN + longest / 72), _PANEL_HEIGHT + _LEGEND_LINE * n_legend_lines
+    longest = max(text_width(f"{look.label} [undefined]", "legend.fontsize") for look in looks.values())
+    return max(PANEL_WIDTH, _LEGEND_MARGIN + longest), _PANEL_HEIGHT + _LEGEND_LINE * n_legend_lines
 
 
 def _layout() -> ConstrainedLayoutEngine:
@@ -246,6 +255,13 @@ def legend_below(ax: Axes, handles: Sequence[Artist], title: str, *, below: floa
     ax.add_artist(legend)
     legend.set_clip_on(False)
     return legend
+
+
+def level(axes: Sequence[Axes]) -> None:
+    """Give panels one upright range: those that stand side by side are compared."""
+    low, high = zip(*(ax.get_ylim() for ax in axes), strict=True)
+    for ax in axes:
+        ax.set_ylim(min(low), max(high))
 
 
 def note(figure: Figure, text: str) -> None:
