@@ -11,6 +11,7 @@ from overtop.config import EvaluationSpec
 from overtop.evaluation.metrics import evaluate
 from overtop.files import table_metadata, write_table
 from overtop.job import Job, run
+from overtop.reference import joined
 from overtop.seeds import derive_seed
 
 
@@ -25,9 +26,13 @@ def main(job: Job) -> None:
         "dataset": job.wildcards.dataset,
         "posterior": job.wildcards.posterior,
         "kind": job.params.kind,
+        "architecture": joined(provenance["encoders"]),
     }
-    counts = {key: provenance[key] for key in ("n_skipped", "n_truncated")}
-    write_table(job.output.metrics, found.metrics.assign(**names, **counts))
+    behind = {
+        "members": ", ".join(encoder["name"] for encoder in provenance["encoders"]),
+        **{key: provenance[key] for key in ("n_skipped", "n_truncated")},
+    }
+    write_table(job.output.metrics, found.metrics.assign(**names, **behind))
     write_table(job.output.calibration, found.calibration.assign(**names))
     write_table(job.output.rejection, found.rejection.assign(**names))
 

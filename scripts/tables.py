@@ -1,7 +1,10 @@
 """Put the metrics of a table's posteriors together: long as CSV, in the paper's layout as Markdown and LaTeX.
 
-Reads: results/metrics. Writes: results/tables/{table}.csv, .md, .tex.
+Reads: results/metrics, and results/recall of the encoders behind them.
+Writes: results/tables/{table}.csv, .md, .tex, and results/members/{table}.csv, the recall of all encoders.
 """
+
+from collections.abc import Iterable
 
 import pandas as pd
 
@@ -10,22 +13,32 @@ from overtop.config import TableDecl
 from overtop.errors import OvertopError
 from overtop.files import write_table, write_text
 from overtop.job import Job, run
+from overtop.reference import RECALL_COLUMNS, SPLIT
 
 
 def main(job: Job) -> None:
-    """Write one table in its three forms."""
-    name = job.wildcards.table
-    table = tables.tidy([declared_rows(pd.read_parquet(path), job.params.spec) for path in job.input])
-    if table.empty:
+    """Write one table in its three forms, and what was found of its encoders."""
+    name, spec = job.wildcards.table, TableDecl.model_validate(job.params.spec)
+    rows = [declared_rows(pd.read_parquet(path), spec) for path in job.input.metrics]
+    if not any(map(len, rows)):
         raise OvertopError(f"tables.{name}: nothing was measured that it asks for; widen its estimators or positives")
-    write_table(job.output.csv, table)
-    write_text(job.output.md, tables.to_markdown(table))
-    write_text(job.output.tex, tables.to_latex(table, name=name))
+    table = tables.tidy(rows)
+    benchmarks = job.params.benchmarks if spec.split == SPLIT else {}
+    published = tables.Published(spec.reference, benchmarks, members(job.input.recalls))
+    write_table(job.output.csv, published.beside(table))
+    write_table(job.output.members, published.recalls)
+    write_text(job.output.md, tables.to_markdown(table, published=published))
+    write_text(job.output.tex, tables.to_latex(table, published=published, name=name))
 
 
-def declared_rows(metrics: pd.DataFrame, spec: dict[str, object]) -> pd.DataFrame:
+def members(paths: Iterable[str]) -> pd.DataFrame:
+    """The recall of all encoders of a table; none may have been checked."""
+    found = [pd.read_csv(path) for path in paths]
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=RECALL_COLUMNS)
+
+
+def declared_rows(metrics: pd.DataFrame, table: TableDecl) -> pd.DataFrame:
     """The rows that a table declares."""
-    table = TableDecl.model_validate(spec)
     kept = (
         metrics["protocol"].isin(table.protocols)
         & metrics["binning"].isin(table.binnings)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from overtop.evaluation import bootstrap, calibrate, reject, selective_measures
-from overtop.evaluation.bootstrap import draw_clusters, resampled
+from overtop.evaluation.bootstrap import draw_clusters, resampled, resampled_for_comparison
 from overtop.evaluation.calibration import correlations
 from overtop.evaluation.ordering import Ordering
 from overtop.evaluation.significance import interval
@@ -49,6 +49,17 @@ def assert_same(uncertainty, hit, cluster, weights, n_bins=10, precision=0.8):
 def test_every_resample_is_what_the_plain_functions_say_of_the_repeated_queries(values, n_bins):
     uncertainty, hit, cluster = drawn(n_bins, 60, values)
     assert_same(uncertainty, hit, cluster, draw_clusters(60, 4, seed=1), n_bins)
+
+
+@pytest.mark.parametrize("values", [None, 1, 10])
+def test_what_is_compared_is_what_is_reported(values):
+    uncertainty, hit, cluster = drawn(8, 60, values)
+    ordering, weights = Ordering(uncertainty, hit, cluster), draw_clusters(60, 30, seed=8)
+    found = resampled_for_comparison(ordering, weights, 10)
+    expected = resampled(ordering, weights, 10, 0.8, STEPS)
+    assert found.keys() == {"neg_sr2", "aurc"}
+    np.testing.assert_array_equal(found["neg_sr2"], expected["neg_sr2", "equal_width"])
+    np.testing.assert_array_equal(found["aurc"], expected["aurc", ""])
 
 
 def test_chunks_do_not_matter(monkeypatch):

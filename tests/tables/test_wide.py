@@ -2,7 +2,7 @@ import pytest
 
 from metric_rows import metrics
 from overtop.errors import OvertopError
-from overtop.tables import MEASURES, tidy, wide
+from overtop.tables import MEASURES, Published, tidy, wide
 
 
 def test_wide_is_the_layout_of_the_paper():
@@ -27,6 +27,15 @@ def test_wide_cells_are_the_rows_of_the_long_table():
                 cell = grid.loc[(row.estimator, row.posterior), (row.dataset, row.direction, measure)]
                 assert cell == getattr(row, measure + end)
         assert grid.notna().sum().sum() == len(MEASURES) * len(table)
+
+
+def test_wide_of_the_papers_numbers():
+    table = tidy([metrics(("mscoco",))]).assign(architecture="ViT-L-14")
+    assert wide(table, "paper_").isna().all(axis=None)
+    grid = wide(Published("table1", {"mscoco": "coco"}).beside(table), "paper_")
+    row = grid.loc["adversarial_pgd", "my-mc_dropout"]["mscoco", "i2t"]
+    assert row[["spearman", "r2", "neg_sr2"]].tolist() == [-1.00, 0.99, 0.99]
+    assert row[["aurc"]].isna().all()
 
 
 def test_wide_leaves_a_hole_for_what_was_not_run():

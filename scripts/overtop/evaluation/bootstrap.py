@@ -4,14 +4,14 @@ The captions of an image are not independent, so an image is drawn with all its 
 resample is a whole weight for each of them, and every measure is read off the weights summed up in that order.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 from overtop.evaluation.calibration import EDGE, correlations
 from overtop.evaluation.ordering import Counts, Ordering
 from overtop.evaluation.rejection import area, rejection_points
-from overtop.evaluation.selective import measures
+from overtop.evaluation.selective import aurc, measures
 from overtop.terms import BINNINGS, Protocol
 
 CHUNK = 1 << 16
@@ -49,10 +49,8 @@ def resampled(
         precision: R@1 at which the coverage is read off.
         steps: queries that each protocol removes at a time.
     """
-    rows = max(1, CHUNK // ordering.n_queries)
     chunks = []
-    for start in range(0, len(weights), rows):
-        counts = ordering.counts(weights[start : start + rows])
+    for counts in _counted(ordering, weights):
         found: Draws = {(name, ""): value for name, value in measures(counts, precision).items()}
         found["recall_at_1", ""] = 1 - counts.total_errors / counts.total
         chunks.append(found | _bins(ordering.values, counts, n_bins) | _rejections(counts, steps))
@@ -62,6 +60,30 @@ def resampled(
         spearman, r2, _ = correlations(n_queries, n_queries - n_missed)
         draws |= {("spearman", binning): spearman, ("r2", binning): r2, ("neg_sr2", binning): -spearman * r2 + 0.0}
     return draws
+
+
+def resampled_for_comparison(ordering: Ordering, weights: np.ndarray, n_bins: int) -> dict[str, np.ndarray]:
+    """-S R2 of bins of equal width (`neg_sr2`) and AURC (`aurc`) alone, as `resampled` has them: several times faster.
+
+    Args:
+        ordering: the queries, with their clusters.
+        weights: (B, clusters), of `draw_clusters`.
+        n_bins: bins of the calibration.
+    """
+    bins, areas = [], []
+    for counts in _counted(ordering, weights):
+        bins.append(_in_bins(counts, _equal_width(ordering.values, counts, n_bins)))
+        areas.append(aurc(counts))
+    n_queries, n_missed = np.moveaxis(np.concatenate(bins), 1, 0)
+    spearman, r2, _ = correlations(n_queries, n_queries - n_missed)
+    return {"neg_sr2": -spearman * r2 + 0.0, "aurc": np.concatenate(areas)}
+
+
+def _counted(ordering: Ordering, weights: np.ndarray) -> Iterator[Counts]:
+    """A few resamples at a time."""
+    rows = max(1, CHUNK // ordering.n_queries)
+    for start in range(0, len(weights), rows):
+        yield ordering.counts(weights[start : start + rows])
 
 
 def _rejections(counts: Counts, steps: Mapping[Protocol, int]) -> Draws:
@@ -78,11 +100,13 @@ def _rejections(counts: Counts, steps: Mapping[Protocol, int]) -> Draws:
 def _bins(values: np.ndarray, counts: Counts, n_bins: int) -> Draws:
     """For each binning (B, 2, n_bins): how many queries fall into each bin, and how many of them miss."""
     cut = {"equal_width": _equal_width(values, counts, n_bins), "equal_count": _equal_count(counts, n_bins)}
+    return {("bins", binning): _in_bins(counts, ends) for binning, ends in cut.items()}
+
+
+def _in_bins(counts: Counts, ends: np.ndarray) -> np.ndarray:
+    """(B, 2, n_bins) queries and misses between the ends (B, n_bins + 1)."""
     rows = np.arange(len(counts.kept))[:, None]
-    return {
-        ("bins", binning): np.diff(np.stack([counts.kept[rows, ends], counts.missed[rows, ends]], axis=1), axis=2)
-        for binning, ends in cut.items()
-    }
+    return np.diff(np.stack([counts.kept[rows, ends], counts.missed[rows, ends]], axis=1), axis=2)
 
 
 def _equal_width(values: np.ndarray, counts: Counts, n_bins: int) -> np.ndarray:

@@ -13,8 +13,9 @@ INTERVALS = [
 """Columns that come with their interval: `X_low` and `X_high` beside `X`."""
 
 COLUMNS = [
-    "dataset", "direction", "posterior", "kind", "estimator", "protocol", "binning", "positives", "n_queries",
-    "n_clusters", "n_bins", "calibration_defined", *(name + end for name in INTERVALS for end in ("", "_low", "_high")),
+    "dataset", "direction", "posterior", "kind", "architecture", "members", "estimator", "protocol", "binning",
+    "positives", "n_queries", "n_clusters", "n_bins", "calibration_defined",
+    *(name + end for name in INTERVALS for end in ("", "_low", "_high")),
     "oracle_auc", *(name + end for name in ("aurc_diff", "rejection_auc_diff") for end in ("", "_low", "_high")),
     "p_value", "p_holm", "n_skipped", "n_truncated",
 ]  # fmt: skip
@@ -23,8 +24,10 @@ COLUMNS = [
 KEY = ["dataset", "direction", "posterior", "estimator", "protocol", "binning", "positives"]
 """Columns that tell rows apart."""
 
+DECIMALS = 6
+"""Of every number in a CSV: far finer than any interval, far coarser than differences between machines."""
+
 _COUNTS = ["n_queries", "n_clusters", "n_bins", "n_skipped", "n_truncated"]
-_DECIMALS = 6  # far finer than any interval, far coarser than differences between machines
 _ORDER: dict[str, Sequence[str]] = {
     "direction": list(words.DIRECTIONS),
     "kind": list(words.KINDS),
@@ -60,7 +63,7 @@ def tidy(metrics: Sequence[pd.DataFrame]) -> pd.DataFrame:
     extra = [column for column in table.columns if column not in COLUMNS]
     table = table[COLUMNS + extra].astype(dict.fromkeys(_COUNTS, "int64"))
     floats = table.select_dtypes("float").columns
-    table[floats] = table[floats].round(_DECIMALS) + 0.0  # no "-0.0"
+    table[floats] = table[floats].round(DECIMALS) + 0.0  # no "-0.0"
     return table.reset_index(drop=True)
 
 

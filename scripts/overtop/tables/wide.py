@@ -12,6 +12,7 @@ from overtop.figures import words
 from overtop.tables.rows import in_order, refuse_twice
 
 GROUP = ["dataset", "direction"]
+METHOD = ["estimator", "posterior"]
 SETUP = ["protocol", "binning", "positives"]
 
 
@@ -34,12 +35,13 @@ MEASURES = {
 """The paper's three, and the area under the risk-coverage curve, by which methods are compared."""
 
 
-def wide(table: pd.DataFrame, end: Literal["", "_low", "_high"] = "") -> pd.DataFrame:
+def wide(table: pd.DataFrame, which: Literal["", "_low", "_high", "paper_"] = "") -> pd.DataFrame:
     """The paper's Table 1: a row per method; for each dataset and direction its `MEASURES`.
 
     Args:
         table: rows of `tidy` with one protocol, one binning and one set of positives.
-        end: `_low` and `_high` give the ends of the intervals instead.
+        which: `_low` and `_high` give the ends of the intervals instead, `paper_` the paper's own numbers, where there
+            are any.
 
     Returns:
         Index (`estimator`, `posterior`), columns (`dataset`, `direction`, `measure`), NaN where a method was not run.
@@ -53,16 +55,19 @@ def wide(table: pd.DataFrame, end: Literal["", "_low", "_high"] = "") -> pd.Data
             raise OvertopError(f"{column}: a wide table shows one value, not {', '.join(values)}; keep the rows of one")
     refuse_twice(table)
     rows = in_order(table, ["kind", "posterior", "estimator"])
-    kept = rows[["estimator", "posterior", *GROUP, *(measure + end for measure in MEASURES)]]
-    kept = kept.rename(columns={measure + end: measure for measure in MEASURES})
-    long = kept.melt(id_vars=["estimator", "posterior", *GROUP], value_vars=list(MEASURES), var_name="measure")
+    if which == "paper_":
+        kept = rows.reindex(columns=[*METHOD, *GROUP, *(which + measure for measure in MEASURES)])
+    else:
+        kept = rows[[*METHOD, *GROUP, *(measure + which for measure in MEASURES)]]
+    kept.columns = pd.Index([*METHOD, *GROUP, *MEASURES])
+    long = kept.melt(id_vars=[*METHOD, *GROUP], value_vars=list(MEASURES), var_name="measure")
     grid = long.pivot(  # noqa: PD010 (pivot refuses duplicates, pivot_table averages them)
-        index=["estimator", "posterior"], columns=[*GROUP, "measure"], values="value"
+        index=METHOD, columns=[*GROUP, "measure"], values="value"
     )
     # Image to text comes first, as in the paper, so that the two tables can be read side by side.
     directions = words.ordered(table["direction"], words.DIRECTIONS)[::-1]
     present = set(table[GROUP].itertuples(index=False, name=None))
     groups = [group for group in product(table["dataset"].unique(), directions) if group in present]
     order = pd.MultiIndex.from_tuples([(*group, m) for group in groups for m in MEASURES], names=grid.columns.names)
-    methods = pd.MultiIndex.from_frame(rows[["estimator", "posterior"]].drop_duplicates())
+    methods = pd.MultiIndex.from_frame(rows[METHOD].drop_duplicates())
     return grid.reindex(index=methods, columns=order)
