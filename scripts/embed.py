@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from overtop.datasets.manifest import Split, read_split
 from overtop.device import default_device
-from overtop.encoders.embedding import EmbeddingBatch, embed_images, embed_texts
+from overtop.encoders.embedding import Compute, EmbeddingBatch, embed_images, embed_texts
 from overtop.encoders.loading import Encoder, load_encoder
 from overtop.encoders.sampling import Sampling
 from overtop.encoders.spec import EncoderSpec
@@ -44,6 +44,8 @@ def main(job: Job) -> None:
             "shards": int(words.shards),
             "seed": params.seed,
             "batch_size": params.batch_size,
+            "precision": params.precision,
+            "compiled": params.compile,
             "dtype": dtype,
             "truncated_captions": batch.n_truncated,
         },
@@ -56,16 +58,20 @@ def embed_slice(encoder: Encoder, split: Split, job: Job) -> tuple[EmbeddingBatc
     ids = split.image_ids if words.modality == "image" else split.caption_ids
     part = shard_slice(len(ids), int(words.shard), int(words.shards))
     sampling = Sampling.parse(words.sampling)
-    # Everything that tells this stream of masks from another, so that a shard rebuilt alone has the same bytes.
-    seed = derive_seed(params.seed, words.encoder, words.sampling, words.modality, words.shard, words.shards)
+    # Everything that tells this stream of masks from another, so that a shard rebuilt alone has the same bytes. The
+    # number of passes is none of it: the first of a hundred are those of a run of fifty.
+    seed = derive_seed(params.seed, words.encoder, sampling.rate, words.modality, words.shard, words.shards)
+    compute = Compute(params.precision, params.compile)
     with tqdm(total=len(ids[part]), desc=f"embed {words.encoder}", unit=words.modality, disable=None) as bar:
         if words.modality == "image":
             data = Path(job.input.split).parents[2]
             paths = [data / path for path in split.image_paths[part]]
-            return embed_images(encoder, paths, sampling, seed, params.batch_size, params.on_error, bar.update), ids[
-                part
-            ]
-        return embed_texts(encoder, split.captions[part], sampling, seed, params.batch_size, bar.update), ids[part]
+            batch = embed_images(
+                encoder, paths, sampling, seed, params.batch_size, params.on_error, bar.update, compute
+            )
+        else:
+            batch = embed_texts(encoder, split.captions[part], sampling, seed, params.batch_size, bar.update, compute)
+    return batch, ids[part]
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ def main(job: Job) -> None:
     """Radii of one posterior on one split."""
     rankings, provenance = read_ranking(job.input.ranking)
     with (
-        open_posterior(job.input.image, job.input.text) as (images, texts),
+        open_posterior(job.input.image, job.input.text, job.params.passes) as (images, texts),
         tqdm(desc="radius", unit="space", disable=None) as bar,
     ):
 

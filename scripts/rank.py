@@ -17,7 +17,7 @@ VOTES = 5  # what topk_consistency looks at
 
 def main(job: Job) -> None:
     """Rank one posterior on one split."""
-    with open_posterior(job.input.image, job.input.text) as (images, texts):
+    with open_posterior(job.input.image, job.input.text, job.params.passes) as (images, texts):
         write_ranking(job.output[0], rankings_of(images, texts, job), provenance(images, texts))
 
 
@@ -39,8 +39,10 @@ def rankings_of(images: ShardSource, texts: ShardSource, job: Job) -> dict[Direc
 def provenance(images: ShardSource, texts: ShardSource) -> dict[str, object]:
     """What a table says of the embeddings behind its rows."""
     return {
-        "encoders": [facts["encoder"] for facts in texts.provenance],
-        "sampling": texts.provenance[0]["sampling"],
+        # `+` marks further passes of the encoder before.
+        "encoders": [facts["encoder"] for facts in texts.provenance if "+" not in facts["sampling"]],
+        "sampling": [facts["sampling"] for facts in texts.provenance],
+        "samples": texts.n_samples,
         "n_skipped": len(images.skipped) + len(texts.skipped),
         "skipped": images.skipped + texts.skipped,
         "n_truncated": max(facts["truncated_captions"] for facts in texts.provenance),

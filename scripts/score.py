@@ -32,7 +32,7 @@ def main(job: Job) -> None:
         ranking = rankings[direction]
         spread = spreads[direction].of_queries(ranking) if spreads else None
         evidence = Evidence(ranking, radii[direction], spread, temperatures[direction])
-        frames.append(score_direction(split, direction, evidence, job.params.estimators))
+        frames.append(score_direction(split, direction, evidence, job.params.estimators, job.params.protocols))
     write_table(job.output[0], pd.concat(frames, ignore_index=True), {"provenance": json.dumps(provenance)})
 
 

@@ -13,7 +13,7 @@ from overtop.store import open_posterior
 def main(job: Job) -> None:
     """The spread of one posterior on one split."""
     adapters = read_adapters(job.input.adapter)
-    with open_posterior(job.input.image, job.input.text) as (images, texts):
+    with open_posterior(job.input.image, job.input.text, job.params.passes) as (images, texts):
         spreads = spread_of(adapters, images, texts, [facts["encoder"] for facts in images.provenance])
     write_spread(
         job.output[0],

@@ -19,7 +19,7 @@ from overtop.terms import DIRECTIONS
 def main(job: Job) -> None:
     """Fit one posterior, both directions."""
     split = read_split(job.input.split)
-    with open_posterior(job.input.image, job.input.text) as (images, texts):
+    with open_posterior(job.input.image, job.input.text, job.params.passes) as (images, texts):
         row = {name: number for number, name in enumerate(images.item_ids)}
         owner = dict(zip(split.caption_ids, split.image_of_caption, strict=True))
         image_of_text = np.array([row.get(split.image_ids[owner[name]], -1) for name in texts.item_ids])

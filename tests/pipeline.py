@@ -6,12 +6,22 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 BINARIES = Path(sys.executable).parent
 ENVIRONMENT = {**os.environ, "PATH": f"{BINARIES}:{os.environ['PATH']}"}
 TINY = ("--configfile", "tests/workflow/tiny.yaml")
+
+
+def configured(repo: Path) -> dict[str, Any]:
+    """The committed configuration, as the Snakefile merges it."""
+    parts = (yaml.safe_load((repo / name).read_text()) for name in ("workflow/sources.yaml", "config.yaml"))
+    return {key: value for part in parts for key, value in part.items()}
 
 
 @dataclass(frozen=True)
@@ -20,14 +30,16 @@ class Project:
 
     root: Path
 
-    def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *arguments: str, check: bool = True, environment: Mapping[str, str] = ENVIRONMENT
+    ) -> subprocess.CompletedProcess[str]:
         """Run Snakemake on two cores with the environment the tests run in."""
         result = subprocess.run(
             [BINARIES / "snakemake", "--cores", "2", *arguments],
             cwd=self.root,
             capture_output=True,
             text=True,
-            env=ENVIRONMENT,
+            env=environment,
             check=False,
         )
         assert not check or result.returncode == 0, result.stdout + result.stderr

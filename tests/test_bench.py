@@ -16,7 +16,7 @@ from bench.size import QUICK
 from overtop.estimators import ESTIMATORS
 from overtop.store import ArraySource
 
-PARTS = ("ranking", "agreement", "estimators_ours", "estimators", "growth", "memory", "bootstrap")
+PARTS = ("ranking", "agreement", "estimators_ours", "estimators", "growth", "memory", "bootstrap", "embedding")
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def test_every_part_leaves_a_table_that_names_the_machine(quick):
 def test_it_ends_with_one_verdict_a_bar(quick):
     verdicts = [line for line in quick[1] if ", target " in line]
     assert quick[1][-len(verdicts) :] == verdicts
-    assert len(verdicts) == 11
+    assert len(verdicts) == 13
     assert all(line.endswith((": met", ": missed")) or ": not applicable (" in line for line in verdicts)
     assert all(": met" in line for line in verdicts if line.startswith(("same answer: float32 on the CPU, a", "estim")))
 

@@ -2,15 +2,15 @@ import copy
 from pathlib import Path
 
 import pytest
-import yaml
 
 from overtop.config import editor_schema, load_config
 from overtop.errors import OvertopError, suggestion
+from pipeline import configured
 
 
 @pytest.fixture
 def values(repo):
-    return yaml.safe_load((repo / "config.yaml").read_text())
+    return configured(repo)
 
 
 def test_the_committed_configuration_is_right(values):
@@ -40,7 +40,23 @@ def _set(values, path, value):
         ("sead", 1, r"config\.yaml: sead: unknown key; did you mean 'seed'\?"),
         ("datasets/shapes/image_sice", 1, r"datasets\.shapes\.shapes\.image_sice: .* did you mean 'image_size'"),
         ("datasets/x", {"kind": "shape"}, r"datasets\.x: .*'shapes', 'karpathy', 'table', 'embeddings'"),
-        ("datasets/x", {"kind": "karpathy"}, r"datasets\.x\.karpathy\.source: Field required"),
+        ("datasets/x", {"kind": "karpathy"}, r"datasets\.x\.karpathy: no way to its files; give `source`"),
+        (
+            "datasets/x",
+            {"kind": "karpathy", "routes": [{"kind": "shards", "shards": "coco-shard"}]},
+            r"datasets\.x\.routes\.0: no source 'coco-shard'; did you mean 'coco-shards'",
+        ),
+        (
+            "posteriors/l14-published/protocols",
+            ["published", "corrected"],
+            r"posteriors\.l14-published: encoder 'l14-openai-gelu' has activation gelu, its weights quickgelu",
+        ),
+        ("encoders/x", {"architecture": "ViT-B-32", "hub": "a/b", "tag": "openai"}, "`hub` names all that is needed"),
+        ("encoders/x", {"architecture": "ViT-B-32"}, "no weights; give `tag`, `hub`, `checkpoint` or `train`"),
+        ("tables/table1/protocols", ["corrected"], "posterior 'l14-published' is for another protocol"),
+        ("figures/figure3/rates", ["l14"], r"figures\.figure3: posterior 'l14' has no rate and no passes"),
+        ("figures/figure3/passes", ["l14-pass"], r"figures\.figure3: no posterior 'l14-pass'"),
+        ("figures/figure3", {"kind": "sensitivity", "dataset": "shapes"}, r"figures\.figure3: nothing to draw"),
         ("datasets/shapes/shards", {"image": 0}, r"shards\.image: .*greater than or equal to 1 \(given: 0\)"),
         (
             "estimators",

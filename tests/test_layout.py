@@ -40,6 +40,22 @@ def test_members_come_in_their_order_and_share_shards_with_other_posteriors():
     ]
 
 
+def test_posteriors_that_differ_in_passes_alone_share_shards():
+    spec = {"kind": "mc_dropout", "encoder": "e0", "rate": 0.1}
+    values = CONFIG.model_dump() | {
+        "posteriors": {
+            **{f"p{passes}": spec | {"passes": passes} for passes in (2, 7, 10)},
+            "other": spec | {"rate": 0.3, "passes": 3},
+        },
+        "tables": {},
+        "embedding": {"passes_per_shard": 4},
+    }
+    config = load_config(values)
+    words = {name: layout.samplings(config, posterior) for name, posterior in config.posteriors.items()}
+    ten = ["dropout-0.1x4", "dropout-0.1x4+4", "dropout-0.1x2+8"]
+    assert words == {"p2": ten[:1], "p7": ten[:2], "p10": ten, "other": ["dropout-0.3x3"]}
+
+
 def test_what_is_imported_is_one_file_a_modality():
     expected = ["results/embeddings/given/test/imported/samples/image-0of1.h5"]
     assert shards("given", "imported", "image") == expected

@@ -4,6 +4,7 @@ import yaml
 
 from overtop.config import load_config
 from overtop.estimators import ESTIMATORS
+from pipeline import configured
 
 
 def test_every_estimator_is_explained(repo):
@@ -13,7 +14,7 @@ def test_every_estimator_is_explained(repo):
 
 def test_what_one_is_told_to_add_is_a_right_configuration(repo):
     """The YAML blocks of "Add your own", all together, on top of the committed configuration."""
-    values = yaml.safe_load((repo / "config.yaml").read_text())
+    values = configured(repo)
     section = (repo / "README.md").read_text().split("## Add your own")[1]
     blocks = re.findall(r"```yaml\n(.*?)```", section, re.S)
     assert len(blocks) >= 4

@@ -15,7 +15,7 @@ def _write(path, samples=2, items=7, width=5, seed=0, shard=0, shards=1, first=0
     valid[list(skip)] = False
     embedding[:, ~valid] = np.nan
     ids = [f"ü{first + i}" for i in range(items)]
-    write_shard(path, embedding, ids, valid, {"encoder": "e", "shard": shard, "shards": shards, **facts})
+    write_shard(path, embedding, ids, valid, {"encoder": "e", "shard": shard, "shards": shards} | facts)
     return embedding
 
 
@@ -32,6 +32,26 @@ def test_a_shard_reads_back_as_written(tmp_path):
         assert source.item_ids[0] == "ü0"
         for sample in range(2):
             np.testing.assert_array_equal(source.read(sample, 2, 5), embedding[sample, 2:5])
+
+
+def test_the_first_samples_of_several_runs_of_passes(tmp_path):
+    first = _write(tmp_path / "a.h5", samples=3, sampling="dropout-0.2x3")
+    further = _write(tmp_path / "b.h5", samples=2, sampling="dropout-0.2x2+3", seed=1)
+    expected = np.concatenate([first, further])
+    for samples in (1, 3, 4, 5, None):
+        with ShardSource([[tmp_path / "a.h5"], [tmp_path / "b.h5"]], samples) as source:
+            assert source.n_samples == (samples or 5) == len(source.dims)
+            found = [source.read(sample, 0, 7) for sample in range(source.n_samples)]
+            np.testing.assert_array_equal(found, expected[:samples])
+    with pytest.raises(OvertopError, match="holds 5 samples, 6 are asked for"):
+        ShardSource([[tmp_path / "a.h5"], [tmp_path / "b.h5"]], 6)
+
+
+def test_further_passes_of_another_encoder_are_refused(tmp_path):
+    _write(tmp_path / "a.h5", sampling="dropout-0.2x2")
+    _write(tmp_path / "b.h5", sampling="dropout-0.2x2+2", encoder="other")
+    with pytest.raises(OvertopError, match="of another encoder"):
+        ShardSource([[tmp_path / "a.h5"], [tmp_path / "b.h5"]])
 
 
 def test_the_same_inputs_give_the_same_bytes(tmp_path):

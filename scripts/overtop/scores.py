@@ -1,6 +1,6 @@
 """From a ranking to rows: for each query, estimator and protocol the uncertainty, and whether the top-1 was right."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ from overtop.datasets.manifest import Split
 from overtop.estimators import ESTIMATORS, Evidence, lacking, score
 from overtop.evaluation.recall import best_rank, tied_at_top
 from overtop.ranking import Ranking
-from overtop.terms import Direction
+from overtop.terms import PROTOCOLS, Direction, Protocol
 
 COLUMNS = [
     "query_id", "image_id", "direction", "estimator", "protocol", "uncertainty", "top1_id", "hit", "hit_extended",
@@ -18,7 +18,13 @@ COLUMNS = [
 ]  # fmt: skip
 
 
-def score_direction(split: Split, direction: Direction, evidence: Evidence, estimators: Sequence[str]) -> pd.DataFrame:
+def score_direction(
+    split: Split,
+    direction: Direction,
+    evidence: Evidence,
+    estimators: Sequence[str],
+    protocols: Collection[Protocol] = PROTOCOLS,
+) -> pd.DataFrame:
     """Every applicable estimator under every protocol it is defined for.
 
     A query whose own images or captions were all skipped is left out: nothing in the gallery could be right.
@@ -28,6 +34,7 @@ def score_direction(split: Split, direction: Direction, evidence: Evidence, esti
         direction: which modality asks.
         evidence: of that direction; its queries and gallery may lack skipped items of the split.
         estimators: names; those that do not apply to this posterior are left out.
+        protocols: those that the posterior may be evaluated under.
 
     Returns:
         Columns `COLUMNS`. `image_id` is the image that the query is, or was written for. `rank` is that of the best
@@ -58,7 +65,7 @@ def score_direction(split: Split, direction: Direction, evidence: Evidence, esti
         frame.assign(estimator=name, protocol=protocol, uncertainty=score(name, evidence, protocol))[answerable]
         for name in estimators
         for protocol in ESTIMATORS[name].protocols
-        if lacking(ESTIMATORS[name], evidence, protocol) is None
+        if protocol in protocols and lacking(ESTIMATORS[name], evidence, protocol) is None
     ]
     return pd.concat(scored, ignore_index=True)[COLUMNS]
 

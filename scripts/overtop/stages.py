@@ -12,24 +12,28 @@ from functools import cache
 from pathlib import Path
 
 VERSIONS = {
-    "fetch": 1,
-    "split": 1,
+    "fetch": 2,
+    "split": 2,
     "features": 1,
     "train": 1,
-    "embed": 1,
-    "import_embeddings": 1,
+    "weights": 1,
+    "prefetch": 1,
+    "embed": 2,
+    "import_embeddings": 2,
     "adapt": 1,
     "spread": 1,
     "temperature": 1,
-    "rank": 2,
+    "rank": 3,
     "radius": 2,
     "score": 2,
-    "evaluate": 2,
+    "evaluate": 3,
+    "recall": 1,
+    "compare": 1,
     "operate": 1,
-    "judge": 1,
+    "judge": 2,
     "cascade": 1,
-    "tables": 2,
-    "plot": 1,
+    "tables": 3,
+    "plot": 2,
 }
 
 

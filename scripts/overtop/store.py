@@ -123,7 +123,7 @@ def read_provenance(path: str | Path) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Group:
-    """The shards of one encoder, in order: consecutive samples of the source."""
+    """The shards of one encoder and run of passes, in order: consecutive samples of the source."""
 
     files: list[h5py.File]
     offsets: np.ndarray
@@ -137,14 +137,18 @@ class ShardSource:
     Items that were skipped in any of the shards are left out, for all samples alike; `skipped` names them.
 
     Args:
-        groups: for each encoder of the posterior the paths of its shards, in order.
+        groups: for each encoder of the posterior, and each run of its passes, the paths of the shards, in order.
+        samples: how many samples to use, the first ones; None for all.
 
     Raises:
         OvertopError: a shard is damaged, or the shards do not belong together.
     """
 
-    def __init__(self, groups: Sequence[Sequence[str | Path]]) -> None:
+    def __init__(self, groups: Sequence[Sequence[str | Path]], samples: int | None = None) -> None:
         self.provenance = [_one_provenance(paths) for paths in groups]
+        for before, facts, paths in zip(self.provenance, self.provenance[1:], groups[1:], strict=False):
+            if "+" in facts.get("sampling", "") and facts["encoder"] != before["encoder"]:  # further passes of one
+                raise OvertopError(f"{paths[0]}: its passes are of another encoder than those before; rebuild both")
         self._stack = ExitStack()
         self._groups: list[_Group] = []
         ids: list[str] = []
@@ -156,13 +160,15 @@ class ShardSource:
             if number and group_ids != ids:
                 raise OvertopError(f"{paths[0]}: holds other items than {groups[0][0]}; delete the older and rebuild")
             ids, valid = group_ids, valid & group_valid if number else group_valid
-            samples, _, dim = files[0]["embedding"].shape
+            held, _, dim = files[0]["embedding"].shape
             offsets = np.cumsum([0, *(file["embedding"].shape[1] for file in files)])
-            self._groups.append(_Group(files, offsets, samples, dim))
+            self._groups.append(_Group(files, offsets, held, dim))
         self._kept = np.flatnonzero(valid)
         self.item_ids = [ids[i] for i in self._kept]
         self.skipped = [ids[i] for i in np.flatnonzero(~valid)]
-        self.dims = tuple(group.dim for group in self._groups for _ in range(group.samples))
+        self.dims = tuple(group.dim for group in self._groups for _ in range(group.samples))[:samples]
+        if samples is not None and len(self.dims) < samples:
+            raise OvertopError(f"{groups[0][0]}: holds {len(self.dims)} samples, {samples} are asked for; rebuild it")
         if not self.item_ids:
             raise OvertopError(f"{groups[0][0]}: no item is left after skipping; look at the data set's files")
 
@@ -222,18 +228,19 @@ def _one_provenance(paths: Sequence[str | Path]) -> dict[str, Any]:
 
 @contextmanager
 def open_posterior(
-    image_paths: Sequence[str | Path], text_paths: Sequence[str | Path]
+    image_paths: Sequence[str | Path], text_paths: Sequence[str | Path], samples: int | None = None
 ) -> Iterator[tuple[ShardSource, ShardSource]]:
     """The image and text embeddings of one posterior.
 
     Args:
-        image_paths: shards of all its encoders; those of one encoder stand in one folder, in order.
+        image_paths: shards of all its encoders; those of one encoder and run of passes stand in one folder, in order.
         text_paths: likewise.
+        samples: how many samples to use, the first ones; None for all.
 
     Raises:
         OvertopError: a shard is damaged, or images and captions were not embedded by the same encoders.
     """
-    with ShardSource(_by_folder(image_paths)) as images, ShardSource(_by_folder(text_paths)) as texts:
+    with ShardSource(_by_folder(image_paths), samples) as images, ShardSource(_by_folder(text_paths), samples) as texts:
         for image_facts, text_facts in zip(images.provenance, texts.provenance, strict=True):
             for key in ("encoder", "sampling"):
                 if image_facts.get(key) != text_facts.get(key):

@@ -26,7 +26,7 @@ def _job(inputs, output, **params):
     return SimpleNamespace(
         input=Files(**inputs),
         output=[output],
-        params=SimpleNamespace(seed=0, **params),
+        params=SimpleNamespace(**{"seed": 0, "passes": None} | params),
         wildcards=SimpleNamespace(adapter="a"),
     )
 

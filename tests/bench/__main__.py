@@ -17,7 +17,7 @@ from bench.bars import Bar  # noqa: E402
 from bench.size import FULL, QUICK  # noqa: E402
 from overtop.files import write_table  # noqa: E402
 
-PARTS = ("ranking", "agreement", "estimators", "growth", "memory", "bootstrap")
+PARTS = ("ranking", "agreement", "estimators", "growth", "memory", "bootstrap", "embedding")
 LARGE = "large"
 
 

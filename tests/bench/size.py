@@ -17,6 +17,7 @@ class Size:
         memory: captions of the two runs whose peak memory is compared.
         resamples, evaluated: of the bootstrap, resamples and queries.
         million: items of the large gallery.
+        architecture, photographs, passes, embedding_repeats: of the embedding, S of its dropout, how often it is timed.
     """
 
     captions: int = 5_000
@@ -32,6 +33,10 @@ class Size:
     resamples: int = 2_000
     evaluated: int = 25_000
     million: int = 1_000_000
+    architecture: str = "ViT-B-32"
+    photographs: int = 32
+    passes: int = 3
+    embedding_repeats: int = 3
 
 
 FULL = Size()
@@ -48,4 +53,8 @@ QUICK = Size(
     resamples=100,
     evaluated=200,
     million=2_000,
+    architecture="shapes-vit",
+    photographs=4,
+    passes=2,
+    embedding_repeats=1,
 )

@@ -43,3 +43,25 @@ def test_checking_a_configuration_imports_neither_torch_nor_open_clip() -> None:
         "sys.exit(bool({'torch', 'open_clip', 'torchvision'} & set(sys.modules)))"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "tag", "activation", "own", "contradicts"),
+    [
+        ("ViT-L-14", "openai", "own", "quickgelu", False),
+        ("ViT-L-14", "openai", "gelu", "quickgelu", True),  # as the released code builds it
+        ("ViT-L-14", "openai", "quickgelu", "quickgelu", False),
+        ("ViT-L-14-quickgelu", "dfn2b", "own", "quickgelu", False),
+        ("ViT-L-14", "dfn2b_s39b", "own", "gelu", False),
+        ("ViT-L-14", "laion2b_s32b_b82k", "quickgelu", "gelu", True),
+    ],
+)
+def test_a_tag_tells_its_activation(architecture, tag, activation, own, contradicts):
+    spec = EncoderSpec(architecture=architecture, tag=tag, activation=activation)
+    assert catalogue.own_activation(spec) == own
+    assert catalogue.contradicts_its_weights(spec) is contradicts
+
+
+def test_without_a_tag_the_architecture_tells_the_activation():
+    for architecture, own in (("ViT-B-32-quickgelu", "quickgelu"), ("ViT-B-32", "gelu"), ("shapes-vit", "gelu")):
+        assert catalogue.own_activation(EncoderSpec(architecture=architecture, checkpoint="x.pt")) == own

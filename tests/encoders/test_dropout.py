@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -10,6 +11,7 @@ from torch.nn import functional
 from overtop.encoders.compat import open_clip
 from overtop.encoders.dropout import attention_dropout
 from overtop.encoders.loading import Encoder
+from overtop.encoders.masks import Masks
 from overtop.errors import OvertopError
 
 
@@ -98,16 +100,30 @@ def _t5() -> nn.Module:
     return T5EncoderModel(T5Config(vocab_size=50, d_model=16, d_kv=8, d_ff=32, num_layers=2, num_heads=2))
 
 
-@pytest.mark.parametrize(
-    ("build", "shape", "words"),
-    [
-        (_custom_blocks, (1, 5, 32), "attention dropout in 2 layers"),
-        (lambda: _timm("vit_tiny_patch16_224"), (1, 3, 224, 224), "attention dropout in 12 layers"),
-        (lambda: _timm("tf_efficientnet_lite0", drop=0.5), (1, 3, 64, 64), "head dropout"),
-        (_hugging_face, None, "attention dropout in 2 layers"),
-        (_t5, None, "attention dropout in 2 layers"),
-    ],
-)
+def _pooled_by_attention() -> nn.Module:
+    options = {
+        "image_size": 32,
+        "patch_size": 16,
+        "width": 32,
+        "layers": 2,
+        "heads": 2,
+        "mlp_ratio": 2,
+        "output_dim": 8,
+    }
+    return open_clip.transformer.VisionTransformer(**options, attentional_pool=True, attn_pooler_heads=2)
+
+
+TOWERS = [
+    (_custom_blocks, (1, 5, 32), "attention dropout in 2 layers"),
+    (_pooled_by_attention, (1, 3, 32, 32), "attention dropout in 3 layers"),
+    (lambda: _timm("vit_tiny_patch16_224"), (1, 3, 224, 224), "attention dropout in 12 layers"),
+    (lambda: _timm("tf_efficientnet_lite0", drop=0.5), (1, 3, 64, 64), "head dropout"),
+    (_hugging_face, None, "attention dropout in 2 layers"),
+    (_t5, None, "attention dropout in 2 layers"),
+]
+
+
+@pytest.mark.parametrize(("build", "shape", "words"), TOWERS)
 def test_other_kinds_of_towers(build: Any, shape: tuple[int, ...] | None, words: str) -> None:
     torch.manual_seed(0)
     tower = build().eval()
@@ -125,6 +141,26 @@ def test_other_kinds_of_towers(build: Any, shape: tuple[int, ...] | None, words:
     assert torch.equal(plain, after)
     layers = 1 if words == "head dropout" else int(words.split()[3])
     assert len(modules) in (0, layers)  # the fused kernels of T5 have a rate and no module
+
+
+@pytest.mark.parametrize(("build", "shape", "words"), TOWERS)
+def test_masks_reach_every_kind_of_tower(build: Any, shape: tuple[int, ...] | None, words: str) -> None:
+    """Each layer draws its mask from the stream, and a part of the batch gets its rows."""
+    torch.manual_seed(0)
+    tower = build().eval()
+    items = torch.randint(1, 50, (4, 5)) if shape is None else torch.randn(4, *shape[1:])
+    before = torch.get_rng_state()
+    with torch.inference_mode(), attention_dropout(_Towers(tower, nn.Identity()), 0.5):
+        with Masks(7, 4, np.arange(4)) as masks:
+            whole = _output(tower, items)
+        with Masks(7, 4, np.arange(1, 3)):
+            part = _output(tower, items[1:3])
+        with Masks(8, 4, np.arange(4)):
+            other = _output(tower, items)
+    assert masks.drawn == (1 if words == "head dropout" else int(words.split()[3]))
+    assert torch.equal(before, torch.get_rng_state())
+    torch.testing.assert_close(part, whole[1:3], atol=1e-4, rtol=1e-4)
+    assert (other - whole).abs().max() > 100 * (part - whole[1:3]).abs().max()
 
 
 def _output(tower: nn.Module, item: torch.Tensor) -> torch.Tensor:
@@ -147,6 +183,23 @@ def test_the_trunk_before_a_dropped_head_runs_once_per_batch() -> None:
     assert len(runs) == 6
     torch.testing.assert_close(torch.stack(samples), torch.stack(expected))
     assert not torch.equal(samples[0], samples[1])
+
+
+def test_the_patches_are_embedded_once_per_batch(encoder: Encoder) -> None:
+    runs: list[int] = []
+    model = encoder.model
+    original = model.visual.conv1._conv_forward
+    model.visual.conv1._conv_forward = lambda *args: runs.append(1) or original(*args)
+    one, other = torch.randn(2, 2, 3, 48, 48)
+    with torch.inference_mode(), attention_dropout(model, 0.3):
+        torch.manual_seed(0)
+        samples = [model.encode_image(batch) for batch in (one, one, other)]
+    assert len(runs) == 2
+    with torch.inference_mode(), attention_dropout(model, 0.3):
+        torch.manual_seed(0)
+        for batch, sample in zip((one, one, other), samples, strict=True):
+            assert torch.equal(model.encode_image(batch.clone()), sample)
+    assert len(runs) == 5
 
 
 def test_nothing_to_drop_is_an_error() -> None:

@@ -8,11 +8,12 @@ import pytest
 import torch
 from PIL import Image
 
-from overtop.encoders import embedding
+from overtop.encoders import embedding, shortcuts
 from overtop.encoders.compat import open_clip
 from overtop.encoders.dropout import attention_dropout
-from overtop.encoders.embedding import embed_images, embed_texts
+from overtop.encoders.embedding import Compute, embed_images, embed_texts
 from overtop.encoders.loading import Encoder
+from overtop.encoders.masks import Masks
 from overtop.encoders.sampling import Sampling
 from overtop.errors import OvertopError
 from overtop.seeds import derive_seed
@@ -52,23 +53,148 @@ def test_passes_are_a_plain_loop_with_seeded_masks(encoder: Encoder, images: lis
     with torch.inference_mode(), attention_dropout(encoder.model, 0.3):
         for number_of_pass in range(4):
             for batch in range(3):
-                torch.manual_seed(derive_seed(7, number_of_pass, batch))
-                rows = slice(3 * batch, 3 * batch + 3)
-                expected = encoder.model.encode_image(pixels[rows])
-                np.testing.assert_array_equal(found[number_of_pass, rows], expected)
+                items = pixels[3 * batch : 3 * batch + 3]
+                with Masks(derive_seed(7, number_of_pass, batch), 3, np.arange(len(items))):
+                    expected = shortcuts.encode_image(encoder.model, items)
+                np.testing.assert_array_equal(found[number_of_pass, 3 * batch : 3 * batch + 3], expected)
 
 
-def test_the_same_seed_gives_the_same_bytes_and_another_does_not(encoder: Encoder, images: list[Path]) -> None:
+def test_a_pass_does_not_depend_on_how_many_there_are_or_where_they_begin(encoder: Encoder, images: list[Path]) -> None:
     for embed, items in ((embed_images, images), (embed_texts, CAPTIONS)):
-        torch.manual_seed(1)
-        first = embed(encoder, items, DROPOUT, seed=7).embedding
-        before = torch.get_rng_state()
-        again = embed(encoder, items, DROPOUT, seed=7).embedding
-        assert torch.equal(before, torch.get_rng_state())  # nobody else's random numbers are touched
-        assert first.tobytes() == again.tobytes()
-        other = embed(encoder, items, DROPOUT, seed=8).embedding
-        assert (first != other).any(axis=2).all()
-        assert (first[0] != first[1]).any(axis=1).all()  # passes differ, for every item
+        whole = embed(encoder, items, Sampling(0.3, 6), seed=7, batch_size=3).embedding
+        np.testing.assert_array_equal(embed(encoder, items, Sampling(0.3, 2), 7, batch_size=3).embedding, whole[:2])
+        later = embed(encoder, items, Sampling(0.3, 3, first=3), seed=7, batch_size=3).embedding
+        np.testing.assert_array_equal(later, whole[3:])
+
+
+class _Memory:
+    """A network that fails on more than so many items, as its device would; counts what got through."""
+
+    def __init__(self, encode: Any, fits: int, error: Exception) -> None:
+        self.encode, self.fits, self.error = encode, fits, error
+        self.sizes: list[int] = []
+
+    def __call__(self, batch: torch.Tensor) -> torch.Tensor:
+        found = self.encode(batch)  # masks are drawn before memory runs out
+        if len(batch) > self.fits:
+            raise self.error
+        self.sizes.append(len(batch))
+        return found
+
+
+SHORT_OF_MEMORY = [
+    torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried"),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:83] data. DefaultCPUAllocator: not enough memory: you tried"),
+    MemoryError(),
+]
+
+
+@pytest.mark.parametrize("sampling", [Sampling(), DROPOUT])
+@pytest.mark.parametrize(("fits", "sizes"), [(4, [3, 3, 2]), (1, [1] * 8)])
+def test_a_batch_that_does_not_fit_is_halved_with_the_same_masks(
+    encoder: Encoder,
+    images: list[Path],
+    sampling: Sampling,
+    fits: int,
+    sizes: list[int],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    whole = embed_images(encoder, images, sampling, seed=7, batch_size=6).embedding
+    short = _Memory(encoder.model.encode_image, fits, SHORT_OF_MEMORY[0])
+    encoder.model.encode_image = short
+    with caplog.at_level(logging.WARNING):
+        found = embed_images(encoder, images, sampling, seed=7, batch_size=6).embedding
+    np.testing.assert_allclose(found, whole, atol=2e-6)
+    assert short.sizes[:: sampling.passes] == sizes
+    assert len(caplog.records) == 1
+    assert f"parts of {max(short.sizes)} do; set embedding.batch_size.image" in caplog.text
+
+
+@pytest.mark.parametrize("error", SHORT_OF_MEMORY)
+def test_captions_are_halved_too_whatever_the_words(encoder: Encoder, error: Exception) -> None:
+    whole = embed_texts(encoder, CAPTIONS, DROPOUT, seed=7).embedding
+    encoder.model.encode_text = _Memory(encoder.model.encode_text, 2, error)
+    np.testing.assert_allclose(embed_texts(encoder, CAPTIONS, DROPOUT, seed=7).embedding, whole, atol=2e-6)
+
+
+def test_a_single_item_that_does_not_fit_is_an_error(encoder: Encoder) -> None:
+    encoder.model.encode_text = _Memory(encoder.model.encode_text, 0, SHORT_OF_MEMORY[0])
+    with pytest.raises(OvertopError, match=r"not even one text .* smaller model, or embedding\.precision: bf16"):
+        embed_texts(encoder, CAPTIONS, Sampling(), seed=0)
+
+
+def test_other_errors_stay_what_they_are(encoder: Encoder) -> None:
+    encoder.model.encode_text = _Memory(encoder.model.encode_text, 2, RuntimeError("shapes cannot be multiplied"))
+    with pytest.raises(RuntimeError, match="multiplied"):
+        embed_texts(encoder, CAPTIONS, Sampling(), seed=0)
+
+
+def test_dropout_that_draws_no_mask_of_ours_is_an_error(encoder: Encoder) -> None:
+    encoder.model.encode_text = lambda tokens: torch.zeros(len(tokens), 64)
+    with pytest.raises(OvertopError, match="out of reach"):
+        embed_texts(encoder, CAPTIONS, DROPOUT, seed=0)
+
+
+def test_a_tower_without_anything_to_drop_runs_once_for_all_passes(encoder: Encoder, images: list[Path]) -> None:
+    encoder.model.visual = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 48 * 48, 64)).eval()
+    runs = _Memory(encoder.model.encode_image, 8, MemoryError())
+    encoder.model.encode_image = runs
+    found = embed_images(encoder, images, DROPOUT, seed=0)
+    assert found.dropped == "none"
+    assert runs.sizes == [8]
+    assert found.embedding.shape == (4, 8, 64)
+    assert (found.embedding == found.embedding[0]).all()
+
+
+def test_equal_captions_are_embedded_once_but_sampled_apart(encoder: Encoder) -> None:
+    captions = ["a star", *CAPTIONS, "A  STAR", *CAPTIONS]
+    told: list[int] = []
+    runs = _Memory(encoder.model.encode_text, 99, MemoryError())
+    encoder.model.encode_text = runs
+    found = embed_texts(encoder, captions, Sampling(), seed=0, batch_size=2, progress=told.append).embedding[0]
+    assert sum(runs.sizes) == len(CAPTIONS)
+    assert sum(told) == len(captions)
+    assert (found[[0, 6]] == found[5]).all()
+    np.testing.assert_array_equal(found[1:6], found[7:])
+    np.testing.assert_allclose(found[1:6], embed_texts(encoder, CAPTIONS, Sampling(), seed=0).embedding[0], atol=1e-6)
+    sampled = embed_texts(encoder, captions, DROPOUT, seed=0).embedding
+    assert (sampled[:, 0] != sampled[:, 5]).any()
+
+
+@pytest.mark.parametrize("sampling", [Sampling(), DROPOUT])
+@pytest.mark.parametrize(("precision", "atol"), [("bf16", 0.1), ("fp16", 0.02)])
+def test_mixed_precision_is_near_and_comes_out_as_float32(
+    encoder: Encoder, images: list[Path], sampling: Sampling, precision: Any, atol: float
+) -> None:
+    for embed, items in ((embed_images, images), (embed_texts, CAPTIONS)):
+        full = embed(encoder, items, sampling, seed=0).embedding
+        mixed = embed(encoder, items, sampling, seed=0, compute=Compute(precision)).embedding
+        assert mixed.dtype == np.float32
+        assert (mixed != full).any()
+        np.testing.assert_allclose(mixed, full, atol=atol)
+
+
+@pytest.mark.parametrize(
+    ("device", "compile_", "dropped", "compiled"),
+    [
+        ("cuda", True, "none", True),
+        ("cuda", False, "none", False),
+        ("cuda", True, "attention dropout in 3 layers", False),
+        ("cpu", True, "none", False),
+    ],
+)
+def test_only_what_a_gpu_runs_without_dropout_is_compiled(
+    encoder: Encoder, monkeypatch: pytest.MonkeyPatch, device: str, compile_: bool, dropped: str, compiled: bool
+) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr(torch, "compile", asked.append)
+    there = dataclasses.replace(encoder, device=torch.device(device))
+    for modality, encode in (("image", encoder.model.encode_image), ("text", encoder.model.encode_text)):
+        tower = embedding._Tower(there, modality, Sampling(), 0, 4, Compute(compile=compile_), dropped)
+        assert tower.compiled == compiled
+        assert asked == ([encode] if compiled else [])
+        asked.clear()
 
 
 def test_what_was_dropped_is_told(encoder: Encoder, images: list[Path]) -> None:
@@ -88,7 +214,7 @@ def test_every_image_is_decoded_once_for_all_passes(
 
     monkeypatch.setattr(embedding, "read_image", counting)
     embed_images(encoder, images, DROPOUT, seed=0, batch_size=3)
-    assert decoded == images
+    assert sorted(decoded) == sorted(images)
 
 
 @pytest.fixture
@@ -114,6 +240,9 @@ def test_unreadable_images_can_be_skipped(
     readable = embed_images(encoder, [with_broken[0], with_broken[4]], Sampling(), seed=0).embedding
     skipped = embed_images(encoder, with_broken, Sampling(), seed=0, batch_size=batch_size, on_error="skip").embedding
     np.testing.assert_allclose(skipped[:, [0, 4]], readable, atol=1e-5)
+    mended = [with_broken[0], *[with_broken[4]] * 4]  # whether others can be read changes nobody's masks
+    whole = embed_images(encoder, mended, DROPOUT, seed=0, batch_size=batch_size).embedding
+    np.testing.assert_allclose(found.embedding[:, [0, 4]], whole[:, [0, 4]], atol=2e-6)
 
 
 def test_unreadable_images_fail_by_name(encoder: Encoder, with_broken: list[Path]) -> None:

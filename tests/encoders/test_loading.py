@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from encoders.conftest import TRAINED
-from overtop.encoders import loading
+from overtop.encoders import catalogue, loading
 from overtop.encoders.compat import open_clip
 from overtop.encoders.loading import Encoder, build_model, load_encoder, weights_digest
 from overtop.encoders.spec import EncoderSpec
@@ -43,7 +43,8 @@ def test_activation_and_preprocessing_follow_the_tag(
     checkpoint: Path, monkeypatch: pytest.MonkeyPatch, activation: str, trained_with_quick_gelu: bool, built: str
 ) -> None:
     facts = {"mean": (0.1, 0.2, 0.3), "std": (0.5, 0.5, 0.5), "quick_gelu": trained_with_quick_gelu}
-    monkeypatch.setattr(loading, "tag_facts", lambda architecture, tag: facts)
+    for module in (loading, catalogue):
+        monkeypatch.setattr(module, "tag_facts", lambda architecture, tag: facts)
     monkeypatch.setattr(loading, "check_encoder", lambda name, spec: None)
     spec = EncoderSpec.model_validate({"architecture": "shapes-vit", "tag": "some-tag", "activation": activation})
     encoder = load_encoder("tagged", spec, checkpoint)

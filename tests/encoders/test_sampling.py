@@ -6,29 +6,46 @@ from overtop.encoders.sampling import Sampling
 from overtop.errors import OvertopError
 
 
-@given(st.integers(1, 999).map(lambda n: n / 1000), st.integers(1, 500))
-def test_a_word_reads_back_as_itself(rate: float, passes: int) -> None:
-    sampling = Sampling.dropout(rate, passes)
+@given(st.integers(1, 999).map(lambda n: n / 1000), st.integers(1, 500), st.integers(0, 500))
+def test_a_word_reads_back_as_itself(rate: float, passes: int, first: int) -> None:
+    sampling = Sampling(rate, passes, first)
     assert Sampling.parse(str(sampling)) == sampling
 
 
 def test_the_words_of_paths() -> None:
     assert str(Sampling()) == "deterministic"
     assert str(Sampling.dropout(0.2, 50)) == "dropout-0.2x50"
+    assert str(Sampling(0.2, 50, first=50)) == "dropout-0.2x50+50"
+    assert Sampling.parse("dropout-0.2x50") == Sampling(0.2, 50, first=0)
     assert Sampling.parse("deterministic") == Sampling()
     assert Sampling().is_deterministic
     assert not Sampling.dropout(0.2, 50).is_deterministic
 
 
 @pytest.mark.parametrize(
-    "word", ["dropout", "dropout-0.2", "dropout-1.2x5", "dropout-0.2x0", "dropout-0.0x3", "Deterministic"]
+    "word",
+    [
+        "dropout",
+        "dropout-0.2",
+        "dropout-1.2x5",
+        "dropout-0.2x0",
+        "dropout-0.0x3",
+        "Deterministic",
+        "dropout-0.2x50+",
+        "dropout-0.2x50+0",
+        "dropout-0.2x50+05",
+        "dropout-0.2x50-50",
+        "deterministic+1",
+    ],
 )
 def test_other_words_are_refused(word: str) -> None:
     with pytest.raises(OvertopError, match="sampling"):
         Sampling.parse(word)
 
 
-@pytest.mark.parametrize(("rate", "passes"), [(1.0, 5), (-0.1, 5), (0.2, 0), (0.0, 5)])
-def test_impossible_samplings_are_refused(rate: float, passes: int) -> None:
+@pytest.mark.parametrize(
+    ("rate", "passes", "first"), [(1.0, 5, 0), (-0.1, 5, 0), (0.2, 0, 0), (0.0, 5, 0), (0.2, 5, -1), (0.0, 1, 3)]
+)
+def test_impossible_samplings_are_refused(rate: float, passes: int, first: int) -> None:
     with pytest.raises(OvertopError, match="impossible"):
-        Sampling(rate, passes)
+        Sampling(rate, passes, first)

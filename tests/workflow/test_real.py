@@ -51,5 +51,5 @@ def test_photographs_are_fetched_and_split_as_declared(fresh, mirror):
     fresh.run("data/splits/flickr8k/test.parquet", "--config", f"mirror={mirror}")
     split = pd.read_parquet(fresh.root / "data/splits/flickr8k/test.parquet")
     assert (split["image_id"].nunique(), len(split)) == (1000, 5000)
-    record = json.loads((fresh.root / "data/raw/flickr8k/source.json").read_text())
-    assert len(record) == 8003
+    record = json.loads((fresh.root / "data/raw/flickr8k/test/source.json").read_text())
+    assert len(record) == 1003

@@ -37,6 +37,7 @@ rule spread:
     resources:
         mem_mb=4000,
     params:
+        passes=n_passes,
         version=VERSIONS["spread"],
     script:
         "../../scripts/spread.py"

@@ -1,16 +1,19 @@
 rule fetch:
-    """Bring a data set's files here and record their digests."""
+    """Bring the files of a split here and record their digests."""
     output:
-        "data/raw/{dataset}/source.json",
+        "data/raw/{dataset}/{split}/source.json",
     log:
-        "logs/fetch/{dataset}.log",
+        "logs/fetch/{dataset}/{split}.log",
     benchmark:
-        "benchmarks/fetch/{dataset}.tsv"
+        "benchmarks/fetch/{dataset}/{split}.tsv"
     retries: 2
     conda:
         "../../envs/overtop.yaml"
+    resources:
+        mem_mb=4000,
     params:
         spec=fetch_spec,
+        sources=fetch_sources,
         seed=settings.seed,
         version=VERSIONS["fetch"],
     script:
@@ -20,7 +23,7 @@ rule fetch:
 rule split:
     """Write who is in a split and which caption belongs to which image; prove the declared counts."""
     input:
-        "data/raw/{dataset}/source.json",
+        "data/raw/{dataset}/{split}/source.json",
     output:
         "data/splits/{dataset}/{split}.parquet",
     log:
@@ -39,7 +42,7 @@ rule split:
 rule import_embeddings:
     """Turn embeddings made elsewhere into shards."""
     input:
-        source="data/raw/{dataset}/source.json",
+        source="data/raw/{dataset}/{split}/source.json",
     output:
         image=f"results/embeddings/{{dataset}}/{{split}}/{IMPORTED}/samples/image-0of1.h5",
         text=f"results/embeddings/{{dataset}}/{{split}}/{IMPORTED}/samples/text-0of1.h5",
@@ -56,3 +59,21 @@ rule import_embeddings:
         version=VERSIONS["import_embeddings"],
     script:
         "../../scripts/import_embeddings.py"
+
+
+rule prefetch:
+    """All data and weights of a table, on a node with network: afterwards its jobs need none."""
+    input:
+        prefetch_inputs,
+    output:
+        "data/prefetch/{table}.json",
+    log:
+        "logs/prefetch/{table}.log",
+    benchmark:
+        "benchmarks/prefetch/{table}.tsv"
+    conda:
+        "../../envs/overtop.yaml"
+    params:
+        version=VERSIONS["prefetch"],
+    script:
+        "../../scripts/prefetch.py"

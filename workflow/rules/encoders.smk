@@ -46,6 +46,24 @@ rule train:
         "../../scripts/train.py"
 
 
+rule weights:
+    """Download an encoder's weights, and record which file they are."""
+    output:
+        "data/weights/{encoder}.json",
+    log:
+        "logs/weights/{encoder}.log",
+    benchmark:
+        "benchmarks/weights/{encoder}.tsv"
+    retries: 2
+    conda:
+        "../../envs/overtop.yaml"
+    params:
+        encoder=downloaded_encoder,
+        version=VERSIONS["weights"],
+    script:
+        "../../scripts/weights.py"
+
+
 rule embed:
     """All samples of the embeddings of one slice of one modality."""
     input:
@@ -67,6 +85,8 @@ rule embed:
     params:
         encoder=encoder_spec,
         batch_size=batch_size,
+        precision=settings.embedding.precision,
+        compile=settings.embedding.compile,
         many_samples_dtype=settings.embedding.many_samples_dtype,
         on_error=on_error,
         seed=settings.seed,

@@ -3,13 +3,30 @@
 
 def fetch_spec(wildcards):
     spec = declared("datasets", wildcards, "dataset")
-    left_out = {"shards", "on_error", "expect", "extended"}
+    about_reading = {"captions_per_image", "expect", "extended"}
+    left_out = {"shards", "benchmark"} | about_reading
+    if spec.kind != "karpathy":
+        left_out.add("on_error")  # there it decides whether a missing image is one
     return spec.model_dump(mode="json", exclude=left_out)
+
+
+def fetch_sources(wildcards):
+    """The sources that a data set's routes name."""
+    routes = getattr(declared("datasets", wildcards, "dataset"), "routes", [])
+    named = {
+        name
+        for route in routes
+        for key, name in route
+        if key in ("annotations", "shards")
+    }
+    named |= {name for route in routes for name in getattr(route, "images", [])}
+    return {name: plain(settings.sources[name]) for name in sorted(filter(None, named))}
 
 
 def split_spec(wildcards):
     spec = declared("datasets", wildcards, "dataset")
-    return spec.model_dump(mode="json", exclude={"shards", "on_error", "judgments"})
+    left_out = {"shards", "on_error", "judgments", "benchmark", "routes"}
+    return spec.model_dump(mode="json", exclude=left_out)
 
 
 def on_error(wildcards):
@@ -34,6 +51,11 @@ def of_split(wildcards):
         gone = (path for path in sum(found.values(), []) if not Path(path).exists())
         workflow.dag.forcefiles.update(gone)
     return {"split": layout.split(wildcards.dataset, wildcards.split), **found}
+
+
+def n_passes(wildcards):
+    """How many samples to use of shards that may hold more; None for all."""
+    return getattr(declared("posteriors", wildcards, "posterior"), "passes", None)
 
 
 def fitted_temperature(wildcards):
@@ -86,9 +108,20 @@ def embed_inputs(wildcards):
     inputs = {"split": layout.split(wildcards.dataset, wildcards.split)}
     if encoder.train is not None:
         inputs["checkpoint"] = layout.checkpoint(wildcards.encoder)
-    elif encoder.checkpoint is not None:
+    elif encoder.is_downloaded:
+        inputs["checkpoint"] = layout.weights(wildcards.encoder)
+    else:
         inputs["checkpoint"] = encoder.checkpoint
     return inputs
+
+
+def downloaded_encoder(wildcards):
+    encoder = declared("encoders", wildcards, "encoder")
+    if not encoder.is_downloaded:
+        raise WorkflowError(
+            f"config.yaml: encoders.{wildcards.encoder} has its weights here, nothing to download"
+        )
+    return plain(encoder)
 
 
 def adapter_spec(wildcards):
@@ -132,6 +165,10 @@ def posterior_kind(wildcards):
     return declared("posteriors", wildcards, "posterior").kind
 
 
+def posterior_protocols(wildcards):
+    return declared("posteriors", wildcards, "posterior").protocols
+
+
 def val_and_test(wildcards):
     """Scores, rankings and splits: where the threshold is chosen, and where it is kept."""
     inputs = {}
@@ -141,6 +178,24 @@ def val_and_test(wildcards):
         inputs[f"{role}_ranking"] = f"results/rankings/{TAIL}.h5".format(**words)
         inputs[f"{role}_split"] = layout.split(wildcards.dataset, split)
     return inputs
+
+
+def deterministic(wildcards):
+    """The split, and the shards of one encoder on it without dropout."""
+    declared("encoders", wildcards, "encoder")
+    found = {
+        modality: layout.deterministic_shards(
+            settings, wildcards.dataset, wildcards.split, wildcards.encoder, modality
+        )
+        for modality in layout.MODALITIES
+    }
+    return {"split": layout.split(wildcards.dataset, wildcards.split), **found}
+
+
+def benchmark_of(wildcards):
+    """The published figures that a data set's test split is held against, if any."""
+    benchmark = declared("datasets", wildcards, "dataset").benchmark
+    return benchmark if wildcards.split == "test" else None
 
 
 def judgment_files(wildcards):
@@ -178,9 +233,56 @@ def table_spec(wildcards):
     return plain(declared("tables", wildcards, "table"))
 
 
-def table_metrics(wildcards):
+def table_benchmarks(wildcards):
+    table = declared("tables", wildcards, "table")
+    return {name: settings.datasets[name].benchmark for name in table.datasets}
+
+
+def table_inputs(wildcards):
+    """Metrics of a table's posteriors; recalls of their encoders where figures are published."""
+    table = declared("tables", wildcards, "table")
+    encoders = {
+        encoder
+        for posterior in table.posteriors
+        for encoder in settings.posteriors[posterior].encoders()
+    }
+    recalls = [
+        f"results/recall/{dataset}/{table.split}/{encoder}.csv"
+        for dataset in table.datasets
+        for encoder in sorted(encoders)
+        if settings.datasets[dataset].benchmark and table.split == "test"
+    ]
+    return {"metrics": rows_of("metrics", wildcards.table), "recalls": recalls}
+
+
+def table_scores(wildcards):
     declared("tables", wildcards, "table")
-    return rows_of("metrics", wildcards.table)
+    return rows_of("scores", wildcards.table)
+
+
+def table_kinds(wildcards):
+    table = declared("tables", wildcards, "table")
+    return {name: settings.posteriors[name].kind for name in table.posteriors}
+
+
+def prefetch_inputs(wildcards):
+    """Everything that a table needs from elsewhere: what stands in its jobs' way on a node without network."""
+    table = declared("tables", wildcards, "table")
+    posteriors = [settings.posteriors[name] for name in table.posteriors]
+    encoders = {encoder for posterior in posteriors for encoder in posterior.encoders()}
+    encoders -= {IMPORTED}
+    splits = {(dataset, table.split) for dataset in table.datasets}
+    if settings.temperature.softmax == "fitted":
+        fit_split = settings.temperature.fit_split
+        splits |= {(dataset, fit_split) for dataset in table.datasets}
+    for name in filter(None, (getattr(p, "adapter", None) for p in posteriors)):
+        adapter = settings.adapters[name]
+        splits |= {(adapter.dataset, adapter.train), (adapter.dataset, adapter.val)}
+    specs = {name: settings.encoders[name] for name in sorted(encoders)}
+    for recipe in filter(None, (spec.train for spec in specs.values())):
+        splits |= {(recipe.dataset, split) for split in ("train", "val")}
+    weights = [layout.weights(name) for name in specs if specs[name].is_downloaded]
+    return [layout.source(*split) for split in sorted(splits)] + weights
 
 
 def figure_spec(wildcards):
@@ -188,12 +290,27 @@ def figure_spec(wildcards):
 
 
 def figure_inputs(wildcards):
-    """What a figure draws: the curves and metrics of a table, or a cascade."""
+    """What a figure draws: a cascade, or curves and metrics of some posteriors."""
     figure = declared("figures", wildcards, "figure")
     if figure.kind == "cascade":
         parts = ("curve", "spent")
         return {p: f"results/cascades/{figure.cascade}/{p}.csv" for p in parts}
+    if figure.kind == "sensitivity":
+        tail = [figure.dataset], figure.split, figure.posteriors()
+        return {
+            "curves": layout.of_posteriors("curves/calibration", *tail),
+            "metrics": layout.of_posteriors("metrics", *tail),
+        }
     return {
         "curves": rows_of(f"curves/{figure.kind}", figure.table),
         "metrics": rows_of("metrics", figure.table),
     }
+
+
+def figure_values(wildcards):
+    """Rate and passes of the posteriors that a figure compares by them."""
+    figure = declared("figures", wildcards, "figure")
+    if figure.kind != "sensitivity":
+        return {}
+    specs = {name: settings.posteriors[name] for name in figure.posteriors()}
+    return {n: {"rate": p.rate, "passes": p.passes} for n, p in specs.items()}

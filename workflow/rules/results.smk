@@ -1,7 +1,7 @@
 rule tabulate:
     """One declared table: long as CSV, in the paper's layout as Markdown and LaTeX."""
     input:
-        table_metrics,
+        unpack(table_inputs),
     output:
         csv=report(
             "results/tables/{table}.csv",
@@ -10,6 +10,7 @@ rule tabulate:
         ),
         md="results/tables/{table}.md",
         tex="results/tables/{table}.tex",
+        members="results/members/{table}.csv",
     log:
         "logs/tabulate/{table}.log",
     benchmark:
@@ -18,6 +19,7 @@ rule tabulate:
         "../../envs/overtop.yaml"
     params:
         spec=table_spec,
+        benchmarks=table_benchmarks,
         version=VERSIONS["tables"],
     script:
         "../../scripts/tables.py"
@@ -43,6 +45,7 @@ rule plot:
         "../../envs/overtop.yaml"
     params:
         spec=figure_spec,
+        values=figure_values,
         version=VERSIONS["plot"],
     script:
         "../../scripts/plot.py"

@@ -14,6 +14,7 @@ rule temperature:
     resources:
         mem_mb=8000,
     params:
+        passes=n_passes,
         version=VERSIONS["temperature"],
     script:
         "../../scripts/temperature.py"
@@ -38,6 +39,7 @@ rule rank:
     params:
         **plain(settings.ranking),
         temperature=plain(settings.temperature),
+        passes=n_passes,
         version=VERSIONS["rank"],
     script:
         "../../scripts/rank.py"
@@ -62,6 +64,7 @@ rule radius:
     params:
         **plain(settings.radius),
         search=settings.ranking.search,
+        passes=n_passes,
         version=VERSIONS["radius"],
     script:
         "../../scripts/radius.py"
@@ -85,6 +88,7 @@ rule score:
         "../../envs/overtop.yaml"
     params:
         estimators=settings.estimators,
+        protocols=posterior_protocols,
         temperature=plain(settings.temperature),
         version=VERSIONS["score"],
     script:

@@ -22,6 +22,60 @@ rule evaluate:
         "../../scripts/evaluate.py"
 
 
+rule recall:
+    """Is the encoder the one that was published? Its recall, beside the published one."""
+    input:
+        unpack(deterministic),
+    output:
+        "results/recall/{dataset}/{split}/{encoder}.csv",
+    log:
+        "logs/recall/{dataset}/{split}/{encoder}.log",
+    benchmark:
+        "benchmarks/recall/{dataset}/{split}/{encoder}.tsv"
+    conda:
+        "../../envs/overtop.yaml"
+    threads: 2
+    resources:
+        mem_mb=8000,
+    params:
+        encoder=encoder_spec,
+        benchmark=benchmark_of,
+        version=VERSIONS["recall"],
+    script:
+        "../../scripts/recall.py"
+
+
+rule compare:
+    """Which differences between the methods of a table survive their intervals."""
+    input:
+        scores=table_scores,
+    output:
+        csv=report(
+            "results/differences/{table}.csv",
+            caption="../report/differences.rst",
+            category="Tables",
+        ),
+        md="results/differences/{table}.md",
+    log:
+        "logs/compare/{table}.log",
+    benchmark:
+        "benchmarks/compare/{table}.tsv"
+    conda:
+        "../../envs/overtop.yaml"
+    threads: 2
+    resources:
+        mem_mb=8000,
+    params:
+        spec=table_spec,
+        evaluation=plain(settings.evaluation),
+        seed=settings.seed,
+        benchmarks=table_benchmarks,
+        kinds=table_kinds,
+        version=VERSIONS["compare"],
+    script:
+        "../../scripts/compare.py"
+
+
 rule operate:
     """Thresholds that keep a precision, chosen on one split, and what they keep on another."""
     input:
@@ -45,7 +99,7 @@ rule operate:
 rule judge:
     """Do uncertain queries have other items that people call relevant?"""
     input:
-        source="data/raw/{dataset}/source.json",
+        source="data/raw/{dataset}/{split}/source.json",
         split="data/splits/{dataset}/{split}.parquet",
         scores=f"results/scores/{TAIL}.parquet",
     output:

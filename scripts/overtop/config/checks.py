@@ -5,17 +5,21 @@ from collections.abc import Iterator
 from overtop.adapters.spec import AdapterSpec
 from overtop.config.model import (
     IMPORTED,
+    ArchivesRoute,
     CascadeDecl,
     CascadeFigure,
     Config,
     CurveFigure,
     Deterministic,
     Ensemble,
+    KarpathySpec,
+    McDropout,
     PosteriorSpec,
+    SensitivityFigure,
     ShapesSpec,
     TableDecl,
 )
-from overtop.encoders.catalogue import check_encoder
+from overtop.encoders.catalogue import check_encoder, contradicts_its_weights, own_activation
 from overtop.encoders.spec import EncoderSpec
 from overtop.errors import OvertopError, suggestion
 from overtop.estimators import ESTIMATORS
@@ -26,6 +30,9 @@ def cross_checks(config: Config) -> Iterator[str]:
     for name in config.estimators:
         if name not in ESTIMATORS:
             yield f"estimators: no estimator {name!r}; {suggestion(name, ESTIMATORS)}"
+    for name, dataset in config.datasets.items():
+        if isinstance(dataset, KarpathySpec):
+            yield from _route_checks(config, name, dataset)
     for name, encoder in config.encoders.items():
         yield from _encoder_checks(config, name, encoder)
     for name, adapter in config.adapters.items():
@@ -41,8 +48,19 @@ def cross_checks(config: Config) -> Iterator[str]:
             if figure.cascade not in config.cascades:
                 known = suggestion(figure.cascade, config.cascades)
                 yield f"figures.{name}.cascade: no cascade {figure.cascade!r}; {known}"
+        elif isinstance(figure, SensitivityFigure):
+            yield from _sensitivity_checks(config, name, figure)
         else:
             yield from _curve_checks(config, name, figure)
+
+
+def _route_checks(config: Config, name: str, dataset: KarpathySpec) -> Iterator[str]:
+    for number, route in enumerate(dataset.routes):
+        images = route.images if isinstance(route, ArchivesRoute) else [route.shards]
+        for source in filter(None, [route.annotations, *images]):
+            if source not in config.sources:
+                key = f"datasets.{name}.routes.{number}"
+                yield f"{key}: no source {source!r}; {suggestion(source, config.sources)}"
 
 
 def _encoder_checks(config: Config, name: str, encoder: EncoderSpec) -> Iterator[str]:
@@ -77,6 +95,12 @@ def _posterior_checks(config: Config, name: str, posterior: PosteriorSpec) -> It
     for encoder in posterior.encoders():
         if encoder not in config.encoders and encoder != IMPORTED:
             yield f"{key}: no encoder {encoder!r}; {suggestion(encoder, config.encoders)}"
+        elif "corrected" in posterior.protocols and _is_mismatched(config, encoder):
+            spec = config.encoders[encoder]
+            yield (
+                f"{key}: encoder {encoder!r} has activation {spec.activation}, its weights {own_activation(spec)}; "
+                f"remove encoders.{encoder}.activation, or set {key}.protocols to [published], which repeats that"
+            )
     adapter = None if isinstance(posterior, Ensemble) else posterior.adapter
     if adapter is None:
         return
@@ -84,6 +108,13 @@ def _posterior_checks(config: Config, name: str, posterior: PosteriorSpec) -> It
         yield f"{key}.adapter: no adapter {adapter!r}; {suggestion(adapter, config.adapters)}"
     elif [config.adapters[adapter].encoder] != posterior.encoders():
         yield f"{key}.adapter: {adapter!r} learned from encoder {config.adapters[adapter].encoder!r}, not from this one"
+
+
+def _is_mismatched(config: Config, encoder: str) -> bool:
+    try:
+        return encoder != IMPORTED and contradicts_its_weights(config.encoders[encoder])
+    except (OvertopError, StopIteration):  # an architecture or tag that open_clip has not: said above
+        return False
 
 
 def _cascade_checks(config: Config, name: str, cascade: CascadeDecl) -> Iterator[str]:
@@ -121,6 +152,8 @@ def _table_checks(config: Config, name: str, table: TableDecl) -> Iterator[str]:
     for posterior in table.posteriors:
         if posterior not in config.posteriors:
             yield f"{key}.posteriors: no posterior {posterior!r}; {suggestion(posterior, config.posteriors)}"
+        elif set(table.protocols).isdisjoint(config.posteriors[posterior].protocols):
+            yield f"{key}: posterior {posterior!r} is for another protocol; remove it, or widen {key}.protocols"
     for dataset in table.datasets:
         if dataset not in config.datasets:
             yield f"{key}.datasets: no data set {dataset!r}; {suggestion(dataset, config.datasets)}"
@@ -148,3 +181,24 @@ def _curve_checks(config: Config, name: str, figure: CurveFigure) -> Iterator[st
     for what, offered in (("protocol", table.protocols), ("binning", table.binnings), ("positives", table.positives)):
         if getattr(figure, what) not in offered:
             yield f"{key}.{what}: table {figure.table!r} holds only {', '.join(offered)}"
+
+
+def _sensitivity_checks(config: Config, name: str, figure: SensitivityFigure) -> Iterator[str]:
+    key = f"figures.{name}"
+    if not figure.posteriors():
+        yield f"{key}: nothing to draw; name posteriors under `rates` or `passes`"
+    if figure.estimator not in config.estimators:
+        known = suggestion(figure.estimator, config.estimators)
+        yield f"{key}.estimator: {figure.estimator!r} is not configured; {known}"
+    if figure.dataset not in config.datasets:
+        yield f"{key}.dataset: no data set {figure.dataset!r}; {suggestion(figure.dataset, config.datasets)}"
+    else:
+        yield from _split_checks(config, key, figure.dataset, figure.split)
+    for posterior in figure.posteriors():
+        spec = config.posteriors.get(posterior)
+        if spec is None:
+            yield f"{key}: no posterior {posterior!r}; {suggestion(posterior, config.posteriors)}"
+        elif not isinstance(spec, McDropout):
+            yield f"{key}: posterior {posterior!r} has no rate and no passes; name posteriors of kind mc_dropout"
+        elif figure.protocol not in spec.protocols:
+            yield f"{key}.protocol: posterior {posterior!r} is evaluated under {', '.join(spec.protocols)} only"

@@ -2,10 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from overtop.adapters.spec import AdapterSpec
-from overtop.encoders.sampling import Sampling
+from overtop.downloads.spec import SourceSpec
 from overtop.encoders.spec import EncoderSpec
 from overtop.estimators import ESTIMATORS
 from overtop.estimators.evidence import DIRICHLET, SOFTMAX
@@ -39,8 +39,13 @@ class Shards(Model):
 
 class _Dataset(Model):
     shards: Shards = Shards()
-    on_error: Literal["fail", "skip"] = Field("fail", description="what an unreadable image or NaN embedding does")
+    on_error: Literal["fail", "skip"] = Field(
+        "fail", description="what an unreadable or missing image or NaN embedding does"
+    )
     expect: dict[Name, Counts] = Field({}, description="declared size of splits; another size is an error")
+    benchmark: Literal["coco", "flickr30k"] | None = Field(
+        None, description="the published figures that apply to its test split"
+    )
 
 
 class ShapesSpec(_Dataset):
@@ -51,15 +56,42 @@ class ShapesSpec(_Dataset):
     image_size: Annotated[int, Field(ge=16)] = 48
 
 
+class _Route(Model):
+    """One way to the files of a data set; the first that serves a split and succeeds is taken."""
+
+    annotations: Name | None = Field(None, description="one of `sources`: Karpathy's JSON, or a zip that holds it")
+    member: str = Field("", description="the JSON inside that zip")
+    splits: list[Name] | None = Field(None, description="splits to be had this way; default: all")
+
+
+class ArchivesRoute(_Route):
+    """Annotations, and zips that hold the images."""
+
+    kind: Literal["archives"]
+    annotations: Name = Field(description="one of `sources`: Karpathy's JSON, or a zip that holds it")
+    images: Annotated[list[Name], Field(min_length=1)] = Field(description="zips among `sources`")
+
+
+class ShardsRoute(_Route):
+    """webdataset shards: SPLIT/nshards.txt and SPLIT/0.tar, 1.tar, ... with KEY.jpg and KEY.txt, a caption a line."""
+
+    kind: Literal["shards"]
+    shards: Name = Field(description="one of `sources`: a repository on the hub, or a folder")
+
+
+Route = Annotated[ArchivesRoute | ShardsRoute, Field(discriminator="kind")]
+
+
 class KarpathySpec(_Dataset):
     """Photographs with captions in the Karpathy splits."""
 
     kind: Literal["karpathy"]
-    source: str = Field(description="folder inside the mirror, or an absolute path")
+    source: str | None = Field(None, description="folder inside the mirror, or an absolute path; comes before `routes`")
     annotations: str = Field(
         "captions.jsonl", description="JSON lines, or Karpathy's .json, inside the source; may be gzipped"
     )
     images: str = Field("images", description="folder of the images inside the source")
+    routes: list[Route] = Field([], description="where else the files are to be had, tried in order")
     captions_per_image: Count | Literal["all"] = 5
     extended: list[Literal["cxc", "eccv"]] = Field(
         [], description="known positives of COCO's test split: CrissCrossed Captions, ECCV Caption, or both together"
@@ -67,6 +99,12 @@ class KarpathySpec(_Dataset):
     judgments: dict[Literal["expert", "crowd"], str] = Field(
         {}, description="files inside the source where people judge further pairs, in the form of Flickr8k's"
     )
+
+    @model_validator(mode="after")
+    def _some_way(self) -> "KarpathySpec":
+        if self.source is None and not self.routes:
+            raise ValueError("no way to its files; give `source` (a folder) or `routes`")
+        return self
 
 
 class TableSpec(_Dataset):
@@ -89,7 +127,13 @@ class EmbeddingsSpec(_Dataset):
 DatasetSpec = Annotated[ShapesSpec | KarpathySpec | TableSpec | EmbeddingsSpec, Field(discriminator="kind")]
 
 
-class _Adapted(Model):
+class _Posterior(Model):
+    protocols: Annotated[list[Protocol], Field(min_length=1)] = Field(
+        ["published", "corrected"], description="that it may be evaluated under"
+    )
+
+
+class _Adapted(_Posterior):
     adapter: Name | None = Field(None, description="one of `adapters`; gives this posterior the estimator probvlm")
 
 
@@ -102,10 +146,6 @@ class Deterministic(_Adapted):
     def encoders(self) -> list[str]:
         """The encoders whose shards make up the posterior."""
         return [self.encoder]
-
-    def sampling(self) -> str:
-        """The `sampling` of the shards' paths."""
-        return "deterministic"
 
 
 class McDropout(_Adapted):
@@ -120,12 +160,13 @@ class McDropout(_Adapted):
         """The encoders whose shards make up the posterior."""
         return [self.encoder]
 
-    def sampling(self) -> str:
-        """The `sampling` of the shards' paths."""
-        return str(Sampling.dropout(self.rate, self.passes))
+    @property
+    def draws(self) -> tuple[str, float]:
+        """What decides each of its passes: posteriors alike in this differ in the number of passes alone."""
+        return self.encoder, self.rate
 
 
-class Ensemble(Model):
+class Ensemble(_Posterior):
     """K encoders, one sample each."""
 
     kind: Literal["ensemble"]
@@ -134,10 +175,6 @@ class Ensemble(Model):
     def encoders(self) -> list[str]:
         """The encoders whose shards make up the posterior."""
         return self.members
-
-    def sampling(self) -> str:
-        """The `sampling` of the shards' paths."""
-        return "deterministic"
 
 
 class Imported(_Adapted):
@@ -148,10 +185,6 @@ class Imported(_Adapted):
     def encoders(self) -> list[str]:
         """A single stand-in: the shards hold what was imported."""
         return [IMPORTED]
-
-    def sampling(self) -> str:
-        """The `sampling` of the shards' paths."""
-        return "samples"
 
 
 PosteriorSpec = Annotated[Deterministic | McDropout | Ensemble | Imported, Field(discriminator="kind")]
@@ -168,6 +201,11 @@ class EmbeddingSpec(Model):
     """How shards are computed and stored."""
 
     batch_size: BatchSizes = BatchSizes()
+    precision: Literal["fp32", "bf16", "fp16"] = Field(
+        "fp32", description="of the network's arithmetic: full, or automatic mixed precision"
+    )
+    compile: bool = Field(False, description="torch.compile, on a GPU: minutes to start, then faster")
+    passes_per_shard: Count = Field(50, description="a shard holds at most so many passes of MC dropout")
     many_samples_dtype: Literal["float32", "float16"] = Field(
         "float32", description="storage of posteriors with several samples; a single sample is always float32"
     )
@@ -252,6 +290,8 @@ class CascadeDecl(Model):
 class TableDecl(Model):
     """One `results/tables/NAME.csv`: data sets x posteriors x the rest."""
 
+    reference: Literal["table1", "table2"] | None = Field(None, description="the paper's table to stand beside it")
+
     datasets: Annotated[list[Name], Field(min_length=1)]
     posteriors: Annotated[list[Name], Field(min_length=1)]
     split: Name = "test"
@@ -279,7 +319,25 @@ class CascadeFigure(Model):
     cascade: Name
 
 
-FigureDecl = Annotated[CurveFigure | CascadeFigure, Field(discriminator="kind")]
+class SensitivityFigure(Model):
+    """One `results/figures/NAME.pdf`, `.png` and `.csv`: what the rate and the number of passes of MC dropout do."""
+
+    kind: Literal["sensitivity"]
+    dataset: Name
+    estimator: Name = "top1_consistency"
+    rates: list[Name] = Field([], description="posteriors that differ in their rate")
+    passes: list[Name] = Field([], description="posteriors that differ in their passes")
+    split: Name = "test"
+    protocol: Protocol = "corrected"
+    binning: Binning = "equal_width"
+    positives: Positives = "labelled"
+
+    def posteriors(self) -> list[str]:
+        """All that are drawn, each once."""
+        return list(dict.fromkeys([*self.rates, *self.passes]))
+
+
+FigureDecl = Annotated[CurveFigure | CascadeFigure | SensitivityFigure, Field(discriminator="kind")]
 
 
 class Config(Model):
@@ -297,6 +355,7 @@ class Config(Model):
     radius: RadiusSpec = RadiusSpec()
     evaluation: EvaluationSpec = EvaluationSpec()
     operating: OperatingSpec = OperatingSpec()
+    sources: dict[Name, SourceSpec] = Field({}, description="where files are to be had; see workflow/sources.yaml")
     datasets: dict[Name, DatasetSpec]
     encoders: dict[Name, EncoderSpec] = {}
     adapters: dict[Name, AdapterSpec] = {}

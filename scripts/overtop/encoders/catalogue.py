@@ -2,11 +2,12 @@
 
 import importlib
 import importlib.util
+import json
 import sys
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 from overtop.encoders.spec import EncoderSpec
 from overtop.errors import OvertopError, suggestion
@@ -37,9 +38,18 @@ def _pretrained() -> ModuleType:
 
 def architectures() -> list[str]:
     """Names of all architectures, open_clip's and ours."""
+    return sorted(path.stem for folder in _folders() for path in folder.glob("*.json"))
+
+
+def _folders() -> list[Path]:
     spec = importlib.util.find_spec("open_clip")
-    folders = [Path(place) / "model_configs" for place in (spec and spec.submodule_search_locations) or []]
-    return sorted(path.stem for folder in [*folders, OWN_MODELS] for path in folder.glob("*.json"))
+    places = (spec and spec.submodule_search_locations) or []
+    return [*(Path(place) / "model_configs" for place in places), OWN_MODELS]
+
+
+def _model_config(architecture: str) -> dict[str, Any]:
+    paths = (folder / f"{architecture}.json" for folder in _folders())
+    return dict(json.loads(next(path for path in paths if path.is_file()).read_text()))
 
 
 def tags(architecture: str) -> list[str]:
@@ -50,6 +60,23 @@ def tags(architecture: str) -> list[str]:
 def tag_facts(architecture: str, tag: str) -> dict[str, Any]:
     """What open_clip knows of pretrained weights: preprocessing (mean, std, ...), `quick_gelu`, where they lie."""
     return dict(_pretrained().get_pretrained_cfg(architecture, tag))
+
+
+def own_activation(spec: EncoderSpec) -> Literal["gelu", "quickgelu"]:
+    """What the weights were trained with: the tag says it, else the architecture.
+
+    The released code builds openai, metaclip and dfn2b as `ViT-L-14`, and so with the wrong one: open_clip only warns.
+    """
+    if spec.tag is not None:
+        quick = tag_facts(spec.architecture, spec.tag).get("quick_gelu", False)
+    else:
+        quick = _model_config(spec.architecture).get("quick_gelu", False)
+    return "quickgelu" if quick else "gelu"
+
+
+def contradicts_its_weights(spec: EncoderSpec) -> bool:
+    """Whether an encoder is declared with another activation than its weights were trained with."""
+    return spec.activation not in ("own", own_activation(spec))
 
 
 def check_encoder(name: str, spec: EncoderSpec) -> None:

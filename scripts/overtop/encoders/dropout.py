@@ -6,12 +6,19 @@ do nothing on CLIP. Here every kind of attention that open_clip's towers are mad
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 
+from overtop.encoders import attention
+from overtop.encoders.compat import open_clip
+from overtop.encoders.replacing import replace
 from overtop.errors import OvertopError
+
+NONE = "none"
+"""Said of a tower that has nothing to drop, so that all its passes are alike."""
 
 
 @contextmanager
@@ -34,10 +41,10 @@ def attention_dropout(model: Any, rate: float) -> Iterator[dict[str, str]]:
     """
     with ExitStack() as stack:
         record = {
-            modality: _drop_attention(tower, rate, stack) or _drop_head(tower, rate, stack) or "none"
+            modality: _drop_attention(tower, rate, stack) or _drop_head(tower, rate, stack) or NONE
             for modality, tower in _towers(model).items()
         }
-        if set(record.values()) == {"none"}:
+        if set(record.values()) == {NONE}:
             raise OvertopError(
                 "MC dropout: neither tower of this encoder has attention or a head to drop; "
                 "use a deterministic posterior or an ensemble"
@@ -54,20 +61,23 @@ def _drop_attention(tower: nn.Module, rate: float, stack: ExitStack) -> str | No
     layers = 0
     for module in tower.modules():
         if isinstance(module, nn.MultiheadAttention):  # open_clip's towers
-            _replace(module, "dropout", rate, stack)
+            replace(module, "dropout", rate, stack)
+            replace(module, "forward", partial(attention.forward, module), stack)
         elif isinstance(dropout := getattr(module, "attn_drop", None), nn.Dropout):  # open_clip's variants, timm
             _switch_on(dropout, rate, stack)
         elif _is_hugging_face_attention(module):
             if isinstance(module.dropout, nn.Dropout):
                 _switch_on(module.dropout, rate, stack)
             else:
-                _replace(module, "dropout", rate, stack)
+                replace(module, "dropout", rate, stack)
         else:
             continue
         # Fused kernels look at the attention's own flag. Setting the flag alone, instead of calling `train()`,
         # leaves the dropout of the projections below it in eval mode.
-        _replace(module, "training", True, stack)
+        replace(module, "training", True, stack)
         layers += 1
+    if layers and isinstance(tower, open_clip.transformer.VisionTransformer):
+        _once_per_input(tower.conv1, stack)
     return f"attention dropout in {layers} layer{'s' if layers > 1 else ''}" if layers else None
 
 
@@ -95,14 +105,9 @@ def _once_per_input(module: nn.Module, stack: ExitStack) -> None:
             last.update(input=batch, output=forward(batch))
         return last["output"]
 
-    _replace(module, "forward", remembered, stack)
+    replace(module, "forward", remembered, stack)
 
 
 def _switch_on(dropout: nn.Dropout, rate: float, stack: ExitStack) -> None:
-    _replace(dropout, "p", rate, stack)
-    _replace(dropout, "training", True, stack)
-
-
-def _replace(module: nn.Module, attribute: str, value: Any, stack: ExitStack) -> None:
-    stack.callback(setattr, module, attribute, getattr(module, attribute))
-    setattr(module, attribute, value)
+    replace(dropout, "p", rate, stack)
+    replace(dropout, "training", True, stack)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -13,9 +13,10 @@ import torch
 from PIL import Image
 
 from overtop.encoders import lite
-from overtop.encoders.catalogue import OWN_MODELS, check_encoder, tag_facts
+from overtop.encoders.catalogue import OWN_MODELS, check_encoder, own_activation, tag_facts
 from overtop.encoders.compat import open_clip
 from overtop.encoders.spec import EncoderSpec
+from overtop.encoders.weights import locate
 from overtop.errors import OvertopError
 from overtop.files import sha256
 
@@ -72,19 +73,20 @@ def load_encoder(
     Args:
         name: the encoder's name in config.yaml.
         spec: its entry.
-        checkpoint: file with the weights: what `train` wrote, or a fetched copy of the tag's. Without it the
-            weights of `spec.tag` come from open_clip's cache or the hub.
+        checkpoint: what `train` or `weights` wrote, or a file or folder with the weights. Without it those of
+            `spec.checkpoint`, else those of `spec.tag` from open_clip's cache or the hub.
         device: where to put the model.
 
     Raises:
         OvertopError: an unknown architecture or tag, or weights that are missing or do not fit.
     """
-    path = checkpoint or spec.checkpoint
-    if path is not None and not Path(path).is_file():
-        raise OvertopError(f"encoder {name!r}: checkpoint {path} does not exist; give the path of a file with weights")
-    if path is None and spec.tag is None:
+    place = checkpoint or spec.checkpoint
+    if place is not None:
+        path, preprocessing = locate(name, place)
+        return encoder_of(name, spec, build_model(name, spec, str(path), preprocessing), path, device)
+    if spec.tag is None:
         raise OvertopError(f"encoder {name!r}: there are no weights yet; train it first, or give `tag` or `checkpoint`")
-    return encoder_of(name, spec, build_model(name, spec, str(path or spec.tag)), path, device)
+    return encoder_of(name, spec, build_model(name, spec, spec.tag), None, device)
 
 
 def encoder_of(
@@ -112,13 +114,16 @@ def encoder_of(
     )
 
 
-def build_model(name: str, spec: EncoderSpec, pretrained: str | None) -> Any:
+def build_model(
+    name: str, spec: EncoderSpec, pretrained: str | None, preprocessing: Mapping[str, Any] | None = None
+) -> Any:
     """The open_clip model of an encoder, on the CPU.
 
     Args:
         name: the encoder's name in config.yaml.
         spec: its entry.
         pretrained: a tag, a file with weights, or None for random weights (torch's generator decides).
+        preprocessing: what came with the file, where open_clip does not know it.
 
     Raises:
         OvertopError: an unknown architecture or tag, or weights that cannot be had or do not fit.
@@ -126,10 +131,9 @@ def build_model(name: str, spec: EncoderSpec, pretrained: str | None) -> Any:
     check_encoder(name, spec)
     options: dict[str, Any] = lite.options(spec.architecture)
     known = tag_facts(spec.architecture, spec.tag) if spec.tag else {}
-    if known and pretrained != spec.tag:  # a local copy: open_clip sees a file and cannot know the tag's facts
-        options.setdefault("force_preprocess_cfg", known)
-    own_activation = known.get("quick_gelu", open_clip.get_model_config(spec.architecture).get("quick_gelu", False))
-    quick_gelu = own_activation if spec.activation == "own" else spec.activation == "quickgelu"
+    if pretrained != spec.tag and (known or preprocessing):  # open_clip sees a file, and not what belongs to it
+        options.setdefault("force_preprocess_cfg", {**known, **(preprocessing or {})})
+    quick_gelu = (own_activation(spec) if spec.activation == "own" else spec.activation) == "quickgelu"
     try:
         with _quiet():
             return open_clip.create_model(

@@ -38,7 +38,10 @@ class EncoderSpec(_Section):
 
     architecture: str = Field(description="name of an open_clip model, or of one of this project's")
     tag: str | None = Field(None, description="pretrained weights by open_clip's name for them")
-    checkpoint: str | None = Field(None, description="file with the weights; with a tag: a local copy of that tag's")
+    hub: str | None = Field(None, description="repository on the hub with weights in open_clip's layout: OWNER/NAME")
+    checkpoint: str | None = Field(
+        None, description="file with the weights, or a folder in open_clip's layout; with a tag: a copy of that tag's"
+    )
     activation: Literal["own", "gelu", "quickgelu"] = Field(
         "own", description="`own`: the one the weights were trained with"
     )
@@ -46,10 +49,17 @@ class EncoderSpec(_Section):
 
     @model_validator(mode="after")
     def _one_source_of_weights(self) -> "EncoderSpec":
-        if self.train is not None and (self.tag or self.checkpoint):
+        if self.train is not None and (self.tag or self.hub or self.checkpoint):
             raise ValueError(
-                "an encoder is trained here (`train`) or comes with weights (`tag`, `checkpoint`), not both"
+                "an encoder is trained here (`train`) or comes with weights (`tag`, `hub`, `checkpoint`), not both"
             )
-        if self.train is None and not (self.tag or self.checkpoint):
-            raise ValueError("no weights; give `tag`, `checkpoint` or `train`")
+        if self.hub and (self.tag or self.checkpoint):
+            raise ValueError("`hub` names all that is needed; remove `tag` and `checkpoint`, or `hub`")
+        if self.train is None and not (self.tag or self.hub or self.checkpoint):
+            raise ValueError("no weights; give `tag`, `hub`, `checkpoint` or `train`")
         return self
+
+    @property
+    def is_downloaded(self) -> bool:
+        """Whether its weights come over the network."""
+        return bool(self.hub or (self.tag and not self.checkpoint))

@@ -1,0 +1,222 @@
+"""The whole paper: from a fresh clone its list of jobs, and in a small edition, against stand-ins, all of it."""
+
+import json
+import re
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from paper_sources import write_sources
+from pipeline import ENVIRONMENT, Project, checkout
+from standin import Fault, Standin
+
+pytestmark = pytest.mark.slow
+
+TABLE1 = "results/tables/table1.csv"
+SPLITS = {"mscoco": 8, "flickr30k": 4}
+"""Shards of both modalities, of one encoder on one split."""
+EVERYWHERE = sum(SPLITS.values())
+MEMBERS, MISMATCHED = 12, 4
+
+
+def _shards(project, *targets):
+    """The shards that a dry run would write, (dataset, split, encoder, sampling) each as often as it has shards."""
+    output = project.run(*targets, "--dry-run")
+    text = output.stdout + output.stderr
+    found = re.findall(r"^    output: results/embeddings/(\S+)/[^/\s]+\.h5$", text, re.M)
+    return Counter(tuple(path.split("/")) for path in found)
+
+
+def test_table_1(fresh):
+    encoders = MEMBERS + MISMATCHED
+    adapters = 2  # learned from COCO's train and val splits
+    posteriors = 5 * len(SPLITS)
+    assert fresh.planned(TABLE1) == {
+        "fetch": 4,  # three splits of COCO, one of Flickr30k
+        "split": 4,
+        "weights": encoders,
+        "embed": (encoders + 1) * EVERYWHERE + adapters * 2 * SPLITS["mscoco"],
+        "adapt": adapters,
+        "spread": 2 * len(SPLITS),
+        "rank": posteriors,
+        "radius": posteriors,
+        "score": posteriors,
+        "evaluate": posteriors,
+        "recall": encoders * len(SPLITS),
+        "tabulate": 1,
+    }
+
+
+def test_every_encoder_and_pass_is_embedded_once(fresh):
+    """Both tables and all four figures: posteriors share the shards of their encoders, and of their passes."""
+    targets = [TABLE1, "results/tables/table2.csv", *(f"results/figures/figure{n}.pdf" for n in (1, 2, 3, 4))]
+    shards = _shards(fresh, *targets)
+    assert sum(shards.values()) == fresh.planned(*targets)["embed"]
+    for (dataset, *_), count in shards.items():
+        assert count == SPLITS[dataset]
+    tested = {key[2:] for key in shards if key[1] == "test"}
+    rates = {("l14-openai", f"dropout-{rate}x50") for rate in (0.05, 0.1, 0.2, 0.3, 0.5)}
+    assert {key for key in tested if key[1] != "deterministic"} == {
+        *rates,
+        ("l14-openai", "dropout-0.2x50+50"),  # what a hundred passes need beyond the fifty of Table 1
+        ("b32-openai", "dropout-0.2x50"),
+    }
+    assert len(tested) == MEMBERS + MISMATCHED + 2 + 5 + 2
+
+
+def test_fewer_passes_cost_nothing(fresh):
+    """Figure 3 without its hundred passes would need no shard beyond those of its rates."""
+    passes = "figures={figure3: {passes: [l14-passes-5, l14-passes-10, l14-passes-20, l14-dropout]}}"
+    shards = _shards(fresh, "results/figures/figure3.pdf", "--config", passes)
+    rates = (0.05, 0.1, 0.2, 0.3, 0.5)
+    assert set(shards) == {("flickr30k", "test", "l14-openai", f"dropout-{rate}x50") for rate in rates}
+
+
+def test_prefetch_is_all_that_needs_a_network(fresh):
+    """What Table 1 fetches is what its prefetch fetches, and nothing else runs for that."""
+    network = {"fetch", "weights"}
+    whole = {rule: n for rule, n in fresh.planned(TABLE1).items() if rule in network}
+    assert fresh.planned("data/prefetch/table1.json") == {**whole, "prefetch": 1}
+
+
+@dataclass(frozen=True)
+class Paper:
+    """A checkout whose sources are a stand-in's, and the configuration that says so."""
+
+    project: Project
+    standin: Standin
+    environment: dict[str, str]
+
+    def run(self, *targets, check=True, **variables):
+        """Build targets of the small edition; `variables` are of the environment."""
+        files = ("--configfile", "tests/workflow/reduced.yaml", "standin.json")
+        environment = {**ENVIRONMENT, **self.environment, **variables}
+        return self.project.run(*targets, *files, check=check, environment=environment)
+
+
+@pytest.fixture(scope="module")
+def sources(tiny, tmp_path_factory) -> Path:
+    """The small edition of all sources. Members of the ensemble are the encoders of the tiny run."""
+    root = tmp_path_factory.mktemp("sources")
+    write_sources(root, [tiny.root / f"data/encoders/tiny-{number}.safetensors" for number in (0, 1)])
+    return root
+
+
+@pytest.fixture
+def paper(repo, sources, tmp_path):
+    with Standin(sources) as standin:
+        project = checkout(repo, tmp_path / "paper")
+        addresses = {
+            name: {"addresses": [f"{standin.url}/files/{file}"]}
+            for name, file in (
+                ("karpathy-splits", "caption_datasets.zip"),
+                ("coco-val2014", "val2014.zip"),
+                ("coco-train2014", "train2014.zip"),
+                ("flickr30k-images", "flickr30k-images.zip"),
+            )
+        }
+        (project.root / "standin.json").write_text(json.dumps({"sources": addresses}))
+        environment = {key: value for key, value in standin.environment(tmp_path / "home").items() if "HF_" in key}
+        yield Paper(project, standin, environment | {"NO_PROXY": "127.0.0.1"})
+
+
+def test_the_literal_target_over_a_bad_line(paper):
+    """Everything of Table 1, through the real clients, while the network misbehaves in ways that pass."""
+    paper.standin.faults = {
+        "test/0.tar": Fault("cut", times=2, after=10_000),
+        "caption_datasets.zip": Fault("cut", times=1, after=100),
+        "val2014.zip": Fault("status", times=1, status=429, headers={"Retry-After": "1"}),
+        "open_clip_model.safetensors": Fault("cut", times=1, after=100_000),
+        "nshards.txt": Fault("status", times=1, status=503),
+    }
+    paper.run("data/prefetch/table1.json")
+    assert all(fault.times == 0 for fault in paper.standin.faults.values())
+    fetched = len(paper.standin.requests)
+    paper.run(TABLE1, "results/figures/figure1.pdf", "results/differences/table1.csv", HF_HUB_OFFLINE="1")
+    assert len(paper.standin.requests) == fetched  # compute nodes need no network
+
+    root = paper.project.root
+    table = pd.read_csv(root / TABLE1)
+    posteriors = {"corrected": {"l14", "l14-dropout", "l14-ensemble"}}
+    posteriors["published"] = {"l14-published", "l14-dropout", "l14-ensemble-published"}
+    for protocol, expected in posteriors.items():
+        assert set(table[table["protocol"] == protocol]["posterior"]) == expected
+    counts = table.groupby(["dataset", "direction"])["n_queries"].unique().map(list)
+    assert counts["mscoco", "t2i"] == [80]
+    assert counts["mscoco", "i2t"] == [16]
+    assert counts["flickr30k", "t2i"] == [60]
+    assert counts["flickr30k", "i2t"] == [12]
+    paper_says = table[table["paper_neg_sr2"].notna()]
+    assert set(paper_says["binning"]) == {"equal_width"}
+    assert set(paper_says["positives"]) == {"labelled"}
+    # The small members are no ViT-L/14, so only the row that names no architecture may stand beside the paper's.
+    assert set(paper_says["estimator"]) == {"probvlm"}
+    of = paper_says.set_index(["dataset", "direction", "posterior"])["paper_neg_sr2"]
+    assert of["flickr30k", "i2t", "l14"].unique() == [0.49]
+    # The one ViT-L/14 is not what its tag says, and the table must say so.
+    assert table["members_off"].str.contains("l14-laion2b").any()
+    assert (root / "results/members/table1.csv").exists()
+    lock = pd.read_csv(root / "data/lock.csv")
+    assert lock["sha256"].str.fullmatch("[0-9a-f]{64}").all()
+    assert "ViT-L-14--laion2b_s32b_b82k" in set(lock["name"])
+
+
+def test_a_vanished_source_has_an_alternative_and_both_say_the_same(paper):
+    """COCO's test split from the hub's shards, and, where those are gone, from the original archives."""
+    split, source = "data/splits/mscoco/test.parquet", "data/raw/mscoco/test/source.json"
+    paper.run(split)
+    shards = (paper.project.root / split).read_bytes(), (paper.project.root / source).read_bytes()
+    assert not paper.standin.asked("val2014.zip")
+    paper.standin.faults = {"nshards.txt": Fault("status", status=404, headers={"X-Error-Code": "EntryNotFound"})}
+    for path in (split, source, "data/downloads/coco-shards/test/nshards.txt"):
+        (paper.project.root / path).unlink()
+    paper.run(split)
+    assert paper.standin.asked("val2014.zip")
+    archives = (paper.project.root / split).read_bytes(), (paper.project.root / source).read_bytes()
+    assert archives == shards
+
+
+@pytest.mark.parametrize(
+    ("end", "fault", "target", "message"),
+    [
+        ("0.tar", Fault("wrong_bytes"), "data/splits/flickr30k/test.parquet", "sha256"),
+        ("caption_datasets.zip", Fault("status", status=404), "data/splits/mscoco/val.parquet", "answered 404"),
+        (
+            "open_clip_model.safetensors",
+            Fault("wrong_bytes"),
+            "data/weights/l14-openai.json",
+            "sha256",
+        ),
+    ],
+)
+def test_what_does_not_pass_ends_in_one_line_and_in_no_file(paper, end, fault, target, message):
+    """Every way of the data set is spoilt, so that no other can save it."""
+    paper.standin.faults = {end: fault, "flickr30k-images.zip": Fault("status", status=403)}
+    run = paper.run(target, check=False)
+    assert run.returncode != 0
+    assert message in run.stdout + run.stderr
+    root = paper.project.root
+    assert not (root / target).exists()
+    assert not list(root.glob("data/raw/*/*/source.json"))
+    assert not list(root.glob("data/downloads/**/*.safetensors"))
+
+
+def test_a_file_that_changed_under_its_address_is_refused(paper):
+    """The lock table knows it from the first use."""
+    paper.run("data/weights/l14-openai.json")
+    root = paper.project.root
+    (root / "data/weights/l14-openai.json").unlink()
+    for path in (root / "data/downloads").rglob("*.safetensors"):
+        path.unlink()
+    member = paper.standin.root / "hub/models/standin/small-0/open_clip_model.safetensors"
+    before = member.read_bytes()
+    try:
+        member.write_bytes(before[:-4] + b"\0\0\0\1")
+        run = paper.run("data/weights/l14-openai.json", check=False)
+    finally:
+        member.write_bytes(before)
+    assert "lock.csv" in run.stdout + run.stderr
+    assert not (root / "data/weights/l14-openai.json").exists()
