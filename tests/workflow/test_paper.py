@@ -110,7 +110,7 @@ def paper(repo, sources, tmp_path):
     with Standin(sources) as standin:
         project = checkout(repo, tmp_path / "paper")
         addresses = {
-            name: {"addresses": [f"{standin.url}/files/{file}"]}
+            name: {"addresses": [f"{standin.url}/files/{file}"], "bytes": None}
             for name, file in (
                 ("karpathy-splits", "caption_datasets.zip"),
                 ("coco-val2014", "val2014.zip"),
