@@ -174,13 +174,16 @@ def _curve_checks(config: Config, name: str, figure: CurveFigure) -> Iterator[st
         yield f"{key}.table: no table {figure.table!r}; {suggestion(figure.table, config.tables)}"
         return
     table = config.tables[figure.table]
-    configured = table.estimators or config.estimators
+    # What `estimators` leaves out for all is left out of figures, too: one key says it.
+    offered = table.estimators or list(ESTIMATORS)
     for estimator in figure.estimators:
-        if estimator not in configured:
-            yield f"{key}.estimators: table {figure.table!r} has no {estimator!r}; {suggestion(estimator, configured)}"
-    for what, offered in (("protocol", table.protocols), ("binning", table.binnings), ("positives", table.positives)):
-        if getattr(figure, what) not in offered:
-            yield f"{key}.{what}: table {figure.table!r} holds only {', '.join(offered)}"
+        if estimator not in offered:
+            yield f"{key}.estimators: table {figure.table!r} has no {estimator!r}; {suggestion(estimator, offered)}"
+    if figure.estimators and not set(figure.estimators) & set(config.estimators):
+        yield f"{key}.estimators: none of them is configured; add one of them to `estimators`"
+    for what, held in (("protocol", table.protocols), ("binning", table.binnings), ("positives", table.positives)):
+        if getattr(figure, what) not in held:
+            yield f"{key}.{what}: table {figure.table!r} holds only {', '.join(held)}"
 
 
 def _sensitivity_checks(config: Config, name: str, figure: SensitivityFigure) -> Iterator[str]:
