@@ -139,3 +139,10 @@ def test_suggestions():
 
 def test_no_path_of_a_machine_is_committed(repo):
     assert "/" + "work" not in Path(repo / "config.yaml").read_text()
+
+
+def test_an_estimator_that_is_left_out_for_all_is_left_out_of_figures(values):
+    values = _set(values, "estimators", ["top1_similarity", "top1_consistency", "adversarial_exact"])
+    load_config(values)
+    with pytest.raises(OvertopError, match=r"figures\.figure1\.estimators: none of them is configured"):
+        load_config(_set(values, "figures/figure1/estimators", ["probvlm"]))

@@ -63,24 +63,15 @@ def test_torch_multiplies_as_before_afterwards():
     assert torch.get_float32_matmul_precision() == before
 
 
-@pytest.mark.parametrize(("faster", "kind"), [(True, SplitBfloat16), (False, Float32)])
-def test_auto_follows_the_measurement(monkeypatch, faster, kind):
-    monkeypatch.setattr(products, "_bfloat16_is_faster", lambda dim: faster)
-    assert isinstance(product_for("auto", "cpu", 512), kind)
-    assert isinstance(product_for("auto", "cuda", 512), Float32)
-    assert isinstance(product_for("float32", "cpu", 512), Float32)
-    assert isinstance(product_for("bfloat16", "cpu", 512), SplitBfloat16)
-
-
-@pytest.mark.parametrize(("six_products_take", "faster"), [(0.5, True), (0.95, False)])
-def test_measurement_asks_for_a_clear_gain(monkeypatch, six_products_take, faster):
-    seconds = iter([[1.0, 3.0], [six_products_take, 3.0]])
-    monkeypatch.setattr(products.timeit, "repeat", lambda *_, **__: next(seconds))
-    products._bfloat16_is_faster.cache_clear()
-    assert products._bfloat16_is_faster(8) is faster
-    products._bfloat16_is_faster.cache_clear()
+@pytest.mark.parametrize(("tiles", "kind"), [(True, SplitBfloat16), (False, Float32)])
+def test_auto_follows_the_processor(monkeypatch, tiles, kind):
+    monkeypatch.setattr(products, "_has_bfloat16_tiles", lambda: tiles)
+    assert isinstance(product_for("auto", "cpu"), kind)
+    assert isinstance(product_for("auto", "cuda"), Float32)
+    assert isinstance(product_for("float32", "cpu"), Float32)
+    assert isinstance(product_for("bfloat16", "cpu"), SplitBfloat16)
 
 
 def test_unknown_precision():
     with pytest.raises(OvertopError, match="'float16' is unknown"):
-        product_for("float16", "cpu", 512)
+        product_for("float16", "cpu")

@@ -1,10 +1,10 @@
 """Products of unit embeddings: in float32, or as exact on units of the processor that multiply bfloat16.
 
-Where a processor multiplies bfloat16 natively (AMX, AVX512-BF16), six such products can take less time than one in
-float32. A float32 x has 24 significant bits, a bfloat16 has 8, so x = h + l + m exactly: h the bfloat16 nearest to x, l
-the nearest to x - h, m what is left; |l| <= 2^-8 |x|, |m| <= 2^-16 |x|. Of a product x.y the terms h.h' + h.l' + l.h' +
-l.l' + h.m' + m.h' are summed up in float32, and l.m' + m.l' + m.m' is left out: at most (2^-23 + 2^-32) sum |x_i y_i|,
-by Cauchy-Schwarz at most `TRUNCATION` for unit vectors, which is a float32's own rounding.
+Where a processor has tiles for bfloat16 (AMX), six such products can take less time than one in float32. A float32 x
+has 24 significant bits, a bfloat16 has 8, so x = h + l + m exactly: h the bfloat16 nearest to x, l the nearest to x - h,
+m what is left; |l| <= 2^-8 |x|, |m| <= 2^-16 |x|. Of a product x.y the terms h.h' + h.l' + l.h' + l.l' + h.m' + m.h' are
+summed up in float32, and l.m' + m.l' + m.m' is left out: at most (2^-23 + 2^-32) sum |x_i y_i|, by Cauchy-Schwarz at
+most `TRUNCATION` for unit vectors, which is a float32's own rounding.
 
 Fewer products do not give the float32 answer. With three (x = h + l) the bound is 3 x 2^-16, and on real CLIP
 embeddings similarities are off by up to 3e-6 and 38 of 50,000 places in the lists of the best 50 change. Scoring the
@@ -14,10 +14,8 @@ queries, and a softmax at temperature 0.01 depends on all.
 
 from __future__ import annotations
 
-import timeit
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import cache, partial
 from typing import Literal, Protocol
 
 import torch
@@ -27,8 +25,6 @@ from overtop.errors import OvertopError
 Precision = Literal["auto", "float32", "bfloat16"]
 Operand = tuple[torch.Tensor, ...]
 TRUNCATION = 2.0**-23 + 2.0**-32
-PROBE, REPEATS = 1024, 4
-MARGIN = 0.8
 
 
 class Product(Protocol):
@@ -100,13 +96,13 @@ class SplitBfloat16:
             torch.addmm(out, left[i], right[j].T, out=out)
 
 
-def product_for(precision: Precision, device: str, dim: int) -> Product:
+def product_for(precision: Precision, device: str) -> Product:
     """How to multiply.
 
     Args:
-        precision: `auto` takes bfloat16 where it was measured to be faster on this processor.
+        precision: `auto` takes bfloat16 where the processor has tiles for it. A stopwatch would know better which is
+            faster, and choose now this and now that on a busy machine: the last bits of a ranking would be luck.
         device: a GPU always multiplies in float32.
-        dim: D, for the measurement.
 
     Raises:
         OvertopError: the precision is none of these.
@@ -114,19 +110,10 @@ def product_for(precision: Precision, device: str, dim: int) -> Product:
     if precision not in ("auto", "float32", "bfloat16"):
         raise OvertopError(f"precision {precision!r} is unknown; use auto, float32 or bfloat16")
     if precision == "auto":
-        return SplitBfloat16() if torch.device(device).type == "cpu" and _bfloat16_is_faster(dim) else Float32()
+        return SplitBfloat16() if torch.device(device).type == "cpu" and _has_bfloat16_tiles() else Float32()
     return SplitBfloat16() if precision == "bfloat16" else Float32()
 
 
-@cache
-def _bfloat16_is_faster(dim: int) -> bool:
-    """Whether six bfloat16 products take clearly less time than one in float32; some milliseconds, once."""
-    unit = torch.nn.functional.normalize(torch.ones(PROBE, dim).cumsum(0), dim=1)
-    out = torch.empty(PROBE, PROBE)
-    seconds = {}
-    for product in (Float32(), SplitBfloat16()):
-        operand = product.prepare(unit)
-        with product.ready():
-            runs = timeit.repeat(partial(product.multiply, operand, operand, out), number=1, repeat=REPEATS)
-        seconds[type(product)] = min(runs)
-    return seconds[SplitBfloat16] < MARGIN * seconds[Float32]
+def _has_bfloat16_tiles() -> bool:
+    """Whether the processor has AMX; half as fast units (AVX512-BF16) cannot make up for six products."""
+    return bool(getattr(torch.cpu, "_is_amx_tile_supported", bool)())

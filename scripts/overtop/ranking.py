@@ -103,7 +103,8 @@ def rank(
         device: a torch device; by default the GPU if there is one.
         block: at most so many captions meet as many images at a time; by default what suits the device.
         resident: bytes of normalised images to hold at a time.
-        precision: `bfloat16` is as exact as `float32`, on other units of the processor; `auto` takes the faster.
+        precision: `bfloat16` is as exact as `float32`, on other units of the processor; `auto` takes them where
+            they are.
         progress: called after each block of captions with the captions done and their number.
 
     Raises:
@@ -114,7 +115,7 @@ def rank(
 
     _check(images, texts)
     device = device or default_device()
-    product = product_for(precision, device, max(images.dims))
+    product = product_for(precision, device)
     block = block or (BLOCK if device == "cpu" else DEVICE_BLOCK)
     keep = top, vote_top, _rising(temperatures), device
     t2i, i2t = _Kept(texts, images, *keep), _Kept(images, texts, *keep)

@@ -23,7 +23,7 @@ VERSIONS = {
     "adapt": 1,
     "spread": 1,
     "temperature": 1,
-    "rank": 3,
+    "rank": 4,
     "radius": 2,
     "score": 2,
     "evaluate": 3,
