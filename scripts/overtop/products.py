@@ -1,10 +1,10 @@
 """Products of unit embeddings: in float32, or as exact on units of the processor that multiply bfloat16.
 
 Where a processor has tiles for bfloat16 (AMX), six such products can take less time than one in float32. A float32 x
-has 24 significant bits, a bfloat16 has 8, so x = h + l + m exactly: h the bfloat16 nearest to x, l the nearest to x - h,
-m what is left; |l| <= 2^-8 |x|, |m| <= 2^-16 |x|. Of a product x.y the terms h.h' + h.l' + l.h' + l.l' + h.m' + m.h' are
-summed up in float32, and l.m' + m.l' + m.m' is left out: at most (2^-23 + 2^-32) sum |x_i y_i|, by Cauchy-Schwarz at
-most `TRUNCATION` for unit vectors, which is a float32's own rounding.
+has 24 significant bits, a bfloat16 has 8, so x = h + l + m exactly: h the bfloat16 nearest to x, l the nearest to x -
+h, m what is left; |l| <= 2^-8 |x|, |m| <= 2^-16 |x|. Of a product x.y the terms h.h' + h.l' + l.h' + l.l' + h.m' +
+m.h' are summed up in float32, and l.m' + m.l' + m.m' is left out: at most (2^-23 + 2^-32) sum |x_i y_i|, by Cauchy-
+Schwarz at most `TRUNCATION` for unit vectors, which is a float32's own rounding.
 
 Fewer products do not give the float32 answer. With three (x = h + l) the bound is 3 x 2^-16, and on real CLIP
 embeddings similarities are off by up to 3e-6 and 38 of 50,000 places in the lists of the best 50 change. Scoring the
