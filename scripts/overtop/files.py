@@ -86,6 +86,25 @@ def sha256(path: str | os.PathLike[str]) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
+def in_mirror(path: str, mirror: str | None, said: str) -> Path:
+    """The place that `path` names: absolute, or inside the mirror. Whether it exists is the caller's question.
+
+    Args:
+        said: what names it, the beginning of the error's sentence.
+
+    Raises:
+        OvertopError: it is relative, and there is no mirror.
+    """
+    place = Path(path).expanduser()
+    if place.is_absolute():
+        return place
+    if mirror is None:
+        raise OvertopError(
+            f"{said} inside a mirror, and no mirror is set; name the folder that holds it: --config mirror=FOLDER"
+        )
+    return Path(mirror).expanduser() / place
+
+
 def inside(root: str | os.PathLike[str], relative: str) -> Path:
     """`root / relative`, refused when it leaves `root` (an absolute path, `..`, a link out).
 

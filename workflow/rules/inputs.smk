@@ -13,13 +13,7 @@ def fetch_spec(wildcards):
 def fetch_sources(wildcards):
     """The sources that a data set's routes name."""
     routes = getattr(declared("datasets", wildcards, "dataset"), "routes", [])
-    named = {
-        name
-        for route in routes
-        for key, name in route
-        if key in ("annotations", "shards")
-    }
-    named |= {name for route in routes for name in getattr(route, "images", [])}
+    named = {name for route in routes for name in [route.annotations, *route.places()]}
     return {name: plain(settings.sources[name]) for name in sorted(filter(None, named))}
 
 
@@ -194,8 +188,7 @@ def deterministic(wildcards):
 
 def benchmark_of(wildcards):
     """The published figures that a data set's test split is held against, if any."""
-    benchmark = declared("datasets", wildcards, "dataset").benchmark
-    return benchmark if wildcards.split == "test" else None
+    return declared("datasets", wildcards, "dataset").benchmark
 
 
 def judgment_files(wildcards):

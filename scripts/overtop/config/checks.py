@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from overtop.adapters.spec import AdapterSpec
 from overtop.config.model import (
     IMPORTED,
-    ArchivesRoute,
     CascadeDecl,
     CascadeFigure,
     Config,
@@ -56,8 +55,7 @@ def cross_checks(config: Config) -> Iterator[str]:
 
 def _route_checks(config: Config, name: str, dataset: KarpathySpec) -> Iterator[str]:
     for number, route in enumerate(dataset.routes):
-        images = route.images if isinstance(route, ArchivesRoute) else [route.shards]
-        for source in filter(None, [route.annotations, *images]):
+        for source in filter(None, [route.annotations, *route.places()]):
             if source not in config.sources:
                 key = f"datasets.{name}.routes.{number}"
                 yield f"{key}: no source {source!r}; {suggestion(source, config.sources)}"

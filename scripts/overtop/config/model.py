@@ -71,12 +71,20 @@ class ArchivesRoute(_Route):
     annotations: Name = Field(description="one of `sources`: Karpathy's JSON, or a zip that holds it")
     images: Annotated[list[Name], Field(min_length=1)] = Field(description="zips among `sources`")
 
+    def places(self) -> list[str]:
+        """The sources of its images."""
+        return self.images
+
 
 class ShardsRoute(_Route):
     """webdataset shards: SPLIT/nshards.txt and SPLIT/0.tar, 1.tar, ... with KEY.jpg and KEY.txt, a caption a line."""
 
     kind: Literal["shards"]
     shards: Name = Field(description="one of `sources`: a repository on the hub, or a folder")
+
+    def places(self) -> list[str]:
+        """The source of its images."""
+        return [self.shards]
 
 
 Route = Annotated[ArchivesRoute | ShardsRoute, Field(discriminator="kind")]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from overtop.config import KarpathySpec, Route, ShardsRoute
+from overtop.config import KarpathySpec, Route
 from overtop.datasets.annotations import IMAGES, RECORDS, Record, parse_split, read_records, write_records
 from overtop.datasets.known_positives import find_positives
 from overtop.datasets.manifest import Split, from_rows
@@ -58,8 +58,7 @@ def _bring(name: str, spec: KarpathySpec, split: str, raw: Path, context: Contex
 
 
 def _described(route: Route) -> str:
-    places = [route.shards] if isinstance(route, ShardsRoute) else route.images
-    return f"route {route.kind} ({', '.join(places)})"
+    return f"route {route.kind} ({', '.join(route.places())})"
 
 
 def _from_folder(place: Path, spec: KarpathySpec, split: str, raw: Path) -> list[Record]:

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from overtop import downloads
 from overtop.downloads.spec import SourceSpec
 from overtop.errors import OvertopError, suggestion
-from overtop.files import atomic_path, inside, sha256, write_json
+from overtop.files import atomic_path, in_mirror, inside, sha256, write_json
 
 RECORD = "source.json"
 
@@ -57,14 +57,7 @@ def locate(name: str, source: str, mirror: str | None) -> Path:
     Raises:
         OvertopError: there is no such place; the message says which keys to set.
     """
-    place = Path(source).expanduser()
-    if not place.is_absolute():
-        if mirror is None:
-            raise OvertopError(
-                f"data set {name!r} comes from {source!r} inside a mirror, and no mirror is set; "
-                "name the folder that holds it: --config mirror=FOLDER"
-            )
-        place = Path(mirror).expanduser() / source
+    place = in_mirror(source, mirror, f"data set {name!r} comes from {source!r}")
     if not place.exists():
         raise OvertopError(f"data set {name!r}: {place} does not exist; correct `mirror` or datasets.{name}.source")
     return place

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from overtop.downloads.spec import FileSource, FolderSource, SourceSpec
 from overtop.errors import OvertopError
+from overtop.files import in_mirror
 
 
 def bring(name: str, source: SourceSpec, members: Sequence[str], data: Path, mirror: str | None) -> list[Path]:
@@ -41,14 +42,7 @@ def bring(name: str, source: SourceSpec, members: Sequence[str], data: Path, mir
 
 
 def _folder(name: str, source: FolderSource, mirror: str | None) -> Path:
-    folder = Path(source.path).expanduser()
-    if not folder.is_absolute():
-        if mirror is None:
-            raise OvertopError(
-                f"sources.{name}.path: {source.path!r} is inside a mirror, and no mirror is set; "
-                "name the folder that holds it: --config mirror=FOLDER"
-            )
-        folder = Path(mirror).expanduser() / folder
+    folder = in_mirror(source.path, mirror, f"sources.{name}.path: {source.path!r} is")
     if not folder.is_dir():
         raise OvertopError(f"sources.{name}.path: there is no folder {folder}; correct `mirror` or the path")
     return folder

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from overtop.downloads import bring
+from overtop.downloads.digests import Digest
 from overtop.downloads.spec import FileSource, HubSource
 from overtop.encoders.catalogue import tag_facts
 from overtop.encoders.spec import EncoderSpec
@@ -73,10 +74,11 @@ def _first_of(key: str, source: HubSource, files: Sequence[str], data: Path) -> 
 
 
 def _record(path: Path, data: Path, config: Path | None = None) -> Weights:
+    digest = Digest.of(path)
     return Weights(
         file=str(path.relative_to(data)),
-        sha256=sha256(path),
-        bytes=path.stat().st_size,
+        sha256=digest.sha256,
+        bytes=digest.bytes,
         config=str(config.relative_to(data)) if config else None,
     )
 
