@@ -4,6 +4,8 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 # A killed run leaves a lock behind, so `demo` unlocks first: run one at a time.
 SNAKEMAKE := $(BIN)/snakemake --cores all
+# Two workers, each with whole files of tests: what a file builds is built once.
+SHARED := -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-fast test-slow bench lint format schema stages clean
@@ -35,10 +37,10 @@ demo: .venv/installed ## the main job, offline, on a CPU
 test: lint test-fast test-slow ## everything CI runs
 
 test-fast: .venv/installed-dev ## unit tests
-	@$(BIN)/python -m pytest -q -m "not slow"
+	@$(BIN)/python -m pytest -q $(SHARED) -m "not slow"
 
 test-slow: .venv/installed-dev ## the real pipeline, end to end
-	@$(BIN)/python -m pytest -q -m slow
+	@$(BIN)/python -m pytest -q $(SHARED) -m slow
 
 bench: .venv/installed-dev ## measure speed and memory into results/bench
 	@$(BIN)/python tests/bench

@@ -14,7 +14,8 @@ from typing import Any
 import yaml
 
 BINARIES = Path(sys.executable).parent
-ENVIRONMENT = {**os.environ, "PATH": f"{BINARIES}:{os.environ['PATH']}"}
+# Two workers may run Snakemake at once: a thread that waits must not spin.
+ENVIRONMENT = {**os.environ, "PATH": f"{BINARIES}:{os.environ['PATH']}", "OMP_WAIT_POLICY": "PASSIVE"}
 TINY = ("--configfile", "tests/workflow/tiny.yaml")
 
 

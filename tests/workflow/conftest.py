@@ -5,15 +5,23 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from pipeline import TINY, Project, checkout
 
 
 @pytest.fixture(scope="session")
-def tiny(repo: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The tiny run, built once. Look, do not touch."""
-    project = checkout(repo, tmp_path_factory.mktemp("tiny"))
-    project.run(*TINY)
+def tiny(repo: Path, tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Project:
+    """The tiny run, built once for all workers. Look, do not touch."""
+    shared = tmp_path_factory.getbasetemp()
+    if worker_id != "master":
+        shared = shared.parent
+    project = Project(shared / "tiny")
+    with FileLock(shared / "tiny.lock"):
+        if not (shared / "tiny.built").exists():
+            checkout(repo, project.root)
+            project.run(*TINY)
+            (shared / "tiny.built").touch()
     return project
 
 

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata
 
 from overtop.errors import OvertopError
 from overtop.evaluation.inputs import checked
@@ -124,5 +123,5 @@ def _equal_width(uncertainty: np.ndarray, n_bins: int) -> tuple[np.ndarray, np.n
 
 def _equal_count(uncertainty: np.ndarray, n_bins: int) -> np.ndarray:
     """Whole numbers throughout: a middle rank may lie exactly on an edge."""
-    twice_middle = (2 * rankdata(uncertainty, method="average") - 1).astype(np.int64)
+    twice_middle = (2 * pd.Series(uncertainty).rank().to_numpy() - 1).astype(np.int64)
     return twice_middle * n_bins // (2 * len(uncertainty))
