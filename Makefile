@@ -58,7 +58,7 @@ format: .venv/installed-dev ## rewrite the sources in the project's format
 	@$(BIN)/snakefmt workflow
 
 schema: .venv/installed ## write the editor's schema of config.yaml
-	@$(BIN)/python -c 'from overtop.config import editor_schema; from overtop.files import write_text; write_text("workflow/schemas/config.schema.json", editor_schema())'
+	@$(BIN)/python -c 'from overtop.pipeline.loading import editor_schema; from overtop.storage.files import write_text; write_text("workflow/schemas/config.schema.json", editor_schema())'
 
 stages: .venv/installed ## record the digests of the stages' sources
 	@$(BIN)/python tests/record_stages.py

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from overtop.adapters.pairs import Pairs, pairs_of
-from overtop.adapters.spec import AdapterSpec
 from overtop.adapters.storage import Adapters, write_adapters
 from overtop.adapters.training import train_adapters
-from overtop.datasets.manifest import read_split
-from overtop.job import Job, run
-from overtop.store import open_posterior
+from overtop.config.adapters import AdapterSpec
+from overtop.pipeline.job import Job, run
+from overtop.storage.shards import open_posterior
+from overtop.storage.split import read_split
 from overtop.terms import PROTOCOLS
 
 

@@ -6,12 +6,13 @@ Writes: results/cascades/{cascade}/curve.csv; votes.csv, what stopping rules sav
 
 import pandas as pd
 
-from overtop.cascade import Known, Plan, study
-from overtop.config import BootstrapSpec, CascadeDecl
-from overtop.files import write_table
-from overtop.job import Job, run
-from overtop.ranking import read_ranking
+from overtop.config.cascades import CascadeSpec
+from overtop.config.evaluation import BootstrapSpec
+from overtop.evaluation.cascade import Known, Plan, study
+from overtop.pipeline.job import Job, run
+from overtop.retrieval.ranking import read_ranking
 from overtop.seeds import derive_seed
+from overtop.storage.files import write_table
 from overtop.terms import DIRECTIONS
 
 
@@ -20,7 +21,7 @@ def main(job: Job) -> None:
     test, val = (
         known(*(job.input[f"{part}_{role}"] for part in ("cheap", "expensive", "ranking"))) for role in ("test", "val")
     )
-    spec = CascadeDecl.model_validate(job.params.spec)
+    spec = CascadeSpec.model_validate(job.params.spec)
     bootstrap = BootstrapSpec.model_validate(job.params.bootstrap)
     plan = Plan(
         cheap_estimator=spec.cheap_estimator,

@@ -9,20 +9,24 @@ from pathlib import Path
 
 import pandas as pd
 
-from overtop.config import EvaluationSpec, TableDecl
+from overtop.config.evaluation import EvaluationSpec
+from overtop.config.tables import TableSpec
 from overtop.evaluation.comparison import COLUMNS, compare
-from overtop.files import table_metadata, write_table, write_text
-from overtop.job import Job, run
-from overtop.reference import SPLIT, joined, paper_table
+from overtop.pipeline.job import Job, run
+from overtop.reference import SPLIT
+from overtop.reference.architecture import joined
+from overtop.reference.paper import paper_table
 from overtop.seeds import derive_seed
-from overtop.tables import DECIMALS, differences_to_markdown
+from overtop.storage.files import table_metadata, write_table, write_text
+from overtop.tables.differences import differences_to_markdown
+from overtop.tables.rows import DECIMALS
 
 SCORES = ["query_id", "image_id", "direction", "estimator", "protocol", "uncertainty", "hit"]
 
 
 def main(job: Job) -> None:
     """Compare the methods of one table, data set by data set."""
-    table = TableDecl.model_validate(job.params.spec)
+    table = TableSpec.model_validate(job.params.spec)
     spec = EvaluationSpec.model_validate(job.params.evaluation)
     paper = paper_table(table.reference) if table.reference else None
     found = []
@@ -40,7 +44,7 @@ def main(job: Job) -> None:
     write_text(job.output.md, differences_to_markdown(differences))
 
 
-def read(path: Path, table: TableDecl, kinds: dict[str, str]) -> pd.DataFrame:
+def read(path: Path, table: TableSpec, kinds: dict[str, str]) -> pd.DataFrame:
     """The scores of one posterior, as far as the table declares them."""
     encoders = json.loads(table_metadata(path)["provenance"])["encoders"]
     scores = pd.read_parquet(path, columns=SCORES)

@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from overtop.datasets.manifest import Split, read_split
+from overtop.config.encoders import EncoderSpec
 from overtop.device import default_device
 from overtop.encoders.embedding import Compute, EmbeddingBatch, embed_images, embed_texts
 from overtop.encoders.loading import Encoder, load_encoder
 from overtop.encoders.sampling import Sampling
-from overtop.encoders.spec import EncoderSpec
-from overtop.job import Job, run
+from overtop.pipeline.job import Job, run
 from overtop.seeds import derive_seed
-from overtop.store import shard_slice, write_shard
+from overtop.storage.shards import shard_slice, write_shard
+from overtop.storage.split import Split, read_split
 
 
 def main(job: Job) -> None:

@@ -7,12 +7,12 @@ import json
 
 import pandas as pd
 
-from overtop.config import EvaluationSpec
+from overtop.config.evaluation import EvaluationSpec
 from overtop.evaluation.metrics import evaluate
-from overtop.files import table_metadata, write_table
-from overtop.job import Job, run
-from overtop.reference import joined
+from overtop.pipeline.job import Job, run
+from overtop.reference.architecture import joined
 from overtop.seeds import derive_seed
+from overtop.storage.files import table_metadata, write_table
 
 
 def main(job: Job) -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from overtop.datasets.manifest import read_split
+from overtop.config.encoders import EncoderSpec
 from overtop.device import default_device
-from overtop.encoders.locked import compute_trunk_features
-from overtop.encoders.spec import EncoderSpec
-from overtop.job import Job, run
+from overtop.pipeline.job import Job, run
+from overtop.storage.split import read_split
+from overtop.training.locked import compute_trunk_features
 
 
 def main(job: Job) -> None:

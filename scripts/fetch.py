@@ -8,11 +8,11 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from overtop.config import DatasetSpec
-from overtop.datasets import module_of
-from overtop.datasets.sources import Context, record
-from overtop.downloads.spec import SourceSpec
-from overtop.job import Job, run
+from overtop.config.datasets import DatasetSpec
+from overtop.config.sources import SourceSpec
+from overtop.datasets.raw import Context, record
+from overtop.datasets.registry import module_of
+from overtop.pipeline.job import Job, run
 
 
 def main(job: Job) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from overtop.config import IMPORTED
 from overtop.datasets.embeddings import load
-from overtop.job import Job, run
-from overtop.store import write_shard
+from overtop.pipeline.job import Job, run
+from overtop.storage.shards import write_shard
+from overtop.terms import IMPORTED
 
 
 def main(job: Job) -> None:

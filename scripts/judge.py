@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from overtop.config import BootstrapSpec
+from overtop.config.evaluation import BootstrapSpec
 from overtop.datasets.judgments import read_judgments
-from overtop.datasets.manifest import read_split
 from overtop.evaluation.judgments import judge
-from overtop.files import write_table
-from overtop.job import Job, run
+from overtop.pipeline.job import Job, run
+from overtop.storage.files import write_table
+from overtop.storage.split import read_split
 
 
 def main(job: Job) -> None:

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from overtop.datasets.manifest import Split, read_split
 from overtop.evaluation.conformal import Candidates, conformal_sets
 from overtop.evaluation.metrics import HITS
 from overtop.evaluation.operating import independent, operating_points
-from overtop.files import write_table
-from overtop.job import Job, run
-from overtop.ranking import Ranking, read_ranking
-from overtop.scores import positives
+from overtop.pipeline.job import Job, run
+from overtop.retrieval.ranking import Ranking, read_ranking
+from overtop.retrieval.relevance import positives
 from overtop.seeds import derive_seed
+from overtop.storage.files import write_table
+from overtop.storage.split import Split, read_split
 from overtop.terms import DIRECTIONS, Direction
 
 

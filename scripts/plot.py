@@ -8,15 +8,15 @@ import pandas as pd
 from matplotlib.figure import Figure
 from pydantic import TypeAdapter
 
-from overtop.config import CascadeFigure, CurveFigure, FigureDecl, SensitivityFigure
+from overtop.config.figures import CascadeFigure, CurveFigure, FigureSpec, SensitivityFigure
 from overtop.errors import OvertopError
 from overtop.figures import style
 from overtop.figures.calibration import calibration_figure, calibration_numbers
 from overtop.figures.cascade import cascade_figure
 from overtop.figures.rejection import rejection_figure, rejection_numbers
 from overtop.figures.sensitivity import sensitivity_figure, sensitivity_numbers, settings_of
-from overtop.files import write_table
-from overtop.job import Job, run
+from overtop.pipeline.job import Job, run
+from overtop.storage.files import write_table
 
 DRAW = {
     "calibration": (calibration_numbers, calibration_figure),
@@ -26,7 +26,7 @@ DRAW = {
 
 def main(job: Job) -> None:
     """Draw one figure."""
-    spec = TypeAdapter(FigureDecl).validate_python(job.params.spec)
+    spec = TypeAdapter(FigureSpec).validate_python(job.params.spec)
     match spec:
         case CascadeFigure():
             numbers, figure = of_cascade(job)

@@ -6,8 +6,8 @@ Reads: the records of fetched splits and downloaded weights. Writes: data/prefet
 import json
 from pathlib import Path
 
-from overtop.files import write_json
-from overtop.job import Job, run
+from overtop.pipeline.job import Job, run
+from overtop.storage.files import write_json
 
 
 def main(job: Job) -> None:

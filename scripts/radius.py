@@ -5,10 +5,11 @@ Reads: the shards and the ranking of a posterior. Writes: results/radii/{dataset
 
 from tqdm import tqdm
 
-from overtop.job import Job, run
-from overtop.radius import radii, write_radii
-from overtop.ranking import read_ranking
-from overtop.store import open_posterior
+from overtop.pipeline.job import Job, run
+from overtop.radius.compute import radii
+from overtop.radius.radii import write_radii
+from overtop.retrieval.ranking import read_ranking
+from overtop.storage.shards import open_posterior
 
 
 def main(job: Job) -> None:

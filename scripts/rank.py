@@ -6,10 +6,11 @@ Writes: results/rankings/{dataset}/{split}/{posterior}.h5, enough for every esti
 
 from tqdm import tqdm
 
-from overtop.job import Job, run
-from overtop.ranking import Ranking, rank, write_ranking
-from overtop.store import ShardSource, open_posterior
-from overtop.temperature import chosen, to_keep
+from overtop.pipeline.job import Job, run
+from overtop.retrieval.exact import rank
+from overtop.retrieval.ranking import Ranking, write_ranking
+from overtop.retrieval.temperature import chosen, to_keep
+from overtop.storage.shards import ShardSource, open_posterior
 from overtop.terms import Direction
 
 VOTES = 5  # what topk_consistency looks at
@@ -24,7 +25,7 @@ def main(job: Job) -> None:
 def rankings_of(images: ShardSource, texts: ShardSource, job: Job) -> dict[Direction, Ranking]:
     """By the exact pass, or by search where the configuration asks for that."""
     if job.params.search != "stream":
-        from overtop.search import search
+        from overtop.retrieval.approximate import search
 
         return search(images, texts, job.params.top, VOTES, job.params.search)
     temperatures = to_keep(chosen(job.params.temperature, job.input.temperatures))

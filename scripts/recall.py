@@ -4,14 +4,15 @@ Reads: the split, and the shards of the encoder without dropout.
 Writes: results/recall/{dataset}/{split}/{encoder}.csv, a row per direction and k.
 """
 
-from overtop.datasets.manifest import read_split
-from overtop.encoders.spec import EncoderSpec
-from overtop.evaluation.published import KS, recall_check
-from overtop.files import write_table
-from overtop.job import Job, run
-from overtop.ranking import rank
-from overtop.reference import RECALL_COLUMNS, SPLIT
-from overtop.store import open_posterior
+from overtop.config.encoders import EncoderSpec
+from overtop.evaluation.recall import KS, recall_check
+from overtop.pipeline.job import Job, run
+from overtop.reference import SPLIT
+from overtop.reference.recalls import RECALL_COLUMNS
+from overtop.retrieval.exact import rank
+from overtop.storage.files import write_table
+from overtop.storage.shards import open_posterior
+from overtop.storage.split import read_split
 
 
 def main(job: Job) -> None:

@@ -9,14 +9,14 @@ import json
 import pandas as pd
 
 from overtop.adapters.spread import read_spread
-from overtop.datasets.manifest import read_split
-from overtop.estimators import Evidence
-from overtop.files import write_table
-from overtop.job import Job, run
-from overtop.radius import read_radii
-from overtop.ranking import read_ranking
-from overtop.scores import score_direction
-from overtop.temperature import chosen
+from overtop.estimators.evidence import Evidence
+from overtop.estimators.scoring import score_direction
+from overtop.pipeline.job import Job, run
+from overtop.radius.radii import read_radii
+from overtop.retrieval.ranking import read_ranking
+from overtop.retrieval.temperature import chosen
+from overtop.storage.files import write_table
+from overtop.storage.split import read_split
 from overtop.terms import DIRECTIONS
 
 

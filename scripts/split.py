@@ -7,10 +7,10 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from overtop.config import DatasetSpec
-from overtop.datasets import read_checked
-from overtop.datasets.manifest import write_split
-from overtop.job import Job, run
+from overtop.config.datasets import DatasetSpec
+from overtop.datasets.registry import read_checked
+from overtop.pipeline.job import Job, run
+from overtop.storage.split import write_split
 
 
 def main(job: Job) -> None:

@@ -6,8 +6,8 @@ Reads: the adapters and the shards of a posterior. Writes: results/spread/{datas
 from overtop.adapters.spread import write_spread
 from overtop.adapters.storage import read_adapters
 from overtop.adapters.uncertainty import spread_of
-from overtop.job import Job, run
-from overtop.store import open_posterior
+from overtop.pipeline.job import Job, run
+from overtop.storage.shards import open_posterior
 
 
 def main(job: Job) -> None:

@@ -7,12 +7,12 @@ from dataclasses import asdict
 
 import numpy as np
 
-from overtop.datasets.manifest import read_split
-from overtop.files import write_json
-from overtop.job import Job, run
-from overtop.ranking import rank
-from overtop.store import open_posterior
-from overtop.temperature import GRID, fit, log_positives
+from overtop.pipeline.job import Job, run
+from overtop.retrieval.exact import rank
+from overtop.retrieval.temperature_fit import GRID, fit, log_positives
+from overtop.storage.files import write_json
+from overtop.storage.shards import open_posterior
+from overtop.storage.split import read_split
 from overtop.terms import DIRECTIONS
 
 

@@ -5,12 +5,12 @@ Reads: the train and val splits, and their images or features. Writes: data/enco
 
 from pathlib import Path
 
-from overtop.datasets.manifest import read_split
+from overtop.config.encoders import EncoderSpec
 from overtop.device import default_device
-from overtop.encoders.locked import train_heads
-from overtop.encoders.spec import EncoderSpec
-from overtop.encoders.training import train_encoder
-from overtop.job import Job, run
+from overtop.pipeline.job import Job, run
+from overtop.storage.split import read_split
+from overtop.training.contrastive import train_encoder
+from overtop.training.locked import train_heads
 
 
 def main(job: Job) -> None:

@@ -5,9 +5,9 @@ Reads: the hub, or what was put into data/downloads by hand. Writes: data/weight
 
 from pathlib import Path
 
-from overtop.encoders.spec import EncoderSpec
+from overtop.config.encoders import EncoderSpec
 from overtop.encoders.weights import fetch_weights, write_weights
-from overtop.job import Job, run
+from overtop.pipeline.job import Job, run
 
 
 def main(job: Job) -> None:

@@ -2,9 +2,9 @@ import re
 
 import yaml
 
-from overtop.config import load_config
-from overtop.estimators import ESTIMATORS
-from pipeline import configured
+from helpers.pipeline import configured
+from overtop.estimators.registry import ESTIMATORS
+from overtop.pipeline.loading import load_config
 
 
 def test_every_estimator_is_explained(repo):

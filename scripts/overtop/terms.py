@@ -1,9 +1,12 @@
-"""The words that configuration, columns and code share."""
+"""The vocabulary that configuration, columns and code share."""
 
 from typing import Literal
 
 Direction = Literal["t2i", "i2t"]
 """`t2i`: a caption ranks the images; `i2t`: an image ranks the captions."""
+
+Modality = Literal["image", "text"]
+"""What an item is: an image or a caption."""
 
 Protocol = Literal["published", "corrected"]
 """`published`: the released code's choices, quirks included; `corrected`: ours."""
@@ -15,5 +18,36 @@ Positives = Literal["labelled", "extended"]
 """`labelled`: the data set's own pairs; `extended`: every item that is known to match."""
 
 DIRECTIONS: tuple[Direction, ...] = ("t2i", "i2t")
+MODALITIES: tuple[Modality, ...] = ("image", "text")
 PROTOCOLS: tuple[Protocol, ...] = ("published", "corrected")
 BINNINGS: tuple[Binning, ...] = ("equal_width", "equal_count")
+POSITIVES: tuple[Positives, ...] = ("labelled", "extended")
+
+ESTIMATORS = (
+    "top1_similarity",
+    "top1_consistency",
+    "topk_consistency",
+    "adversarial_pgd",
+    "adversarial_linear",
+    "adversarial_exact",
+    "margin",
+    "entropy",
+    "max_softmax",
+    "energy",
+    "dirichlet_entropy",
+    "dirichlet_vacuity",
+    "probvlm",
+)
+"""Names of all estimators, in the order of tables; `estimators.registry` holds their functions."""
+
+VOTE_TOP = 5
+"""Items of each sample's ranking that are kept: the released code compares the five best."""
+
+SOFTMAX_TEMPERATURE = 0.01
+"""Of entropy, max_softmax and energy by default: the temperature that CLIP was trained to."""
+
+DIRICHLET_TEMPERATURE = 0.07
+"""Of the Dirichlet estimators by default: tau' of UCAT."""
+
+IMPORTED = "imported"
+"""The encoder's name in the paths of embeddings that were made elsewhere."""

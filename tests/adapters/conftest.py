@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from overtop.adapters.pairs import Pairs, scaled
-from overtop.adapters.spec import AdapterSpec
 from overtop.adapters.storage import Adapters
 from overtop.adapters.training import train_adapters
-from overtop.store import ArraySource
+from overtop.config.adapters import AdapterSpec
+from overtop.storage.shards import ArraySource
 
 WIDTH = 6
 ENCODER = {"name": "tiny", "checkpoint_sha256": "00", "versions": {"torch": "2"}}

@@ -7,7 +7,7 @@ from scipy.stats import gennorm
 
 from overtop.adapters.loss import NLL, corrected_nll, pair_loss, prediction_loss, published_nll
 from overtop.adapters.model import Prediction
-from overtop.adapters.spec import AdapterSpec
+from overtop.config.adapters import AdapterSpec
 
 
 def _inputs(seed, dtype=torch.float64, shape=(40, 3)):

@@ -6,7 +6,7 @@ import torch
 from scipy.stats import gennorm
 
 from overtop.adapters.model import HIDDEN, Adapter, variance
-from overtop.adapters.spec import AdapterSpec
+from overtop.config.adapters import AdapterSpec
 
 
 def _spec(**changes):

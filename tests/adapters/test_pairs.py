@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from overtop.adapters.pairs import pairs_of, scaled
-from overtop.datasets.manifest import Split
 from overtop.errors import OvertopError
-from overtop.store import ArraySource
+from overtop.storage.shards import ArraySource
+from overtop.storage.split import Split
 
 SPLIT = Split(
     image_ids=["a", "b", "c"],

@@ -6,8 +6,8 @@ import pytest
 
 from overtop.adapters.spread import Spread, read_spread, write_spread
 from overtop.errors import OvertopError
-from overtop.ranking import rank
-from overtop.store import ArraySource
+from overtop.retrieval.exact import rank
+from overtop.storage.shards import ArraySource
 
 RNG = np.random.default_rng(0)
 SPREADS = {

@@ -8,11 +8,11 @@ from scipy.stats import spearmanr
 from adapters.conftest import SPEC, some_pairs
 from overtop.adapters.loss import pair_loss
 from overtop.adapters.pairs import Pairs, scaled
-from overtop.adapters.spec import AdapterSpec
 from overtop.adapters.training import draw_pairs, train_adapters
 from overtop.adapters.uncertainty import uncertainty
+from overtop.config.adapters import AdapterSpec
 from overtop.errors import OvertopError
-from overtop.store import ArraySource
+from overtop.storage.shards import ArraySource
 
 PROTOCOLS = ("published", "corrected")
 

@@ -8,7 +8,7 @@ from overtop.adapters import uncertainty as uncertainty_module
 from overtop.adapters.pairs import scaled
 from overtop.adapters.uncertainty import spread_of, uncertainty
 from overtop.errors import OvertopError
-from overtop.store import ArraySource
+from overtop.storage.shards import ArraySource
 
 PROTOCOLS = ("published", "corrected")
 RNG = np.random.default_rng(0)

@@ -15,7 +15,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])  # run as a script: `benc
 from bench import machine  # noqa: E402
 from bench.bars import Bar  # noqa: E402
 from bench.size import FULL, QUICK  # noqa: E402
-from overtop.files import write_table  # noqa: E402
+from overtop.storage.files import write_table  # noqa: E402
 
 PARTS = ("ranking", "agreement", "estimators", "growth", "memory", "bootstrap", "embedding")
 LARGE = "large"

@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 import torch
 
-import oracles
 from bench.bars import Bar, Outcome, not_applicable
 from bench.embeddings import embeddings
 from bench.passes import ranked, sides
 from bench.size import Size
-from overtop.products import Precision
-from overtop.ranking import Ranking
-from overtop.store import ArraySource, EmbeddingSource
+from helpers import oracles
+from overtop.retrieval.matmul import Precision
+from overtop.retrieval.ranking import Ranking
+from overtop.storage.shards import ArraySource, EmbeddingSource
 
 TIE = 1e-6
 """Similarities closer than this are equal to float32 sums of another order."""

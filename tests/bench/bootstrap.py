@@ -9,10 +9,10 @@ import pandas as pd
 from bench.bars import Outcome, bar
 from bench.size import Size
 from bench.timing import interleaved
-from overtop.config import BootstrapSpec, EvaluationSpec
-from overtop.estimators import ESTIMATORS
+from overtop.config.evaluation import BootstrapSpec, EvaluationSpec
+from overtop.estimators.registry import ESTIMATORS
+from overtop.estimators.scoring import COLUMNS
 from overtop.evaluation.metrics import evaluate
-from overtop.scores import COLUMNS
 
 LIMIT_S = 30
 CAPTIONS_EACH = 5

@@ -20,10 +20,10 @@ from torch.nn import functional
 from bench.bars import Bar, Outcome, bar
 from bench.size import Size
 from bench.timing import interleaved
+from overtop.config.encoders import EncoderSpec
 from overtop.encoders.embedding import embed_images, embed_texts
 from overtop.encoders.loading import Encoder, build_model, encoder_of
 from overtop.encoders.sampling import Sampling
-from overtop.encoders.spec import EncoderSpec
 
 RATE = 0.2
 CAPTIONS_EACH = 5

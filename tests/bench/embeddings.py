@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from overtop.store import ArraySource
+from overtop.storage.shards import ArraySource
 
 SEED = 20
 CLUSTER = 10

@@ -14,14 +14,17 @@ from bench.passes import CPU, TEMPERATURES, TOP, ranked, sides
 from bench.references import AUTOGRAD, REFERENCES, Plain
 from bench.size import Size
 from bench.timing import interleaved
-from overtop.boundary import boundary
-from overtop.estimators import ESTIMATORS, Evidence, lacking, score
-from overtop.radius import radii
-from overtop.ranking import Ranking, rank
-from overtop.space import Space, mean_of
-from overtop.store import EmbeddingSource
+from overtop.estimators.evidence import Evidence
+from overtop.estimators.registry import ESTIMATORS, lacking, score
+from overtop.radius.compute import radii
+from overtop.radius.exact import boundary
+from overtop.radius.geometry import Space
+from overtop.radius.pgd import walk
+from overtop.retrieval.exact import rank
+from overtop.retrieval.ranking import Ranking
+from overtop.retrieval.vectors import mean_of
+from overtop.storage.shards import EmbeddingSource
 from overtop.terms import DIRECTIONS, Direction, Protocol
-from overtop.walk import walk
 
 T, R = TypeVar("T"), TypeVar("R")
 

@@ -105,10 +105,10 @@ def _answer(method: str, folder: Path) -> dict[str, float]:
     """Rank the gallery for every caption, and measure how far each may move."""
     import torch  # noqa: F401  before FAISS, so that both share one set of threads
 
-    from overtop.boundary import boundary
-    from overtop.ranking import rank
-    from overtop.search import search
-    from overtop.space import Space
+    from overtop.radius.exact import boundary
+    from overtop.radius.geometry import Space
+    from overtop.retrieval.approximate import search
+    from overtop.retrieval.exact import rank
 
     dim = int((folder / "dim").read_text())
     images, texts = FileSource(folder / "images.f16", dim), FileSource(folder / "texts.f16", dim)
@@ -149,7 +149,7 @@ def main() -> None:
     elif options.task:
         print(json.dumps(_answer(options.task, options.folder)))
     else:
-        from overtop.files import write_table
+        from overtop.storage.files import write_table
 
         table = run(options.items)
         write_table(options.folder / "million.csv", table)

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 
-from overtop.estimators import Temperatures
-from overtop.products import Precision
-from overtop.ranking import Ranking, rank
-from overtop.store import EmbeddingSource
+from overtop.retrieval.exact import rank
+from overtop.retrieval.matmul import Precision
+from overtop.retrieval.ranking import Ranking
+from overtop.retrieval.temperature import Temperatures
+from overtop.storage.shards import EmbeddingSource
 from overtop.terms import Direction
 
 CPU = "cpu"

@@ -10,7 +10,7 @@ from bench.embeddings import embeddings
 from bench.passes import ranked
 from bench.size import Size
 from bench.timing import interleaved
-from overtop.store import EmbeddingSource
+from overtop.storage.shards import EmbeddingSource
 
 PRODUCT, FLOAT32, BFLOAT16 = "bare float32 product", "ranking pass, float32", "ranking pass, bfloat16"
 FLOAT32_LIMIT, BFLOAT16_LIMIT = 1.5, 0.6

@@ -11,11 +11,11 @@ from functools import cached_property
 import numpy as np
 import torch
 
-import oracles
 from bench.passes import TEMPERATURES, VOTE_TOP
-from overtop.store import EmbeddingSource
+from helpers import oracles
+from overtop.storage.shards import EmbeddingSource
 
-SOFTMAX, DIRICHLET = TEMPERATURES.softmax, TEMPERATURES.dirichlet
+SOFTMAX_TEMPERATURE, DIRICHLET_TEMPERATURE = TEMPERATURES.softmax, TEMPERATURES.dirichlet
 
 
 @dataclass(frozen=True)
@@ -135,11 +135,19 @@ REFERENCES = (
         searches=True,
     ),
     Reference("best two of the sorted row", lambda seen: 1 - oracles.margin(seen.scores), ("margin",)),
-    Reference("softmax of the row", lambda seen: oracles.entropy(seen.scores, SOFTMAX), ("entropy",)),
-    Reference("softmax of the row", lambda seen: 1 - oracles.max_softmax(seen.scores, SOFTMAX), ("max_softmax",)),
-    Reference("log-sum-exp of the row", lambda seen: 1 - oracles.energy(seen.scores, SOFTMAX), ("energy",)),
+    Reference("softmax of the row", lambda seen: oracles.entropy(seen.scores, SOFTMAX_TEMPERATURE), ("entropy",)),
     Reference(
-        "digamma of the row", lambda seen: oracles.dirichlet_entropy(seen.scores, DIRICHLET), ("dirichlet_entropy",)
+        "softmax of the row", lambda seen: 1 - oracles.max_softmax(seen.scores, SOFTMAX_TEMPERATURE), ("max_softmax",)
     ),
-    Reference("sum of the row", lambda seen: oracles.dirichlet_vacuity(seen.scores, DIRICHLET), ("dirichlet_vacuity",)),
+    Reference("log-sum-exp of the row", lambda seen: 1 - oracles.energy(seen.scores, SOFTMAX_TEMPERATURE), ("energy",)),
+    Reference(
+        "digamma of the row",
+        lambda seen: oracles.dirichlet_entropy(seen.scores, DIRICHLET_TEMPERATURE),
+        ("dirichlet_entropy",),
+    ),
+    Reference(
+        "sum of the row",
+        lambda seen: oracles.dirichlet_vacuity(seen.scores, DIRICHLET_TEMPERATURE),
+        ("dirichlet_vacuity",),
+    ),
 )

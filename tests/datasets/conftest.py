@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from overtop.datasets.sources import Context
-from overtop.downloads.spec import FileSource, FolderSource
+from overtop.config.sources import FileSource, FolderSource
+from overtop.datasets.raw import Context
 
 
 @dataclass(frozen=True)

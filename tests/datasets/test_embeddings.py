@@ -2,12 +2,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from overtop.config import EmbeddingsSpec
+from overtop.config.datasets import EmbeddingsDataset
 from overtop.datasets.embeddings import fetch, load
-from overtop.datasets.manifest import Split, write_split
-from overtop.datasets.sources import Context
+from overtop.datasets.raw import Context
 from overtop.errors import OvertopError
-from overtop.store import write_shard
+from overtop.storage.shards import write_shard
+from overtop.storage.split import Split, write_split
 
 RNG = np.random.default_rng(0)
 IMAGE = RNG.normal(size=(3, 4)).astype(np.float32)
@@ -115,11 +115,11 @@ def test_a_folder_of_something_else(tmp_path):
 def test_fetch_copies_files_and_folders_afresh(tmp_path):
     raw, context = tmp_path / "data" / "raw" / "x" / "test", Context(str(tmp_path), 0, tmp_path / "data", {})
     np.savez(tmp_path / "e.npz", image=IMAGE, text=TEXT[:3])
-    spec = EmbeddingsSpec(kind="embeddings", splits={"test": "e.npz"})
+    spec = EmbeddingsDataset(kind="embeddings", splits={"test": "e.npz"})
     fetch("x", spec, "test", raw, context)
     assert load(raw).split.image_ids == ["0", "1", "2"]
     _clip_retrieval(tmp_path / "cr", IMAGE, TEXT[:3], pd.DataFrame({"image_path": list("abc"), "caption": list("xyz")}))
-    spec = EmbeddingsSpec(kind="embeddings", splits={"test": str(tmp_path / "cr")})
+    spec = EmbeddingsDataset(kind="embeddings", splits={"test": str(tmp_path / "cr")})
     fetch("x", spec, "test", raw, context)
     assert load(raw).split.image_ids == ["a", "b", "c"]
     with pytest.raises(OvertopError, match=r"datasets\.x\.splits has no split 'val'; its splits: test"):

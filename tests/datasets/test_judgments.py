@@ -3,12 +3,12 @@ import gzip
 import numpy as np
 import pytest
 
-from overtop.config import KarpathySpec
+from overtop.config.datasets import KarpathyDataset
 from overtop.datasets.annotations import parse_split, write_records
 from overtop.datasets.judgments import read_judgments
 from overtop.datasets.karpathy import read
-from overtop.datasets.manifest import Split
 from overtop.errors import OvertopError
+from overtop.storage.split import Split
 
 SPLIT = Split(
     image_ids=["a.jpg", "b.jpg"],
@@ -88,7 +88,7 @@ def test_the_real_judgments_are_of_the_real_test_split(mirror, tmp_path):
     """Counts of pairs, of relevant others and of labelled pairs are those of a plain loop over the files."""
     folder = mirror / "flickr8k"
     write_records(tmp_path, parse_split("captions.jsonl", (folder / "captions.jsonl").read_bytes(), "test"))
-    split = read("flickr8k", KarpathySpec(kind="karpathy", source="flickr8k"), tmp_path, "test")
+    split = read("flickr8k", KarpathyDataset(kind="karpathy", source="flickr8k"), tmp_path, "test")
     files = {"expert": folder / "ExpertAnnotations.txt.gz", "crowd": folder / "CrowdFlowerAnnotations.txt.gz"}
     found = read_judgments(files, split)
     others = found[~found["labelled"]]

@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from overtop.config import KarpathySpec
-from overtop.datasets import read_checked
+from helpers.pipeline import configured
+from overtop.config.datasets import KarpathyDataset
 from overtop.datasets.annotations import parse_split, write_records
 from overtop.datasets.karpathy import fetch, read
-from overtop.datasets.sources import Context, record
+from overtop.datasets.raw import Context, record
+from overtop.datasets.registry import read_checked
 from overtop.errors import OvertopError
-from pipeline import configured
 
 
 def _record(name, split="test", captions=("c0", "c1", "c2"), **more):
@@ -24,7 +24,7 @@ def _record(name, split="test", captions=("c0", "c1", "c2"), **more):
 
 def _fetched(place, entries, split="test", **spec):
     place.folder("set", entries, spec.get("annotations", "captions.jsonl"))
-    spec = KarpathySpec(kind="karpathy", source="set", **{"captions_per_image": 3} | spec)
+    spec = KarpathyDataset(kind="karpathy", source="set", **{"captions_per_image": 3} | spec)
     fetch("x", spec, split, place.raw(split), place.context())
     return spec, place.raw(split), place.data, split
 
@@ -59,7 +59,7 @@ def test_a_split_is_fetched_alone_with_all_its_captions(place):
 def test_annotations_may_be_gzipped(place, annotations):
     folder = place.folder("set", [_record("a.jpg")], annotations.removesuffix(".gz"))
     (folder / annotations).write_bytes(gzip.compress((folder / annotations.removesuffix(".gz")).read_bytes()))
-    spec = KarpathySpec(kind="karpathy", source=str(folder), annotations=annotations, captions_per_image="all")
+    spec = KarpathyDataset(kind="karpathy", source=str(folder), annotations=annotations, captions_per_image="all")
     fetch("x", spec, "test", place.raw(), place.context())
     assert read_checked("x", spec, place.raw(), place.data, "test").captions == ["c0", "c1", "c2"]
 
@@ -77,7 +77,7 @@ def test_an_image_may_lie_where_its_record_says(place):
     del entry["split"]
     (folder / "lines").mkdir()
     (folder / "lines/a.jsonl").write_text(json.dumps(entry))
-    spec = KarpathySpec(kind="karpathy", source=str(folder), annotations="lines/a.jsonl", captions_per_image=3)
+    spec = KarpathyDataset(kind="karpathy", source=str(folder), annotations="lines/a.jsonl", captions_per_image=3)
     fetch("x", spec, "val", place.raw("val"), place.context())
     assert _files(place.raw("val")) == ["captions.jsonl", "images/there.jpg"]
     (folder / "lines/a.jsonl").write_text(json.dumps({**entry, "image": "../../outside.jpg"}))
@@ -88,7 +88,7 @@ def test_an_image_may_lie_where_its_record_says(place):
 def test_judgments_are_fetched_with_every_split(place):
     place.folder("set", [_record("a.jpg"), _record("b.jpg", "val")])
     (place.mirror / "set" / "said.txt").write_text("said")
-    spec = KarpathySpec(kind="karpathy", source="set", judgments={"crowd": "said.txt"})
+    spec = KarpathyDataset(kind="karpathy", source="set", judgments={"crowd": "said.txt"})
     for split in ("test", "val"):
         fetch("x", spec, split, place.raw(split), place.context())
         assert (place.raw(split) / "said.txt").read_text() == "said"
@@ -131,7 +131,7 @@ def test_wrong_annotations_are_one_clear_error(place, entries, message):
 def test_missing_annotations_are_named(place):
     (place.mirror / "set").mkdir()
     with pytest.raises(OvertopError, match=r"set/captions\.jsonl is missing"):
-        fetch("x", KarpathySpec(kind="karpathy", source="set"), "test", place.raw(), place.context())
+        fetch("x", KarpathyDataset(kind="karpathy", source="set"), "test", place.raw(), place.context())
 
 
 @pytest.mark.parametrize("outside", [{"filename": "../../../secret.jpg"}, {"filepath": "../../.."}])
@@ -139,20 +139,20 @@ def test_an_image_name_cannot_leave_the_folder(place, outside):
     folder = place.folder("set", [_record("a.jpg")])
     (folder / "captions.jsonl").write_text(json.dumps(_record("a.jpg") | outside))
     with pytest.raises(OvertopError, match="outside"):
-        fetch("x", KarpathySpec(kind="karpathy", source="set"), "test", place.raw(), place.context())
+        fetch("x", KarpathyDataset(kind="karpathy", source="set"), "test", place.raw(), place.context())
 
 
 def test_a_missing_image_is_named(place):
     folder = place.folder("set", [_record("a.jpg")])
     (folder / "images" / "a.jpg").unlink()
     with pytest.raises(OvertopError, match=r"a\.jpg is missing"):
-        fetch("x", KarpathySpec(kind="karpathy", source="set"), "test", place.raw(), place.context())
+        fetch("x", KarpathyDataset(kind="karpathy", source="set"), "test", place.raw(), place.context())
 
 
 def test_a_missing_image_is_skipped_on_request(place, caplog):
     folder = place.folder("set", [_record("a.jpg"), _record("b.jpg")])
     (folder / "images/a.jpg").unlink()
-    spec = KarpathySpec(kind="karpathy", source=str(folder), on_error="skip", captions_per_image=3)
+    spec = KarpathyDataset(kind="karpathy", source=str(folder), on_error="skip", captions_per_image=3)
     fetch("x", spec, "test", place.raw(), place.context())
     assert _files(place.raw()) == ["captions.jsonl", "images/b.jpg"]
     assert "a.jpg is missing" in caplog.text
@@ -228,7 +228,7 @@ def test_every_id_of_the_real_test_split_is_known(tmp_path, mirror, sources, pai
     """Counts are those of a plain loop over the package's files."""
     annotations = mirror / "annotations" / "coco_karpathy_test.jsonl.gz"
     write_records(tmp_path, parse_split(annotations.name, annotations.read_bytes(), "test"))
-    split = read("coco", KarpathySpec(kind="karpathy", source="coco", extended=sources), tmp_path, "test")
+    split = read("coco", KarpathyDataset(kind="karpathy", source="coco", extended=sources), tmp_path, "test")
     assert (len(split.image_ids), len(split.captions)) == (5000, 25000)
     known = np.array([len(images) for images in split.extended])
     assert known.sum() == pairs
@@ -244,7 +244,7 @@ def test_the_partial_benchmarks_of_the_mirror(tmp_path, mirror):
     """Their own lines: `karpathy_split` for `split`, and `image` for where an image lies beside the annotations."""
     values = configured(Path(__file__).parents[2])["datasets"]
     for name, images in (("mscoco-subset", 49), ("flickr30k-subset", 239)):
-        spec = KarpathySpec.model_validate(values[name])
+        spec = KarpathyDataset.model_validate(values[name])
         raw = tmp_path / "raw" / name / "test"
         fetch(name, spec, "test", raw, Context(str(mirror), 0, tmp_path, {}))
         split = read_checked(name, spec, raw, tmp_path, "test")

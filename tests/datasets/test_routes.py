@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from overtop.config import KarpathySpec
-from overtop.datasets import read_checked
+from overtop.config.datasets import KarpathyDataset
+from overtop.config.sources import FolderSource
 from overtop.datasets.karpathy import fetch
-from overtop.downloads.spec import FolderSource
+from overtop.datasets.registry import read_checked
 from overtop.errors import OvertopError
 
 
@@ -71,7 +71,7 @@ def sources(place):
 
 
 def _spec(*routes, **more):
-    return KarpathySpec(kind="karpathy", routes=list(routes), **more)
+    return KarpathyDataset(kind="karpathy", routes=list(routes), **more)
 
 
 def _fetch(place, sources, *routes, split="test", **more):
@@ -84,7 +84,7 @@ def _state(raw):
 
 def test_three_ways_lead_to_the_same_split(place, sources):
     place.folder("coco", ENTRIES, "dataset.json")
-    folder = KarpathySpec(kind="karpathy", source="coco", annotations="dataset.json")
+    folder = KarpathyDataset(kind="karpathy", source="coco", annotations="dataset.json")
     states, splits = [], []
     for spec in (folder, _spec(ARCHIVES), _spec(SHARDS)):
         raw = place.data / "raw" / str(len(states)) / "test"

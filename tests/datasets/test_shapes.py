@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from overtop.config import ShapesSpec
+from overtop.config.datasets import ShapesDataset
 from overtop.datasets import shapes
+from overtop.datasets.raw import Context
 from overtop.datasets.shapes import COLOURS, KINDS, LEVELS, SIZES, Query, Scene, Shape, Term
-from overtop.datasets.sources import Context
 from overtop.errors import OvertopError
-from overtop.files import sha256
+from overtop.storage.files import sha256
 
 
 def _shape(colour: str = "red", size: str = "small", kind: str = "circle", column: int = 0, row: int = 0) -> Shape:
@@ -144,7 +144,7 @@ def test_the_words_name_what_the_query_asks_for() -> None:
 
 
 def test_fetch_then_read(tmp_path: Path) -> None:
-    spec = ShapesSpec(kind="shapes", images={"train": 6, "test": 4}, image_size=24)
+    spec = ShapesDataset(kind="shapes", images={"train": 6, "test": 4}, image_size=24)
     context = Context(None, 5, tmp_path, {})
     shapes.fetch("tiny", spec, "test", tmp_path / "test", context)
     shapes.fetch("tiny", spec, "train", tmp_path / "train", context)
@@ -162,12 +162,12 @@ def test_fetch_then_read(tmp_path: Path) -> None:
 
 def test_a_smaller_split_leaves_no_images_of_the_larger(tmp_path: Path) -> None:
     for n in (4, 2):
-        spec = ShapesSpec(kind="shapes", images={"test": n}, image_size=16)
+        spec = ShapesDataset(kind="shapes", images={"test": n}, image_size=16)
         shapes.fetch("tiny", spec, "test", tmp_path, Context(None, 5, tmp_path, {}))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["shapes.json", "test-00000.png", "test-00001.png"]
 
 
 def test_a_split_that_is_not_drawn_is_told_with_those_that_are(tmp_path: Path) -> None:
-    spec = ShapesSpec(kind="shapes", images={"train": 6, "test": 4})
+    spec = ShapesDataset(kind="shapes", images={"train": 6, "test": 4})
     with pytest.raises(OvertopError, match=r"datasets\.tiny\.images has no split 'dev'; its splits: test, train"):
         shapes.fetch("tiny", spec, "dev", tmp_path, Context(None, 5, tmp_path, {}))

@@ -1,9 +1,9 @@
 import pandas as pd
 import pytest
 
-from overtop.config import TableSpec
-from overtop.datasets import read_checked
-from overtop.datasets.sources import Context
+from overtop.config.datasets import TableDataset
+from overtop.datasets.raw import Context
+from overtop.datasets.registry import read_checked
 from overtop.datasets.table import fetch
 from overtop.errors import OvertopError
 
@@ -14,7 +14,7 @@ def _read(tmp_path, frame, table="captions.csv", split="test"):
     for image in set(frame.get("image", [])):
         (source / image).write_bytes(b"x")
     frame.to_csv(source / table, index=False) if table.endswith("csv") else frame.to_parquet(source / table)
-    spec = TableSpec(kind="table", source=str(source), table=table)
+    spec = TableDataset(kind="table", source=str(source), table=table)
     raw = tmp_path / "data" / "raw" / "mine" / split
     fetch("mine", spec, split, raw, Context(None, 0, tmp_path / "data", {}))
     return read_checked("mine", spec, raw, tmp_path / "data", split)

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from overtop.downloads import attempts, transfer
-from standin import Standin
+from helpers.standin import Standin
+from overtop.downloads import http as transfer
+from overtop.downloads import retries as attempts
 
 
 @pytest.fixture(autouse=True)

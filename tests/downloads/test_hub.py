@@ -6,11 +6,11 @@ import pytest
 from huggingface_hub import constants
 
 from downloads.content import CONTENT, SHA256, WRONG, left
+from helpers.standin import Fault, Standin
+from overtop.config.sources import HubSource
 from overtop.downloads import hub
-from overtop.downloads.attempts import Failed
 from overtop.downloads.digests import Digest, Expected
-from overtop.downloads.spec import HubSource
-from standin import Fault, Standin
+from overtop.downloads.retries import Failed
 
 SOURCE = HubSource(kind="hub", repo="clip-benchmark/wds", licence="none")
 UNKNOWN = Expected("nobody")
@@ -196,7 +196,7 @@ def test_the_environment_names_the_hub(
 from pathlib import Path
 from overtop.downloads import hub
 from overtop.downloads.digests import Expected
-from overtop.downloads.spec import HubSource
+from overtop.config.sources import HubSource
 source = HubSource(kind="hub", repo="clip-benchmark/wds", licence="none")
 print(hub.download(source, "test/0.tar", Path({str(target)!r}), Expected("nobody")).sha256)
 """)

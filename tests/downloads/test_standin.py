@@ -7,7 +7,7 @@ from pathlib import Path
 import requests
 
 from downloads.content import CONTENT, SHA256
-from standin import Standin
+from helpers.standin import Standin
 
 
 def test_plain_files(standin: Standin) -> None:

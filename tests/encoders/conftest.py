@@ -6,17 +6,18 @@ import pytest
 import torch
 from PIL import Image
 
-from overtop.config import ShapesSpec
-from overtop.datasets import read_checked, shapes
-from overtop.datasets.manifest import Split
+from overtop.config.datasets import ShapesDataset
+from overtop.config.encoders import EncoderSpec, TrainSpec
+from overtop.datasets import shapes
+from overtop.datasets.raw import Context
+from overtop.datasets.registry import read_checked
 from overtop.datasets.shapes import write_images
-from overtop.datasets.sources import Context
 from overtop.encoders.loading import Encoder, build_model, load_encoder
-from overtop.encoders.spec import EncoderSpec, TrainSpec
-from overtop.encoders.training import save_model
+from overtop.storage.split import Split
+from overtop.training.contrastive import save_model
 
 
-def drawn(spec: ShapesSpec, split: str, data: Path) -> Split:
+def drawn(spec: ShapesDataset, split: str, data: Path) -> Split:
     """A split of drawn scenes, image paths relative to `data`."""
     raw = data / "raw" / "shapes" / split
     shapes.fetch("shapes", spec, split, raw, Context(None, 0, data, {}))

@@ -3,9 +3,9 @@ import sys
 
 import pytest
 
+from overtop.config.encoders import EncoderSpec
 from overtop.encoders import catalogue
 from overtop.encoders.compat import open_clip
-from overtop.encoders.spec import EncoderSpec
 from overtop.errors import OvertopError
 
 

@@ -5,12 +5,12 @@ import pytest
 import torch
 
 from encoders.conftest import TRAINED
+from overtop.config.encoders import EncoderSpec
 from overtop.encoders import catalogue, loading
 from overtop.encoders.compat import open_clip
 from overtop.encoders.loading import Encoder, build_model, load_encoder, weights_digest
-from overtop.encoders.spec import EncoderSpec
 from overtop.errors import OvertopError
-from overtop.files import sha256
+from overtop.storage.files import sha256
 
 
 def test_a_checkpoint_loads_as_open_clip_loads_it(encoder: Encoder, checkpoint: Path) -> None:

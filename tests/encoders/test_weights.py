@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from overtop.encoders.spec import EncoderSpec
+from overtop.config.encoders import EncoderSpec
 from overtop.encoders.weights import CONFIG, WEIGHTS, Weights, fetch_weights, locate, weights_in, write_weights
 from overtop.errors import NotThere, OvertopError
-from overtop.files import sha256
+from overtop.storage.files import sha256
 
 TAG = EncoderSpec(architecture="ViT-B-32", tag="openai")
 

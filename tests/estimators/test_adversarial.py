@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from overtop.estimators import Evidence, score
-from overtop.radius import Radii, Radius
-from overtop.ranking import Ranking
+from overtop.estimators.evidence import Evidence
+from overtop.estimators.registry import score
+from overtop.radius.radii import Radii, Radius
+from overtop.retrieval.ranking import Ranking
 
 RANKING = Ranking(list("abc"), ["x"], np.zeros((3, 1), int), np.zeros((3, 1), np.float32), np.zeros((3, 1, 1), int))
 

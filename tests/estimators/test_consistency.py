@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 
-import oracles
+from helpers import oracles
 from overtop.errors import OvertopError
-from overtop.estimators import Evidence, score
-from overtop.ranking import Ranking
+from overtop.estimators.evidence import Evidence
+from overtop.estimators.registry import score
+from overtop.retrieval.ranking import Ranking
 
 
 def ranking(top_ids, sample_top, gallery):

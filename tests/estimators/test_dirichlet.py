@@ -3,8 +3,8 @@ import pytest
 from scipy.special import digamma
 from scipy.stats import spearmanr
 
-from overtop.estimators import score
-from similarities import SCORES, evidence_of
+from helpers.similarities import SCORES, evidence_of
+from overtop.estimators.registry import score
 
 TEMPERATURE = 0.07
 REAL = ["like CLIP's", "ties", "far ahead"]

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from overtop.errors import OvertopError
-from overtop.estimators import ESTIMATORS, Evidence, lacking, score
-from overtop.ranking import Ranking
+from overtop.estimators.evidence import Evidence
+from overtop.estimators.registry import ESTIMATORS, lacking, score
+from overtop.retrieval.ranking import Ranking
 
 RANKING = Ranking(["a", "b"], ["x"], np.zeros((2, 1), int), np.zeros((2, 1)), np.zeros((2, 1, 1), int))
 SPREAD = {"published": np.array([0.5, 2.0]), "corrected": np.array([3.0, 0.25])}

@@ -4,13 +4,13 @@ from typing import get_args
 import numpy as np
 import pytest
 
+from helpers.similarities import ranking_of
 from overtop.errors import OvertopError
-from overtop.estimators import ESTIMATORS, Evidence, find, score
-from overtop.estimators.evidence import DIRICHLET, SOFTMAX
-from overtop.estimators.registry import Need
+from overtop.estimators.evidence import Evidence
+from overtop.estimators.registry import ESTIMATORS, Need, find, score
 from overtop.figures import style
-from overtop.radius import Radii, Radius
-from similarities import ranking_of
+from overtop.radius.radii import Radii, Radius
+from overtop.terms import DIRICHLET_TEMPERATURE, SOFTMAX_TEMPERATURE
 
 QUERIES = 4
 
@@ -19,7 +19,7 @@ def evidence(samples=3, **without):
     """All that any estimator could ask for, but for what is named."""
     rng = np.random.default_rng(0)
     scores = rng.normal(0.2, 0.05, (QUERIES, 9))
-    found = ranking_of(scores, (SOFTMAX, DIRICHLET))
+    found = ranking_of(scores, (SOFTMAX_TEMPERATURE, DIRICHLET_TEMPERATURE))
     votes = np.argsort(rng.random((QUERIES, samples, 9)), axis=2)[:, :, :5].astype(np.int32)
     radius = Radius(*rng.random((3, QUERIES)), np.ones(QUERIES, bool), np.zeros(QUERIES, np.int32))
     spread = {"published": rng.random(QUERIES), "corrected": rng.random(QUERIES)}
@@ -57,7 +57,7 @@ def test_a_clearer_winner_is_never_less_certain(name):
     scores[:, 4] = [0.3, 0.35, 0.4]
     lengths = np.array([0.01, 0.02, 0.03])
     radius = Radius(lengths, lengths, lengths, np.ones(3, bool), np.full(3, 4, np.int32))
-    found = Evidence(ranking_of(scores, (SOFTMAX, DIRICHLET)), Radii(radius, radius))
+    found = Evidence(ranking_of(scores, (SOFTMAX_TEMPERATURE, DIRICHLET_TEMPERATURE)), Radii(radius, radius))
     assert (np.diff(score(name, found, "corrected")) < 0).all()
 
 

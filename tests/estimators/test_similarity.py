@@ -3,12 +3,14 @@ import pytest
 from scipy.special import logsumexp, softmax
 from scipy.stats import entropy as shannon
 
-import oracles
+from helpers import oracles
+from helpers.similarities import SCORES, evidence_of, ranking_of
 from overtop.errors import OvertopError
-from overtop.estimators import Evidence, Temperatures, score
-from overtop.ranking import rank
-from overtop.store import ArraySource
-from similarities import SCORES, evidence_of, ranking_of
+from overtop.estimators.evidence import Evidence
+from overtop.estimators.registry import score
+from overtop.retrieval.exact import rank
+from overtop.retrieval.temperature import Temperatures
+from overtop.storage.shards import ArraySource
 
 every_case = pytest.mark.parametrize("case", SCORES)
 every_temperature = pytest.mark.parametrize("temperature", [0.005, 0.01, 0.07, 1.0])

@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
 
-from overtop.evaluation import bootstrap, calibrate, reject, selective_measures
+from overtop.evaluation import bootstrap
 from overtop.evaluation.bootstrap import draw_clusters, resampled, resampled_for_comparison
-from overtop.evaluation.calibration import correlations
+from overtop.evaluation.calibration import calibrate, correlations
 from overtop.evaluation.ordering import Ordering
+from overtop.evaluation.rejection import reject
+from overtop.evaluation.selective import selective_measures
 from overtop.evaluation.significance import interval
 
 STEPS = {"published": 30, "corrected": 7}

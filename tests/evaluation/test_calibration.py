@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from scipy.stats import rankdata
 
-import oracles
+from helpers import oracles
 from overtop.errors import OvertopError
-from overtop.evaluation import calibrate
+from overtop.evaluation.calibration import calibrate
 
 COLUMNS = ["level", "low", "high", "mean_uncertainty", "n_queries", "recall_at_1"]
 

@@ -8,18 +8,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import compare as script
-from overtop.config import EvaluationSpec
+from helpers.scripts import load_script
+from overtop.config.evaluation import EvaluationSpec
 from overtop.errors import OvertopError
-from overtop.evaluation import calibrate, selective_measures
 from overtop.evaluation.bootstrap import draw_clusters
+from overtop.evaluation.calibration import calibrate
 from overtop.evaluation.comparison import COLUMNS, MOST, compare, verdict
 from overtop.evaluation.metrics import evaluate
+from overtop.evaluation.selective import selective_measures
 from overtop.evaluation.significance import holm
-from overtop.files import write_table
-from overtop.reference import paper_table
+from overtop.reference.paper import paper_table
 from overtop.seeds import derive_seed
-from overtop.tables import DECIMALS
+from overtop.storage.files import write_table
+from overtop.tables.rows import DECIMALS
+
+script = load_script("compare")
 
 SPEC = EvaluationSpec.model_validate({"bootstrap": {"resamples": 300}})
 KINDS = {"l14": "deterministic", "l14-dropout": "mc_dropout"}

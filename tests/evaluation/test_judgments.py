@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from overtop.config import BootstrapSpec
+from overtop.config.evaluation import BootstrapSpec
 from overtop.errors import OvertopError
 from overtop.evaluation.bootstrap import draw_clusters
 from overtop.evaluation.judgments import judge

@@ -2,10 +2,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from overtop.config import EvaluationSpec
+from overtop.config.evaluation import EvaluationSpec
 from overtop.errors import OvertopError
-from overtop.evaluation import calibrate, reject, selective_measures
+from overtop.evaluation.calibration import calibrate
 from overtop.evaluation.metrics import evaluate
+from overtop.evaluation.rejection import reject
+from overtop.evaluation.selective import selective_measures
 from overtop.evaluation.significance import holm
 
 SPEC = EvaluationSpec.model_validate({"bootstrap": {"resamples": 100}})

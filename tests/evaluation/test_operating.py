@@ -4,13 +4,7 @@ import pytest
 from scipy.stats import binom
 
 from overtop.errors import OvertopError
-from overtop.evaluation.operating import (
-    COLUMNS,
-    exact_interval,
-    guaranteed_threshold,
-    independent,
-    operating_points,
-)
+from overtop.evaluation.operating import COLUMNS, exact_interval, guaranteed_threshold, independent, operating_points
 
 
 def drawn(rng, queries, levels=None):

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-import oracles
+from helpers import oracles
 from overtop.errors import OvertopError
-from overtop.evaluation import reject
+from overtop.evaluation.rejection import reject
 
 
 def drawn(seed, queries, values=None):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from overtop.errors import OvertopError
-from overtop.evaluation import selective_measures
+from overtop.evaluation.selective import selective_measures
 
 
 def drawn(seed, queries, values=None):

@@ -1,6 +1,6 @@
 import pytest
 
-from overtop.reference import joined
+from overtop.reference.architecture import joined
 
 
 @pytest.mark.parametrize(

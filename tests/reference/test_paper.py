@@ -1,6 +1,6 @@
 import pytest
 
-from overtop.reference import paper_table
+from overtop.reference.paper import paper_table
 
 # As printed in the paper's Table 1: image to text, then text to image, on MSCOCO; then on Flickr30K.
 PRINTED = {

@@ -1,6 +1,6 @@
 import pytest
 
-from overtop.reference import published_recall
+from overtop.reference.recalls import published_recall
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 
 from overtop.evaluation.comparison import COLUMNS
-from overtop.files import write_table
-from overtop.tables import closing_words, differences_to_markdown
+from overtop.pipeline.summary import closing_words
+from overtop.storage.files import write_table
+from overtop.tables.differences import differences_to_markdown
 
 METHODS = {
     "a": ("l14", "deterministic", "ViT-L-14", "top1_similarity"),

@@ -2,9 +2,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from metric_rows import metrics, recalls
-from overtop.reference import PAPER, paper_table
-from overtop.tables import Published, tidy
+from helpers.metric_rows import metrics, recalls
+from overtop.reference.paper import PAPER, paper_table
+from overtop.tables.published import Published
+from overtop.tables.rows import tidy
 
 BENCHMARKS = {"mscoco": "coco", "flickr30k": "flickr30k", "shapes": None}
 

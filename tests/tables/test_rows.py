@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from metric_rows import metrics
+from helpers.metric_rows import metrics
 from overtop.errors import OvertopError
-from overtop.files import write_table
-from overtop.tables import COLUMNS, tidy
+from overtop.storage.files import write_table
+from overtop.tables.rows import COLUMNS, tidy
 
 
 def test_tidy_puts_rows_and_columns_in_order_whatever_order_they_come_in():

@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from metric_rows import metrics, recalls
-from overtop.tables import Published, tidy, to_latex, to_markdown
+from helpers.metric_rows import metrics, recalls
+from overtop.tables.published import Published
+from overtop.tables.rows import tidy
+from overtop.tables.typeset import to_latex, to_markdown
 
 NBSP = "\N{NO-BREAK SPACE}"
 PAPER = Published("table1", {"mscoco": "coco", "flickr30k": "flickr30k"})

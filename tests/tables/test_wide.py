@@ -1,8 +1,10 @@
 import pytest
 
-from metric_rows import metrics
+from helpers.metric_rows import metrics
 from overtop.errors import OvertopError
-from overtop.tables import MEASURES, Published, tidy, wide
+from overtop.tables.published import Published
+from overtop.tables.rows import tidy
+from overtop.tables.wide import MEASURES, wide
 
 
 def test_wide_is_the_layout_of_the_paper():

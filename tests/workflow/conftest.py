@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from pipeline import TINY, Project, checkout
+from helpers.pipeline import TINY, Project, checkout
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import TINY
+from helpers.pipeline import TINY
 
 pytestmark = pytest.mark.slow
 

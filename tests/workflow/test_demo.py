@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from overtop.estimators import ESTIMATORS
-from overtop.tables import INTERVALS
-from pipeline import ENVIRONMENT, Project, checkout
+from helpers.pipeline import ENVIRONMENT, Project, checkout
+from overtop.estimators.registry import ESTIMATORS
+from overtop.tables.rows import INTERVALS
 
 pytestmark = pytest.mark.slow
 

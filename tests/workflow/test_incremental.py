@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from pipeline import BINARIES, ENVIRONMENT, TINY
+from helpers.pipeline import BINARIES, ENVIRONMENT, TINY
 
 pytestmark = pytest.mark.slow
 

@@ -5,7 +5,7 @@ import json
 import pandas as pd
 import pytest
 
-from pipeline import TINY
+from helpers.pipeline import TINY
 
 pytestmark = pytest.mark.slow
 

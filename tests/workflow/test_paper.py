@@ -9,9 +9,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from paper_sources import write_sources
-from pipeline import ENVIRONMENT, Project, checkout
-from standin import Fault, Standin
+from helpers.paper_sources import write_sources
+from helpers.pipeline import ENVIRONMENT, Project, checkout
+from helpers.standin import Fault, Standin
 
 pytestmark = pytest.mark.slow
 

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from overtop.estimators import ESTIMATORS
-from pipeline import TINY
+from helpers.pipeline import TINY
+from overtop.estimators.registry import ESTIMATORS
 
 pytestmark = pytest.mark.slow
 

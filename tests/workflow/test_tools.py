@@ -6,7 +6,7 @@ import subprocess
 import pytest
 import yaml
 
-from pipeline import BINARIES, TINY
+from helpers.pipeline import BINARIES, TINY
 
 
 def test_environments_hold_the_versions_of_the_constraints(repo):

@@ -4,12 +4,13 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-sys.path.insert(0, str(Path(workflow.basedir).parent / "scripts"))
+sys.path.append(str(Path(workflow.basedir).parent / "scripts"))
 
-from overtop import layout
-from overtop.config import IMPORTED, load_config
+from overtop.pipeline import paths
+from overtop.terms import IMPORTED
+from overtop.pipeline.loading import load_config
 from overtop.errors import OvertopError, suggestion
-from overtop.stages import VERSIONS
+from overtop.pipeline.stages import VERSIONS
 
 try:
     settings = load_config({key: value for key, value in config.items()})
@@ -17,7 +18,7 @@ except OvertopError as error:
     raise WorkflowError(f"\n{error}") from None
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
-TAIL = layout.OF_POSTERIOR
+TAIL = paths.OF_POSTERIOR
 
 
 def plain(model):
@@ -39,7 +40,7 @@ def summarise():
     """Say where the results are and what they say; not for the inner runs that executors start."""
     if workflow.remote_exec or not workflow.is_main_process:
         return
-    from overtop.tables import closing_words
+    from overtop.pipeline.summary import closing_words
 
     asked = sorted(workflow.dag_settings.targets) or settings.targets
     print(closing_words(asked), file=sys.stderr)

@@ -34,17 +34,17 @@ def of_split(wildcards):
     posterior = declared("posteriors", wildcards, "posterior")
     declared("datasets", wildcards, "dataset")
     found = {
-        modality: layout.posterior_shards(
+        modality: paths.posterior_shards(
             settings, wildcards.dataset, wildcards.split, posterior, modality
         )
-        for modality in layout.MODALITIES
+        for modality in paths.MODALITIES
     }
     if Path(f"results/rankings/{TAIL}.h5".format(**wildcards)).exists():
         # Snakemake takes an intermediate file that is gone for one nobody needs. Not these: a ranking never stands
         # without the shards it came from, so they are remade, and with them what hangs on them.
         gone = (path for path in sum(found.values(), []) if not Path(path).exists())
         workflow.dag.forcefiles.update(gone)
-    return {"split": layout.split(wildcards.dataset, wildcards.split), **found}
+    return {"split": paths.split(wildcards.dataset, wildcards.split), **found}
 
 
 def n_passes(wildcards):
@@ -57,7 +57,7 @@ def fitted_temperature(wildcards):
     if settings.temperature.softmax != "fitted":
         return []
     split = settings.temperature.fit_split
-    found = layout.of_posteriors(
+    found = paths.of_posteriors(
         "temperatures", [wildcards.dataset], split, [wildcards.posterior], "json"
     )
     return found[0]
@@ -66,7 +66,7 @@ def fitted_temperature(wildcards):
 def rows_of(kind, name):
     """`results/{kind}` of every data set and posterior of a table."""
     table = settings.tables[name]
-    return layout.of_posteriors(kind, table.datasets, table.split, table.posteriors)
+    return paths.of_posteriors(kind, table.datasets, table.split, table.posteriors)
 
 
 def encoder_spec(wildcards):
@@ -84,10 +84,10 @@ def train_inputs(wildcards):
             f"config.yaml: encoders.{wildcards.encoder} has weights of its own, nothing to train"
         )
     dataset, splits = encoder.train.dataset, ("train", "val")
-    inputs = {split: layout.split(dataset, split) for split in splits}
+    inputs = {split: paths.split(dataset, split) for split in splits}
     if encoder.train.towers == "locked":
         inputs["features"] = [
-            layout.features(dataset, split, encoder.architecture) for split in splits
+            paths.features(dataset, split, encoder.architecture) for split in splits
         ]
     return inputs
 
@@ -99,11 +99,11 @@ def train_threads(wildcards):
 
 def embed_inputs(wildcards):
     encoder = declared("encoders", wildcards, "encoder")
-    inputs = {"split": layout.split(wildcards.dataset, wildcards.split)}
+    inputs = {"split": paths.split(wildcards.dataset, wildcards.split)}
     if encoder.train is not None:
-        inputs["checkpoint"] = layout.checkpoint(wildcards.encoder)
+        inputs["checkpoint"] = paths.checkpoint(wildcards.encoder)
     elif encoder.is_downloaded:
-        inputs["checkpoint"] = layout.weights(wildcards.encoder)
+        inputs["checkpoint"] = paths.weights(wildcards.encoder)
     else:
         inputs["checkpoint"] = encoder.checkpoint
     return inputs
@@ -127,9 +127,9 @@ def adapt_inputs(wildcards):
     inputs = {}
     for role in ("train", "val"):
         split = getattr(adapter, role)
-        inputs[role] = layout.split(adapter.dataset, split)
-        for modality in layout.MODALITIES:
-            inputs[f"{role}_{modality}"] = layout.deterministic_shards(
+        inputs[role] = paths.split(adapter.dataset, split)
+        for modality in paths.MODALITIES:
+            inputs[f"{role}_{modality}"] = paths.deterministic_shards(
                 settings, adapter.dataset, split, adapter.encoder, modality
             )
     return inputs
@@ -146,7 +146,7 @@ def adapter_of(wildcards):
         raise WorkflowError(
             f"config.yaml: posteriors.{wildcards.posterior} has no adapter; add `adapter: NAME`"
         )
-    return layout.adapter(name)
+    return paths.adapter(name)
 
 
 def spread_if_adapted(wildcards):
@@ -170,7 +170,7 @@ def val_and_test(wildcards):
         words = dict(wildcards) | {"split": split}
         inputs[f"{role}_scores"] = f"results/scores/{TAIL}.parquet".format(**words)
         inputs[f"{role}_ranking"] = f"results/rankings/{TAIL}.h5".format(**words)
-        inputs[f"{role}_split"] = layout.split(wildcards.dataset, split)
+        inputs[f"{role}_split"] = paths.split(wildcards.dataset, split)
     return inputs
 
 
@@ -178,12 +178,12 @@ def deterministic(wildcards):
     """The split, and the shards of one encoder on it without dropout."""
     declared("encoders", wildcards, "encoder")
     found = {
-        modality: layout.deterministic_shards(
+        modality: paths.deterministic_shards(
             settings, wildcards.dataset, wildcards.split, wildcards.encoder, modality
         )
-        for modality in layout.MODALITIES
+        for modality in paths.MODALITIES
     }
-    return {"split": layout.split(wildcards.dataset, wildcards.split), **found}
+    return {"split": paths.split(wildcards.dataset, wildcards.split), **found}
 
 
 def benchmark_of(wildcards):
@@ -209,7 +209,7 @@ def cascade_inputs(wildcards):
     cascade = declared("cascades", wildcards, "cascade")
 
     def of(kind, split, posterior, suffix):
-        return layout.of_posteriors(
+        return paths.of_posteriors(
             kind, [cascade.dataset], split, [posterior], suffix
         )[0]
 
@@ -274,8 +274,8 @@ def prefetch_inputs(wildcards):
     specs = {name: settings.encoders[name] for name in sorted(encoders)}
     for recipe in filter(None, (spec.train for spec in specs.values())):
         splits |= {(recipe.dataset, split) for split in ("train", "val")}
-    weights = [layout.weights(name) for name in specs if specs[name].is_downloaded]
-    return [layout.source(*split) for split in sorted(splits)] + weights
+    weights = [paths.weights(name) for name in specs if specs[name].is_downloaded]
+    return [paths.source(*split) for split in sorted(splits)] + weights
 
 
 def figure_spec(wildcards):
@@ -291,8 +291,8 @@ def figure_inputs(wildcards):
     if figure.kind == "sensitivity":
         tail = [figure.dataset], figure.split, figure.posteriors()
         return {
-            "curves": layout.of_posteriors("curves/calibration", *tail),
-            "metrics": layout.of_posteriors("metrics", *tail),
+            "curves": paths.of_posteriors("curves/calibration", *tail),
+            "metrics": paths.of_posteriors("metrics", *tail),
         }
     return {
         "curves": rows_of(f"curves/{figure.kind}", figure.table),

@@ -20,9 +20,9 @@ rule tabulate:
     params:
         spec=table_spec,
         benchmarks=table_benchmarks,
-        version=VERSIONS["tables"],
+        version=VERSIONS["tabulate"],
     script:
-        "../../scripts/tables.py"
+        "../../scripts/tabulate.py"
 
 
 rule plot:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 
 from overtop.adapters.model import Prediction
-from overtop.adapters.spec import AdapterSpec
+from overtop.config.adapters import AdapterSpec
 from overtop.terms import Protocol
 
 LEAST, LARGEST = 1e-4, 1e3

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from overtop.adapters.spec import AdapterSpec
+from overtop.config.adapters import AdapterSpec
 
 Modality = Literal["image", "text"]
 MODALITIES: tuple[Modality, ...] = ("image", "text")

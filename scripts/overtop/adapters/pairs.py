@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from overtop.datasets.manifest import Split
 from overtop.errors import OvertopError
-from overtop.ranking import unit
-from overtop.store import ArraySource, EmbeddingSource
+from overtop.retrieval.vectors import unit
+from overtop.storage.shards import ArraySource, EmbeddingSource
+from overtop.storage.split import Split
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from overtop.arrays import decode, encode, read_arrays, write_arrays
 from overtop.errors import OvertopError
-from overtop.ranking import Ranking
+from overtop.retrieval.ranking import Ranking
+from overtop.storage.arrays import decode, encode, read_arrays, write_arrays
 from overtop.terms import DIRECTIONS, PROTOCOLS, Direction, Protocol
 
 SCHEMA = "spread/1"

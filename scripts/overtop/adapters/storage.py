@@ -10,10 +10,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from overtop.adapters.model import MODALITIES, Adapter
-from overtop.adapters.spec import AdapterSpec
 from overtop.adapters.training import Fitted
+from overtop.config.adapters import AdapterSpec
 from overtop.errors import OvertopError
-from overtop.files import atomic_path
+from overtop.storage.files import atomic_path
 from overtop.terms import Protocol
 
 SCHEMA = "adapters/1"

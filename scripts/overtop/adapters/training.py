@@ -13,7 +13,7 @@ from tqdm import tqdm
 from overtop.adapters.loss import pair_loss
 from overtop.adapters.model import MODALITIES, Adapter, Modality
 from overtop.adapters.pairs import Pairs
-from overtop.adapters.spec import AdapterSpec
+from overtop.config.adapters import AdapterSpec
 from overtop.device import reproducible
 from overtop.errors import OvertopError
 from overtop.seeds import derive_seed

@@ -12,7 +12,7 @@ from overtop.adapters.spread import Spread
 from overtop.adapters.storage import Adapters
 from overtop.device import reproducible
 from overtop.seeds import derive_seed
-from overtop.store import EmbeddingSource
+from overtop.storage.shards import EmbeddingSource
 from overtop.terms import Direction
 
 _BLOCK = 1024

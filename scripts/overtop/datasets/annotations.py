@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from overtop.datasets.sources import no_split
+from overtop.datasets.raw import no_split
 from overtop.errors import OvertopError
-from overtop.files import write_text
+from overtop.storage.files import write_text
 
 RECORDS = "captions.jsonl"
 IMAGES = "images"

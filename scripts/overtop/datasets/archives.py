@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from overtop.datasets.annotations import Record
 from overtop.errors import OvertopError
-from overtop.files import atomic_path, inside
+from overtop.storage.files import atomic_path, inside
 
 
 def read_member(path: Path, member: str) -> bytes:

@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from overtop.arrays import decode, read_arrays
-from overtop.config import EmbeddingsSpec
-from overtop.datasets.manifest import Split, from_rows, read_split
-from overtop.datasets.sources import Context, copy_into, keep_only, locate, no_split
+from overtop.config.datasets import EmbeddingsDataset
+from overtop.datasets.raw import Context, copy_into, keep_only, locate, no_split
 from overtop.errors import OvertopError
-from overtop.store import SCHEMA
+from overtop.storage.arrays import decode, read_arrays
+from overtop.storage.shards import SCHEMA
+from overtop.storage.split import Split, from_rows, read_split
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Imported:
     text: np.ndarray
 
 
-def fetch(name: str, spec: EmbeddingsSpec, split: str, raw: Path, context: Context) -> None:
+def fetch(name: str, spec: EmbeddingsDataset, split: str, raw: Path, context: Context) -> None:
     """Copy the split's file, or what its folder holds, into `raw`."""
     if split not in spec.splits:
         raise no_split(split, f"datasets.{name}.splits", spec.splits)
@@ -52,7 +52,7 @@ def fetch(name: str, spec: EmbeddingsSpec, split: str, raw: Path, context: Conte
     keep_only(raw, files)
 
 
-def read(name: str, spec: EmbeddingsSpec, raw: Path, split: str) -> Split:
+def read(name: str, spec: EmbeddingsDataset, raw: Path, split: str) -> Split:
     """Who belongs to whom."""
     return load(raw).split
 

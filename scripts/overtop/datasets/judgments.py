@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from overtop.datasets.manifest import Split
 from overtop.errors import OvertopError
+from overtop.storage.split import Split
 
 _LOWEST, _RELEVANT, _HIGHEST = 1, 3, 4  # ratings of experts
 _ROUNDING = 1e-6  # the crowd's shares are printed as floats

@@ -11,18 +11,18 @@ from pathlib import Path
 
 import pandas as pd
 
-from overtop.config import KarpathySpec, Route
+from overtop.config.datasets import KarpathyDataset, Route
 from overtop.datasets.annotations import IMAGES, RECORDS, Record, parse_split, read_records, write_records
 from overtop.datasets.known_positives import find_positives
-from overtop.datasets.manifest import Split, from_rows
+from overtop.datasets.raw import Context, copy_into, keep_only, locate
 from overtop.datasets.routes import follow
-from overtop.datasets.sources import Context, copy_into, keep_only, locate
 from overtop.errors import OvertopError
+from overtop.storage.split import Split, from_rows
 
 _LOG = logging.getLogger(__name__)
 
 
-def fetch(name: str, spec: KarpathySpec, split: str, raw: Path, context: Context) -> None:
+def fetch(name: str, spec: KarpathyDataset, split: str, raw: Path, context: Context) -> None:
     """Bring the records and images of one split.
 
     Raises:
@@ -34,7 +34,7 @@ def fetch(name: str, spec: KarpathySpec, split: str, raw: Path, context: Context
     keep_only(raw, [RECORDS, *images, *spec.judgments.values()])
 
 
-def _bring(name: str, spec: KarpathySpec, split: str, raw: Path, context: Context) -> list[Record]:
+def _bring(name: str, spec: KarpathyDataset, split: str, raw: Path, context: Context) -> list[Record]:
     """From the folder if there is one: what is wrong with it is then told, not passed over."""
     reasons = []
     if spec.source is not None:
@@ -61,7 +61,7 @@ def _described(route: Route) -> str:
     return f"route {route.kind} ({', '.join(route.places())})"
 
 
-def _from_folder(place: Path, spec: KarpathySpec, split: str, raw: Path) -> list[Record]:
+def _from_folder(place: Path, spec: KarpathyDataset, split: str, raw: Path) -> list[Record]:
     annotations = place / spec.annotations
     if not annotations.is_file():
         raise OvertopError(f"{annotations} is missing; complete the source or correct `annotations`")
@@ -73,21 +73,21 @@ def _from_folder(place: Path, spec: KarpathySpec, split: str, raw: Path) -> list
     return records
 
 
-def _is_there(place: Path, record: Record, spec: KarpathySpec) -> bool:
+def _is_there(place: Path, record: Record, spec: KarpathyDataset) -> bool:
     image = place / _place_of(record, spec)
     if not image.is_file():
         _LOG.warning("skipped: %s is missing", image)
     return image.is_file()
 
 
-def _place_of(record: Record, spec: KarpathySpec) -> str:
+def _place_of(record: Record, spec: KarpathyDataset) -> str:
     """Where an image lies in the folder of a data set."""
     if record.path:
         return os.path.normpath(Path(spec.annotations).parent / record.path)
     return str(Path(spec.images) / record.folder / record.filename)
 
 
-def read(name: str, spec: KarpathySpec, raw: Path, split: str) -> Split:
+def read(name: str, spec: KarpathyDataset, raw: Path, split: str) -> Split:
     """The images of `split` with their first `captions_per_image` captions.
 
     Captions are named after their image and their place in the annotations, from 0: `NAME.jpg#2`. Extended positives

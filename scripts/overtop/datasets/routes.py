@@ -7,13 +7,13 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from overtop.config import ArchivesRoute, Route, ShardsRoute
+from overtop.config.datasets import ArchivesRoute, Route, ShardsRoute
 from overtop.datasets.annotations import Record, parse_split
 from overtop.datasets.archives import extract, read_member
-from overtop.datasets.sources import Context
+from overtop.datasets.raw import Context
 from overtop.datasets.webdataset import Sample, count_shards, read_samples
 from overtop.errors import OvertopError
-from overtop.files import atomic_path, inside
+from overtop.storage.files import atomic_path, inside
 
 
 def follow(route: Route, split: str, images: Path, context: Context) -> list[Record]:

@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from overtop.config import ShapesSpec
-from overtop.datasets.manifest import Split
-from overtop.datasets.sources import Context, keep_only, no_split
-from overtop.files import write_json
+from overtop.config.datasets import ShapesDataset
+from overtop.datasets.raw import Context, keep_only, no_split
 from overtop.seeds import derive_seed
+from overtop.storage.files import write_json
+from overtop.storage.split import Split
 
 COLOURS = {
     "red": (214, 39, 40),
@@ -233,7 +233,7 @@ def captions(split: str, n_images: int, seed: int) -> list[tuple[Caption, ...]]:
     return [describe(scene, _generator(seed, split, "captions", i)) for i, scene in enumerate(scenes)]
 
 
-def fetch(name: str, spec: ShapesSpec, split: str, raw: Path, context: Context) -> None:
+def fetch(name: str, spec: ShapesDataset, split: str, raw: Path, context: Context) -> None:
     """Draw a split's images into `raw`, and note what they were drawn from."""
     if split not in spec.images:
         raise no_split(split, f"datasets.{name}.images", spec.images)
@@ -244,7 +244,7 @@ def fetch(name: str, spec: ShapesSpec, split: str, raw: Path, context: Context) 
     write_json(raw / _RECIPE, recipe)
 
 
-def read(name: str, spec: ShapesSpec, raw: Path, split: str) -> Split:
+def read(name: str, spec: ShapesDataset, raw: Path, split: str) -> Split:
     """The images of `split`, their captions and every caption's positives.
 
     The train split comes without its positives: it is never a gallery, and its vague captions alone would list

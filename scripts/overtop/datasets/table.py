@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from overtop.config import TableSpec
-from overtop.datasets.manifest import Split, from_rows
-from overtop.datasets.sources import Context, copy_into, keep_only, locate, no_split
+from overtop.config.datasets import TableDataset
+from overtop.datasets.raw import Context, copy_into, keep_only, locate, no_split
 from overtop.errors import OvertopError
+from overtop.storage.split import Split, from_rows
 
 
-def fetch(name: str, spec: TableSpec, split: str, raw: Path, context: Context) -> None:
+def fetch(name: str, spec: TableDataset, split: str, raw: Path, context: Context) -> None:
     """Copy the table and every image that its rows of `split` name."""
     place = locate(name, spec.source, context.mirror)
     copy_into(raw, place, {spec.table: spec.table})
@@ -26,7 +26,7 @@ def fetch(name: str, spec: TableSpec, split: str, raw: Path, context: Context) -
     keep_only(raw, [spec.table, *images])
 
 
-def read(name: str, spec: TableSpec, raw: Path, split: str) -> Split:
+def read(name: str, spec: TableDataset, raw: Path, split: str) -> Split:
     """The rows of `split`."""
     rows = _rows(raw / spec.table)
     rows = rows[rows["split"] == split]

@@ -13,7 +13,7 @@ from itertools import groupby
 from pathlib import Path
 
 from overtop.errors import OvertopError
-from overtop.files import inside
+from overtop.storage.files import inside
 
 _IMAGES = ("jpg", "jpeg", "png", "webp")
 _AGAIN = "the shard is damaged or of another form, get it again"

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from overtop.downloads.attempts import Failed
-from overtop.files import sha256
+from overtop.downloads.retries import Failed
+from overtop.storage.files import sha256
 
 
 @dataclass(frozen=True)

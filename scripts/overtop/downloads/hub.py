@@ -24,10 +24,10 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from overtop.downloads.attempts import Absent, Failed, Transient, failed_status, persist
+from overtop.config.sources import HubSource
 from overtop.downloads.digests import Digest, Expected
-from overtop.downloads.spec import HubSource
-from overtop.downloads.transfer import publish
+from overtop.downloads.http import publish
+from overtop.downloads.retries import Absent, Failed, Transient, failed_status, persist
 
 T = TypeVar("T")
 

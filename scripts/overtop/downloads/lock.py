@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 
 from overtop.downloads.digests import Digest
 from overtop.errors import OvertopError
-from overtop.files import write_text
+from overtop.storage.files import write_text
 
 COLUMNS = ["name", "file", "bytes", "sha256"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
-from overtop.encoders.spec import EncoderSpec
+from overtop.config.encoders import EncoderSpec
 from overtop.errors import OvertopError, suggestion
 
 OWN_MODELS = Path(__file__).parent / "models"

@@ -14,7 +14,7 @@ from torch import nn
 
 from overtop.encoders import attention
 from overtop.encoders.compat import open_clip
-from overtop.encoders.replacing import replace
+from overtop.encoders.patching import replace
 from overtop.errors import OvertopError
 
 NONE = "none"

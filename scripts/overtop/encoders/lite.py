@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
 from overtop.encoders.compat import open_clip
@@ -53,8 +54,6 @@ def load_towers(model: Any, architecture: str) -> None:
     Raises:
         OvertopError: a package with a tower is not installed.
     """
-    from safetensors.torch import load_file
-
     number = open_clip.get_model_config(architecture)["vision_cfg"]["timm_model_name"].removeprefix(
         "tf_efficientnet_lite"
     )

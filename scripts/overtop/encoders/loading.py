@@ -12,13 +12,13 @@ from typing import Any
 import torch
 from PIL import Image
 
+from overtop.config.encoders import EncoderSpec
 from overtop.encoders import lite
 from overtop.encoders.catalogue import OWN_MODELS, check_encoder, own_activation, tag_facts
 from overtop.encoders.compat import open_clip
-from overtop.encoders.spec import EncoderSpec
 from overtop.encoders.weights import locate
 from overtop.errors import OvertopError
-from overtop.files import sha256
+from overtop.storage.files import sha256
 
 open_clip.add_model_config(OWN_MODELS)
 

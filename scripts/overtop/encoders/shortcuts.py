@@ -15,7 +15,7 @@ from torch import nn
 
 from overtop.encoders.attention import attend
 from overtop.encoders.compat import open_clip
-from overtop.encoders.replacing import replace
+from overtop.encoders.patching import replace
 
 
 def token_counts(model: Any, tokens: torch.Tensor) -> np.ndarray | None:

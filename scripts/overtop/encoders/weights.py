@@ -7,13 +7,13 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from overtop.downloads import bring
+from overtop.config.encoders import EncoderSpec
+from overtop.config.sources import FileSource, HubSource
 from overtop.downloads.digests import Digest
-from overtop.downloads.spec import FileSource, HubSource
+from overtop.downloads.fetch import bring
 from overtop.encoders.catalogue import tag_facts
-from overtop.encoders.spec import EncoderSpec
 from overtop.errors import NotThere, OvertopError
-from overtop.files import sha256, write_json
+from overtop.storage.files import sha256, write_json
 
 CONFIG = "open_clip_config.json"
 WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin")

@@ -5,14 +5,11 @@ The confidence is the tanh of a length: monotone, so it changes no ranking of qu
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-if TYPE_CHECKING:
-    from overtop.estimators.evidence import Evidence
-    from overtop.radius import Radius
-    from overtop.terms import Protocol
+from overtop.estimators.evidence import Evidence
+from overtop.radius.radii import Radius
+from overtop.terms import Protocol
 
 
 def adversarial_pgd(evidence: Evidence, protocol: Protocol) -> np.ndarray:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from overtop.errors import OvertopError
-
-if TYPE_CHECKING:
-    from overtop.estimators.evidence import Evidence
-    from overtop.terms import Protocol
+from overtop.estimators.evidence import Evidence
+from overtop.terms import Protocol
 
 TOP = 5
 

@@ -6,15 +6,11 @@ alphas that weigh anything are in the thousands or more, so the digamma function
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
+from overtop.estimators.evidence import Evidence
 from overtop.estimators.similarity import best
-
-if TYPE_CHECKING:
-    from overtop.estimators.evidence import Evidence
-    from overtop.terms import Protocol
+from overtop.terms import Protocol
 
 OFFSET = 1e-6
 

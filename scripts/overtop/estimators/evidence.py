@@ -4,29 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:  # both import HDF5 behind them
-    from overtop.radius import Radii
-    from overtop.ranking import Ranking
-    from overtop.terms import Protocol
-
-SOFTMAX, DIRICHLET = 0.01, 0.07
-
-
-@dataclass(frozen=True)
-class Temperatures:
-    """Temperatures of the softmax over a gallery.
-
-    Attributes:
-        softmax: of `entropy`, `max_softmax` and `energy`; CLIP itself was trained at 0.01.
-        dirichlet: of the Dirichlet estimators, tau' of UCAT.
-    """
-
-    softmax: float = SOFTMAX
-    dirichlet: float = DIRICHLET
+from overtop.radius.radii import Radii
+from overtop.retrieval.ranking import Ranking
+from overtop.retrieval.temperature import Temperatures
+from overtop.terms import Protocol
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-if TYPE_CHECKING:
-    from overtop.estimators.evidence import Evidence
-    from overtop.terms import Protocol
+from overtop.estimators.evidence import Evidence
+from overtop.terms import Protocol
 
 
 def probvlm(evidence: Evidence, protocol: Protocol) -> np.ndarray:

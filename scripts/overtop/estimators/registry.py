@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 
 from overtop.errors import OvertopError, suggestion
 from overtop.estimators import adversarial, consistency, dirichlet, probvlm, similarity
+from overtop.estimators.evidence import Evidence
 from overtop.terms import Protocol
-
-if TYPE_CHECKING:
-    from overtop.estimators.evidence import Evidence
 
 Need = Literal["ranking", "softmax", "votes", "radius", "spread"]
 PAPER = "Gomez, Over the Top-1: Uncertainty-Aware Cross-Modal Retrieval with CLIP, 2025"
@@ -30,7 +28,6 @@ class Estimator:
 
     Attributes:
         name: the word in configuration and tables.
-        label: words for a legend.
         symbol: mathematical symbol of the confidence, LaTeX.
         equation: where the definition stands in `reference`.
         needs: `ranking` always; `softmax`: its sums at the temperatures; `votes`: a posterior of several samples;
@@ -42,7 +39,6 @@ class Estimator:
     """
 
     name: str
-    label: str
     symbol: str
     equation: str
     needs: frozenset[Need]
@@ -55,7 +51,6 @@ class Estimator:
 _RECORDS = (
     Estimator(
         name="top1_similarity",
-        label="Top-1 similarity",
         symbol=r"s_{(1)}",
         equation="Eq. 2",
         needs=frozenset({"ranking"}),
@@ -65,7 +60,6 @@ _RECORDS = (
     ),
     Estimator(
         name="top1_consistency",
-        label="Top-1 consistency",
         symbol=r"C_1",
         equation="Eq. 6 and 10",
         needs=frozenset({"ranking", "votes"}),
@@ -75,7 +69,6 @@ _RECORDS = (
     ),
     Estimator(
         name="topk_consistency",
-        label="Top-5 consistency",
         symbol=r"C_5",
         equation="released code only",
         needs=frozenset({"ranking", "votes"}),
@@ -85,7 +78,6 @@ _RECORDS = (
     ),
     Estimator(
         name="adversarial_pgd",
-        label="Adversarial (PGD)",
         symbol=r"\tanh\|\delta_{\mathrm{PGD}}\|",
         equation="Eq. 11-13",
         needs=frozenset({"ranking", "radius"}),
@@ -95,7 +87,6 @@ _RECORDS = (
     ),
     Estimator(
         name="adversarial_linear",
-        label="Adversarial (linear)",
         symbol=r"\tanh\|\delta_{\mathrm{lin}}\|",
         equation="Eq. 14",
         needs=frozenset({"ranking", "radius"}),
@@ -105,7 +96,6 @@ _RECORDS = (
     ),
     Estimator(
         name="adversarial_exact",
-        label="Adversarial (exact)",
         symbol=r"\tanh\|\delta^*\|",
         equation="closed form of Eq. 11",
         needs=frozenset({"ranking", "radius"}),
@@ -115,7 +105,6 @@ _RECORDS = (
     ),
     Estimator(
         name="margin",
-        label="Margin",
         symbol=r"s_{(1)}-s_{(2)}",
         equation="difference of the best two",
         needs=frozenset({"ranking"}),
@@ -125,7 +114,6 @@ _RECORDS = (
     ),
     Estimator(
         name="entropy",
-        label="Entropy",
         symbol=r"1-H(p)/\ln N",
         equation="entropy of softmax(s/T)",
         needs=frozenset({"ranking", "softmax"}),
@@ -135,7 +123,6 @@ _RECORDS = (
     ),
     Estimator(
         name="max_softmax",
-        label="Max softmax",
         symbol=r"\max_j p_j",
         equation="largest probability of softmax(s/T)",
         needs=frozenset({"ranking", "softmax"}),
@@ -145,7 +132,6 @@ _RECORDS = (
     ),
     Estimator(
         name="energy",
-        label="Energy",
         symbol=r"T\log\sum_j e^{s_j/T}",
         equation="energy score at T",
         needs=frozenset({"ranking", "softmax"}),
@@ -155,7 +141,6 @@ _RECORDS = (
     ),
     Estimator(
         name="dirichlet_entropy",
-        label="Dirichlet entropy",
         symbol=r"-\mathrm{AU}",
         equation="aleatoric uncertainty",
         needs=frozenset({"ranking", "softmax"}),
@@ -165,7 +150,6 @@ _RECORDS = (
     ),
     Estimator(
         name="dirichlet_vacuity",
-        label="Dirichlet vacuity",
         symbol=r"-\mathrm{EU}",
         equation="epistemic uncertainty",
         needs=frozenset({"ranking", "softmax"}),
@@ -175,7 +159,6 @@ _RECORDS = (
     ),
     Estimator(
         name="probvlm",
-        label="ProbVLM",
         symbol=r"-\mathrm{Var}(z)",
         equation="Eq. 9 and 10",
         needs=frozenset({"ranking", "spread"}),

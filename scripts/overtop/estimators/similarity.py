@@ -7,13 +7,10 @@ score T log sum_j exp(s_j/T) is s_(1) + T L.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-if TYPE_CHECKING:
-    from overtop.estimators.evidence import Evidence
-    from overtop.terms import Protocol
+from overtop.estimators.evidence import Evidence
+from overtop.terms import Protocol
 
 
 def top1_similarity(evidence: Evidence, protocol: Protocol) -> np.ndarray:

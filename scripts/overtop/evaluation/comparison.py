@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from overtop.config import EvaluationSpec
+from overtop.config.evaluation import EvaluationSpec
 from overtop.errors import OvertopError
-from overtop.estimators import ESTIMATORS
+from overtop.estimators.registry import ESTIMATORS
 from overtop.evaluation.bootstrap import draw_clusters, resampled_for_comparison
 from overtop.evaluation.calibration import calibrate
 from overtop.evaluation.inputs import checked
 from overtop.evaluation.ordering import Ordering
 from overtop.evaluation.selective import selective_measures
 from overtop.evaluation.significance import holm, interval, p_value
-from overtop.reference import PaperTable
+from overtop.reference.paper import PaperTable
 from overtop.seeds import derive_seed
 
 MOST = 12

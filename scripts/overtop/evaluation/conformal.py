@@ -13,7 +13,7 @@ from scipy.sparse import csr_array
 
 from overtop.errors import OvertopError
 from overtop.evaluation.operating import COLUMNS, exact_interval
-from overtop.evaluation.recall import best_rank
+from overtop.retrieval.relevance import best_rank
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from overtop.config import BootstrapSpec
+from overtop.config.evaluation import BootstrapSpec
 from overtop.errors import OvertopError
 from overtop.evaluation.bootstrap import draw_clusters
 from overtop.evaluation.inputs import checked

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import pandas as pd
 
-from overtop.config import EvaluationSpec
+from overtop.config.evaluation import EvaluationSpec
 from overtop.errors import OvertopError
 from overtop.evaluation.bootstrap import Draws, draw_clusters, resampled
 from overtop.evaluation.calibration import Calibration, calibrate

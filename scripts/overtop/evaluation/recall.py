@@ -1,39 +1,58 @@
-"""Whether the right items come first. Positives are a sparse boolean matrix (queries x gallery) without repeats."""
+"""Does an encoder find what it is published to find? If not, its activation, preprocessing or captions are wrong."""
+
+from collections.abc import Mapping
 
 import numpy as np
-from scipy.sparse import csr_array
+import pandas as pd
 
-from overtop.errors import OvertopError
+from overtop.reference.recalls import TOLERANCE, published_recall
+from overtop.retrieval.ranking import Ranking
+from overtop.retrieval.relevance import best_rank, positives
+from overtop.storage.split import Split
+from overtop.terms import DIRECTIONS, Direction
+
+KS = (1, 5, 10)
 
 
-def best_rank(top_ids: np.ndarray, positives: csr_array) -> np.ndarray:
-    """The rank, from 1, of each query's best positive among its K best items; infinity if there is none.
-
-    Ties are settled by the ranking: at equal similarity the smaller gallery index stands first.
+def recall_check(
+    split: Split,
+    rankings: Mapping[Direction, Ranking],
+    architecture: str,
+    tag: str | None,
+    benchmark: str | None,
+) -> pd.DataFrame:
+    """An encoder's R@k in both directions, beside what was published.
 
     Args:
-        top_ids: (Q, K) gallery indices, best first.
-        positives: (Q, N).
+        split: who belongs to whom.
+        rankings: of the encoder, with at least the 10 best items (all, if the gallery is smaller).
+        architecture: open_clip's name for it.
+        tag: open_clip's name for the weights, None if they are others.
+        benchmark: the published figures that apply to this split, None if there are none.
 
     Returns:
-        (Q,) float64. A query's hit is `rank == 1`, recall at k the mean of `rank <= k` for k up to K.
-
-    Raises:
-        OvertopError: the two speak of different numbers of queries.
+        A row per direction and k: `recall` of the queries that have a positive in the gallery, `published` (missing if
+        unknown), `difference_points` (ours less theirs, in hundredths) and `verdict`: `ok`, `off` if they differ by
+        more than `TOLERANCE`, or `no reference`.
     """
-    queries = len(top_ids)
-    if positives.shape[0] != queries:
-        raise OvertopError(
-            f"the ranking has {queries} queries and the positives {positives.shape[0]}; rank the same split again"
-        )
-    size = positives.shape[1]
-    known = np.repeat(np.arange(queries), np.diff(positives.indptr)) * size + positives.indices
-    found = np.isin(np.arange(queries)[:, None] * size + top_ids, known)
-    return np.where(found.any(axis=1), found.argmax(axis=1) + 1.0, np.inf)
+    rows = []
+    for direction in DIRECTIONS:
+        labelled = positives(split, direction, rankings[direction], extended=False)
+        rank = best_rank(rankings[direction].top_ids, labelled)[np.diff(labelled.indptr) > 0]
+        for k in KS:
+            recall, published = (rank <= k).mean(), published_recall(architecture, tag, benchmark, direction, k)
+            rows.append(
+                {"direction": direction, "k": k, "recall": recall, "n_queries": len(rank)} | _held(recall, published)
+            )
+    return pd.DataFrame(rows).assign(architecture=architecture, tag=tag, benchmark=benchmark)
 
 
-def tied_at_top(top_scores: np.ndarray) -> np.ndarray:
-    """Whether two items of the very same mean similarity stand in front, (Q,) bool."""
-    if top_scores.shape[1] == 1:
-        return np.zeros(len(top_scores), dtype=bool)
-    return top_scores[:, 0] == top_scores[:, 1]
+def _held(recall: float, published: float | None) -> dict[str, object]:
+    if published is None:
+        return {"published": np.nan, "difference_points": np.nan, "verdict": "no reference"}
+    difference = round(100 * (recall - published), 6)  # both are shares of whole queries: exactly 0.5 is not more
+    return {
+        "published": published,
+        "difference_points": difference,
+        "verdict": "off" if abs(difference) > TOLERANCE else "ok",
+    }

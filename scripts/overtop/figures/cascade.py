@@ -10,8 +10,9 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
-from overtop.cascade import FULL, RANDOM
-from overtop.figures import style, words
+from overtop import labels as words
+from overtop.evaluation.cascade import FULL, RANDOM
+from overtop.figures import style
 from overtop.figures.methods import bracket, only, require
 
 BAND = 0.2
@@ -52,7 +53,7 @@ def plot_cascade(curve: pd.DataFrame, ax: Axes | None = None) -> Axes:
     the end, where all queries are escalated.
 
     Args:
-        curve: cascades of one direction: `overtop.cascade.Study.curve` with a column `direction`.
+        curve: cascades of one direction: `overtop.evaluation.cascade.Study.curve` with a column `direction`.
         ax: where to draw, else a new figure. The legend hangs below the axes.
 
     Raises:
@@ -79,7 +80,7 @@ def plot_spent(spent: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """One panel: the share of queries that a stopping rule has settled, against the samples drawn.
 
     Args:
-        spent: distributions of one direction: `overtop.cascade.Study.spent` with a column `direction`.
+        spent: distributions of one direction: `overtop.evaluation.cascade.Study.spent` with a column `direction`.
         ax: where to draw, else a new figure. The legend hangs below the axes.
 
     Raises:
@@ -110,8 +111,8 @@ def cascade_figure(curve: pd.DataFrame, spent: pd.DataFrame, note: str = "") -> 
     """A row for each direction: `plot_cascade`, and `plot_spent` if there are stopping rules.
 
     Args:
-        curve: `overtop.cascade.Study.curve` of some directions, with a column `direction`.
-        spent: their `overtop.cascade.Study.spent`; may be empty.
+        curve: `overtop.evaluation.cascade.Study.curve` of some directions, with a column `direction`.
+        spent: their `overtop.evaluation.cascade.Study.spent`; may be empty.
         note: small print at the foot.
 
     Raises:

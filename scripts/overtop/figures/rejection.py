@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
-from overtop.figures import style, words
+from overtop import labels as words
+from overtop.figures import style
 from overtop.figures.methods import METHOD, PANEL, Method, attach, bracket, only, ranked
 
 _SETUP = ["protocol", "positives"]

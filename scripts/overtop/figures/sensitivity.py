@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
+from overtop import labels as words
 from overtop.errors import OvertopError
-from overtop.figures import style, words
+from overtop.figures import style
 from overtop.figures.calibration import calibration_numbers, draw_bins, dress, hang_size_key, queries_of
 from overtop.figures.methods import Method, attach, bracket, only, require
 

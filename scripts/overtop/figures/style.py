@@ -23,8 +23,8 @@ from matplotlib.lines import Line2D
 from matplotlib.textpath import TextPath
 from matplotlib.transforms import ScaledTranslation
 
-from overtop.figures import words
-from overtop.files import atomic_path
+from overtop import labels as words
+from overtop.storage.files import atomic_path
 
 PANEL_WIDTH = 3.5
 """Inches: one column of a two-column page; two panels side by side fill its width."""

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from overtop.figures import words
+from overtop import labels as words
 from overtop.tables.markdown import escape, grid
 from overtop.tables.typeset import SIGNIFICANT
 from overtop.tables.wide import MEASURES

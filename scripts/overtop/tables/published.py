@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from overtop.figures import words
-from overtop.reference import PAPER, RECALL_COLUMNS, TOLERANCE, Reference, paper_table
+from overtop import labels as words
+from overtop.reference.paper import PAPER, Reference, paper_table
+from overtop.reference.recalls import RECALL_COLUMNS, TOLERANCE
 from overtop.tables.rows import DECIMALS
 
 _PAPER = [f"paper_{name}" for name in PAPER]

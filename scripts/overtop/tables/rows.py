@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from overtop import labels as words
 from overtop.errors import OvertopError
-from overtop.figures import words
 
 INTERVALS = [
     "recall_at_1", "spearman", "r2", "neg_sr2", "rejection_auc", "aurc", "eaurc", "augrc", "auroc", "aupr", "coverage",

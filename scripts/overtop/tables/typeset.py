@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from overtop.figures import words
+from overtop import labels as words
 from overtop.tables.markdown import escape, grid
 from overtop.tables.published import DAGGER, Published
 from overtop.tables.rows import in_order

@@ -7,8 +7,8 @@ from typing import Literal
 
 import pandas as pd
 
+from overtop import labels as words
 from overtop.errors import OvertopError
-from overtop.figures import words
 from overtop.tables.rows import in_order, refuse_twice
 
 GROUP = ["dataset", "direction"]

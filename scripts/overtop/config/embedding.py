@@ -1,0 +1,28 @@
+"""`embedding` in config.yaml: how shards are computed and stored."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from overtop.config.base import Count, Model
+
+
+class BatchSizes(Model):
+    """Items in one forward pass. Part of the result: the masks of MC dropout are drawn batch by batch."""
+
+    image: Count = 64
+    text: Count = 256
+
+
+class EmbeddingSpec(Model):
+    """How shards are computed and stored."""
+
+    batch_size: BatchSizes = BatchSizes()
+    precision: Literal["fp32", "bf16", "fp16"] = Field(
+        "fp32", description="of the network's arithmetic: full, or automatic mixed precision"
+    )
+    compile: bool = Field(False, description="torch.compile, on a GPU: minutes to start, then faster")
+    passes_per_shard: Count = Field(50, description="a shard holds at most so many passes of MC dropout")
+    many_samples_dtype: Literal["float32", "float16"] = Field(
+        "float32", description="storage of posteriors with several samples; a single sample is always float32"
+    )

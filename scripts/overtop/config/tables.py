@@ -1,0 +1,22 @@
+"""`tables` in config.yaml: what each table holds."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from overtop.config.base import Model, Name
+from overtop.terms import Binning, Positives, Protocol
+
+
+class TableSpec(Model):
+    """One `results/tables/NAME.csv`: data sets x posteriors x the rest."""
+
+    reference: Literal["table1", "table2"] | None = Field(None, description="the paper's table to stand beside it")
+
+    datasets: Annotated[list[Name], Field(min_length=1)]
+    posteriors: Annotated[list[Name], Field(min_length=1)]
+    split: Name = "test"
+    estimators: list[Name] = Field([], description="empty: all that are configured")
+    protocols: Annotated[list[Protocol], Field(min_length=1)] = ["published", "corrected"]
+    binnings: Annotated[list[Binning], Field(min_length=1)] = ["equal_width", "equal_count"]
+    positives: Annotated[list[Positives], Field(min_length=1)] = ["labelled", "extended"]

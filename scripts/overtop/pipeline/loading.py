@@ -1,0 +1,70 @@
+"""From parsed YAML to a checked configuration, or to one line for every mistake."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from overtop.config.model import Config
+from overtop.errors import OvertopError, suggestion
+from overtop.pipeline.checks import cross_checks
+
+
+def load_config(values: Mapping[str, Any], origin: str = "config.yaml") -> Config:
+    """Check a configuration as far as that can be done without touching data.
+
+    Args:
+        values: the parsed YAML, with command-line overrides merged in.
+        origin: file name for messages.
+
+    Raises:
+        OvertopError: every mistake at once, a line each: the key, what is wrong, and what would be right.
+    """
+    try:
+        config = Config.model_validate(values)
+    except ValidationError as error:
+        raise OvertopError("\n".join(f"{origin}: {line}" for line in _messages(error))) from None
+    mistakes = list(cross_checks(config))
+    if mistakes:
+        raise OvertopError("\n".join(f"{origin}: {line}" for line in mistakes))
+    return config
+
+
+def editor_schema() -> str:
+    """The JSON schema of config.yaml, for editors."""
+    return json.dumps(Config.model_json_schema(), indent=2) + "\n"
+
+
+def _messages(error: ValidationError) -> Iterator[str]:
+    for item in error.errors():
+        key = ".".join(str(part) for part in item["loc"])
+        if item["type"] == "extra_forbidden":
+            yield f"{key}: unknown key; {suggestion(str(item['loc'][-1]), _siblings(item['loc']))}"
+        else:
+            given = "" if item["type"] == "missing" else f" (given: {item['input']!r})"
+            yield f"{key}: {item['msg'].removeprefix('Value error, ')}{given}"
+
+
+def _siblings(location: tuple[int | str, ...]) -> set[str]:
+    """The keys that would have been right where an unknown one stands, read off the schema."""
+    schema = Config.model_json_schema()
+
+    def resolve(node: dict[str, Any]) -> dict[str, Any]:
+        return schema["$defs"][node["$ref"].rsplit("/", 1)[1]] if "$ref" in node else node
+
+    node = schema
+    for part in location[:-1]:
+        node = resolve(node)
+        if "discriminator" in node:  # pydantic names the chosen kind as a step of the location
+            node = resolve({"$ref": node["discriminator"]["mapping"][str(part)]})
+        elif str(part) in node.get("properties", {}):
+            node = node["properties"][str(part)]
+            node = next((option for option in node.get("anyOf", []) if "$ref" in option), node)
+        else:
+            node = node.get("additionalProperties") or node.get("items") or next(iter(_pattern_values(node)), {})
+    return set(resolve(node).get("properties", {}))
+
+
+def _pattern_values(node: dict[str, Any]) -> Iterable[dict[str, Any]]:
+    return node.get("patternProperties", {}).values()

@@ -1,0 +1,1 @@
+"""Ranking a gallery for every query: the exact pass, approximate search, and what is read off a ranking."""

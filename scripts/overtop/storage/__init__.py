@@ -1,0 +1,1 @@
+"""Files that appear whole or not at all: tables, HDF5 arrays, shards of embeddings, split manifests."""

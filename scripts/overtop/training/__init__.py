@@ -1,0 +1,1 @@
+"""Training encoders: contrastive training of a whole encoder, and heads on locked towers."""

@@ -1,0 +1,24 @@
+from contextlib import ExitStack
+
+import torch
+from torch import nn
+
+from overtop.encoders.patching import replace
+
+
+def test_numbers_buffers_parameters_and_methods_come_back() -> None:
+    module = nn.BatchNorm1d(2)
+    before = dict(vars(module)), module.weight, module.running_mean, module.eps
+    with ExitStack() as stack:
+        replace(module, "eps", 0.5, stack)
+        replace(module, "weight", nn.Parameter(torch.zeros(3)), stack)
+        replace(module, "running_mean", torch.zeros(4), stack)
+        replace(module, "forward", lambda x: "replaced", stack)
+        replace(module, "forward", lambda x: "again", stack)
+        assert module(None) == "again"
+        assert (module.eps, len(module.weight), len(module.running_mean)) == (0.5, 3, 4)
+    assert vars(module) == before[0]
+    assert module.weight is before[1]
+    assert module.running_mean is before[2]
+    assert module.eps == before[3]
+    assert module(torch.ones(2, 2)).shape == (2, 2)

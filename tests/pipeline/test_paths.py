@@ -1,0 +1,68 @@
+import pytest
+
+from overtop.pipeline import paths
+from overtop.pipeline.loading import load_config
+
+CONFIG = load_config(
+    {
+        "datasets": {
+            "shapes": {"kind": "shapes", "shards": {"image": 2, "text": 1}},
+            "given": {"kind": "embeddings", "splits": {"test": "x.npz"}, "shards": {"image": 7}},
+        },
+        "encoders": {
+            f"e{seed}": {"architecture": "shapes-vit", "train": {"dataset": "shapes", "seed": seed}} for seed in (0, 1)
+        },
+        "posteriors": {
+            "dropout": {"kind": "mc_dropout", "encoder": "e0", "rate": 0.1, "passes": 3},
+            "ensemble": {"kind": "ensemble", "members": ["e1", "e0"]},
+            "imported": {"kind": "imported"},
+        },
+        "tables": {"t": {"datasets": ["shapes"], "posteriors": ["dropout"]}},
+    }
+)
+
+
+def shards(dataset, posterior, modality):
+    return paths.posterior_shards(CONFIG, dataset, "test", CONFIG.posteriors[posterior], modality)
+
+
+def test_whatever_defines_a_shard_stands_in_its_path():
+    folder = "results/embeddings/shapes/test/e0/dropout-0.1x3"
+    assert shards("shapes", "dropout", "image") == [f"{folder}/image-0of2.h5", f"{folder}/image-1of2.h5"]
+    assert shards("shapes", "dropout", "text") == [f"{folder}/text-0of1.h5"]
+
+
+def test_members_come_in_their_order_and_share_shards_with_other_posteriors():
+    found = shards("shapes", "ensemble", "text")
+    assert [path.split("/")[4] for path in found] == ["e1", "e0"]
+    assert found == [
+        path for e in ("e1", "e0") for path in paths.deterministic_shards(CONFIG, "shapes", "test", e, "text")
+    ]
+
+
+def test_posteriors_that_differ_in_passes_alone_share_shards():
+    spec = {"kind": "mc_dropout", "encoder": "e0", "rate": 0.1}
+    values = CONFIG.model_dump() | {
+        "posteriors": {
+            **{f"p{passes}": spec | {"passes": passes} for passes in (2, 7, 10)},
+            "other": spec | {"rate": 0.3, "passes": 3},
+        },
+        "tables": {},
+        "embedding": {"passes_per_shard": 4},
+    }
+    config = load_config(values)
+    words = {name: paths.samplings(config, posterior) for name, posterior in config.posteriors.items()}
+    ten = ["dropout-0.1x4", "dropout-0.1x4+4", "dropout-0.1x2+8"]
+    assert words == {"p2": ten[:1], "p7": ten[:2], "p10": ten, "other": ["dropout-0.3x3"]}
+
+
+def test_what_is_imported_is_one_file_a_modality():
+    expected = ["results/embeddings/given/test/imported/samples/image-0of1.h5"]
+    assert shards("given", "imported", "image") == expected
+    assert paths.deterministic_shards(CONFIG, "given", "test", "imported", "image") == expected
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "h5"])
+def test_results_of_posteriors(suffix):
+    found = paths.of_posteriors("scores", ["a", "b"], "val", ["p", "q"], suffix)
+    assert found == [f"results/scores/{tail}.{suffix}" for tail in ("a/val/p", "a/val/q", "b/val/p", "b/val/q")]
