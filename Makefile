@@ -8,7 +8,7 @@ SNAKEMAKE := $(BIN)/snakemake --cores all
 SHARED := -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-slow bench lint format schema stages clean
+.PHONY: help demo test test-fast test-slow bench lint docs format schema stages clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-11s %s\n", $$1, $$2}'
@@ -34,7 +34,7 @@ demo: .venv/installed ## the main job, offline, on a CPU
 	@$(SNAKEMAKE) --unlock >/dev/null 2>&1 || true
 	@$(SNAKEMAKE) --quiet rules -- $(DEMO)
 
-test: lint test-fast test-slow ## everything CI runs
+test: lint docs test-fast test-slow ## everything CI runs
 
 test-fast: .venv/installed-dev ## unit tests
 	@$(BIN)/python -m pytest -q $(SHARED) -m "not slow"
@@ -52,6 +52,9 @@ lint: .venv/installed-dev ## ruff, mypy, snakefmt, snakemake --lint
 	@$(BIN)/snakefmt --check workflow
 	@$(BIN)/snakemake --lint
 
+docs: .venv/installed-dev ## build the documentation into site, with all links checked
+	@$(BIN)/mkdocs build --strict --quiet
+
 format: .venv/installed-dev ## rewrite the sources in the project's format
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format --quiet .
@@ -60,8 +63,9 @@ format: .venv/installed-dev ## rewrite the sources in the project's format
 schema: .venv/installed ## write the editor's schema of config.yaml
 	@$(BIN)/python -c 'from overtop.pipeline.loading import editor_schema; from overtop.storage.files import write_text; write_text("workflow/schemas/config.schema.json", editor_schema())'
 
-stages: .venv/installed ## record the digests of the stages' sources
-	@$(BIN)/python tests/record_stages.py
+stages: .venv/installed ## record the digests of the sources of all stages
+	@$(BIN)/python -c 'from pathlib import Path; from overtop.pipeline.stages import stage_states; from overtop.storage.files import write_json; write_json("tests/stages.json", stage_states(Path("scripts")))'
 
 clean: ## remove results and logs, keep data and environment
-	rm -rf results/* logs benchmarks .snakemake
+	find results -mindepth 1 ! -name README.md -delete
+	rm -rf logs benchmarks .snakemake

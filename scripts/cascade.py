@@ -1,6 +1,7 @@
-"""Escalate the queries that a cheap estimator trusts least to an expensive posterior: what it costs, what it brings.
+"""Study one cascade: a cheap estimator for all queries, an expensive posterior for those that it trusts least.
 
 Reads: results/scores of both posteriors and results/rankings of the expensive one, on the test and validation splits.
+Computes: cost and quality of escalation, with and without stopping rules.
 Writes: results/cascades/{cascade}/curve.csv; votes.csv, what stopping rules save; spent.csv, the samples they use.
 """
 
@@ -8,7 +9,8 @@ import pandas as pd
 
 from overtop.config.cascades import CascadeSpec
 from overtop.config.evaluation import BootstrapSpec
-from overtop.evaluation.cascade import Known, Plan, study
+from overtop.evaluation.answers import CascadeInputs
+from overtop.evaluation.cascade import CascadeSettings, run_cascade
 from overtop.pipeline.job import Job, run
 from overtop.retrieval.ranking import read_ranking
 from overtop.seeds import derive_seed
@@ -18,12 +20,10 @@ from overtop.terms import DIRECTIONS
 
 def main(job: Job) -> None:
     """Study one cascade in both directions."""
-    test, val = (
-        known(*(job.input[f"{part}_{role}"] for part in ("cheap", "expensive", "ranking"))) for role in ("test", "val")
-    )
+    test, val = (read_inputs(job, role) for role in ("test", "val"))
     spec = CascadeSpec.model_validate(job.params.spec)
     bootstrap = BootstrapSpec.model_validate(job.params.bootstrap)
-    plan = Plan(
+    settings = CascadeSettings(
         cheap_estimator=spec.cheap_estimator,
         expensive_estimator=spec.expensive_estimator,
         protocol=spec.protocol,
@@ -32,16 +32,20 @@ def main(job: Job) -> None:
         level=bootstrap.level,
         seed=derive_seed(job.params.seed, "cascade", job.wildcards.cascade),
     )
-    studies = {direction: study(test, val, direction, plan) for direction in DIRECTIONS}
+    results = {direction: run_cascade(test, val, direction, settings) for direction in DIRECTIONS}
     for name in ("curve", "votes", "spent"):
-        frames = [getattr(found, name).assign(direction=direction) for direction, found in studies.items()]
-        write_table(job.output[name], pd.concat(frames, ignore_index=True))
+        tables = [getattr(result, name).assign(direction=direction) for direction, result in results.items()]
+        write_table(job.output[name], pd.concat(tables, ignore_index=True))
 
 
-def known(cheap: str, expensive: str, ranking: str) -> Known:
-    """What is known of one split."""
-    return Known(pd.read_parquet(cheap), pd.read_parquet(expensive), read_ranking(ranking)[0])
+def read_inputs(job: Job, role: str) -> CascadeInputs:
+    """Read the results on the split with the role `test` or `val`."""
+    return CascadeInputs(
+        pd.read_parquet(job.input[f"cheap_{role}"]),
+        pd.read_parquet(job.input[f"expensive_{role}"]),
+        read_ranking(job.input[f"ranking_{role}"])[0],
+    )
 
 
 if __name__ == "__main__":
-    run(main, snakemake)  # type: ignore[name-defined]  # noqa: F821
+    run(main)

@@ -1,78 +1,73 @@
 """Embed one slice of one modality with one encoder.
 
-Reads: the split, the image files, and the encoder's checkpoint if it was trained here.
+Reads: the split, its image files, and the weights of the encoder (trained here, or the record of downloaded ones).
+Computes: all samples of the embeddings of the slice's items.
 Writes: results/embeddings/{dataset}/{split}/{encoder}/{sampling}/{modality}-{shard}of{shards}.h5.
 """
 
-from pathlib import Path
+from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from overtop.config.encoders import EncoderSpec
 from overtop.device import default_device
-from overtop.encoders.embedding import Compute, EmbeddingBatch, embed_images, embed_texts
+from overtop.encoders.embedding import EmbeddingBatch, ShardKey, embed_shard
 from overtop.encoders.loading import Encoder, load_encoder
+from overtop.encoders.passes import ComputeOptions
 from overtop.encoders.sampling import Sampling
 from overtop.pipeline.job import Job, run
-from overtop.seeds import derive_seed
-from overtop.storage.shards import shard_slice, write_shard
-from overtop.storage.split import Split, read_split
+from overtop.progress import progress_bar
+from overtop.storage.shards import write_shard
+from overtop.storage.split import read_split
 
 
 def main(job: Job) -> None:
     """Embed and write one shard."""
-    words, params = job.wildcards, job.params
-    spec = EncoderSpec.model_validate(params.encoder)
-    encoder = load_encoder(words.encoder, spec, job.input.get("checkpoint"), default_device())
-    split = read_split(job.input.split)
-    batch, ids = embed_slice(encoder, split, job)
-    dtype = params.many_samples_dtype if batch.embedding.shape[0] > 1 else "float32"
-    write_shard(
-        job.output[0],
-        batch.embedding.astype(np.dtype(dtype), copy=False),
-        ids,
-        batch.valid,
-        {
-            "dataset": words.dataset,
-            "split": words.split,
-            "encoder": {"name": words.encoder, **encoder.provenance},
-            "sampling": words.sampling,
-            "dropped": batch.dropped,
-            "modality": words.modality,
-            "shard": int(words.shard),
-            "shards": int(words.shards),
-            "seed": params.seed,
-            "batch_size": params.batch_size,
-            "precision": params.precision,
-            "compiled": params.compile,
-            "dtype": dtype,
-            "truncated_captions": batch.n_truncated,
-        },
+    wildcards, params = job.wildcards, job.params
+    encoder = load_encoder(
+        wildcards.encoder,
+        EncoderSpec.model_validate(params.encoder),
+        job.input.get("checkpoint"),
+        default_device(),
+        data=params.data,
     )
+    with progress_bar(f"embed {encoder.name}", wildcards.modality) as progress:
+        batch, item_ids = embed_shard(
+            encoder,
+            read_split(job.input.split),
+            ShardKey(wildcards.modality, int(wildcards.shard), int(wildcards.shards)),
+            Sampling.parse(wildcards.sampling),
+            params.seed,
+            params.batch_size,
+            data=params.data,
+            on_error=params.on_error,
+            options=ComputeOptions(params.precision, params.compile),
+            progress=progress,
+        )
+    dtype = params.many_samples_dtype if len(batch.embedding) > 1 else "float32"
+    embedding = batch.embedding.astype(np.dtype(dtype), copy=False)
+    write_shard(job.output[0], embedding, item_ids, batch.valid, _make_provenance(job, encoder, batch, dtype))
 
 
-def embed_slice(encoder: Encoder, split: Split, job: Job) -> tuple[EmbeddingBatch, list[str]]:
-    """The embeddings of the job's slice, and the names of its items."""
-    words, params = job.wildcards, job.params
-    ids = split.image_ids if words.modality == "image" else split.caption_ids
-    part = shard_slice(len(ids), int(words.shard), int(words.shards))
-    sampling = Sampling.parse(words.sampling)
-    # Everything that tells this stream of masks from another, so that a shard rebuilt alone has the same bytes. The
-    # number of passes is none of it: the first of a hundred are those of a run of fifty.
-    seed = derive_seed(params.seed, words.encoder, sampling.rate, words.modality, words.shard, words.shards)
-    compute = Compute(params.precision, params.compile)
-    with tqdm(total=len(ids[part]), desc=f"embed {words.encoder}", unit=words.modality, disable=None) as bar:
-        if words.modality == "image":
-            data = Path(job.input.split).parents[2]
-            paths = [data / path for path in split.image_paths[part]]
-            batch = embed_images(
-                encoder, paths, sampling, seed, params.batch_size, params.on_error, bar.update, compute
-            )
-        else:
-            batch = embed_texts(encoder, split.captions[part], sampling, seed, params.batch_size, bar.update, compute)
-    return batch, ids[part]
+def _make_provenance(job: Job, encoder: Encoder, batch: EmbeddingBatch, dtype: str) -> dict[str, Any]:
+    wildcards, params = job.wildcards, job.params
+    return {
+        "dataset": wildcards.dataset,
+        "split": wildcards.split,
+        "encoder": {"name": encoder.name, **encoder.provenance},
+        "sampling": wildcards.sampling,
+        "dropped": batch.dropout,
+        "modality": wildcards.modality,
+        "shard": int(wildcards.shard),
+        "shards": int(wildcards.shards),
+        "seed": params.seed,
+        "batch_size": params.batch_size,
+        "precision": params.precision,
+        "compiled": params.compile,
+        "dtype": dtype,
+        "truncated_captions": batch.n_truncated,
+    }
 
 
 if __name__ == "__main__":
-    run(main, snakemake)  # type: ignore[name-defined]  # noqa: F821
+    run(main)

@@ -1,6 +1,7 @@
-"""Hold a posterior's uncertainty against what people say of pairs that are not labelled.
+"""Compare the uncertainty of one posterior with human judgments of pairs that are not labelled.
 
-Reads: the split, results/scores, and the judgments beside data/raw/{dataset}/{split}/source.json.
+Reads: the split, results/scores, and the judgments in the folder of data/raw/{dataset}/{split}/source.json.
+Computes: rank correlations, AUROC and means, with intervals.
 Writes: results/judgments/{dataset}/{split}/{posterior}.csv, one row per statistic.
 """
 
@@ -10,22 +11,22 @@ import pandas as pd
 
 from overtop.config.evaluation import BootstrapSpec
 from overtop.datasets.judgments import read_judgments
-from overtop.evaluation.judgments import judge
+from overtop.evaluation.judgments import compare_with_judgments
 from overtop.pipeline.job import Job, run
 from overtop.storage.files import write_table
 from overtop.storage.split import read_split
 
 
 def main(job: Job) -> None:
-    """Judge one posterior on one split."""
+    """Compare one posterior with the judgments of one split."""
     raw = Path(job.input.source).parent
     files = {source: raw / name for source, name in job.params.judgments.items()}
     judgments = read_judgments(files, read_split(job.input.split))
     spec = BootstrapSpec.model_validate(job.params.bootstrap)
-    found = judge(pd.read_parquet(job.input.scores), judgments, spec, job.params.seed)
+    statistics = compare_with_judgments(pd.read_parquet(job.input.scores), judgments, spec, job.params.seed)
     names = {"dataset": job.wildcards.dataset, "posterior": job.wildcards.posterior, "split": job.wildcards.split}
-    write_table(job.output[0], found.assign(**names))
+    write_table(job.output[0], statistics.assign(**names))
 
 
 if __name__ == "__main__":
-    run(main, snakemake)  # type: ignore[name-defined]  # noqa: F821
+    run(main)

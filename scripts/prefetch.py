@@ -1,4 +1,4 @@
-"""List everything that a table needs from elsewhere, once it is here.
+"""Count the files and bytes of everything that a table downloads; the inputs of the rule do the downloading.
 
 Reads: the records of fetched splits and downloaded weights. Writes: data/prefetch/{table}.json.
 """
@@ -11,15 +11,15 @@ from overtop.storage.files import write_json
 
 
 def main(job: Job) -> None:
-    """Sum up the records: files and bytes."""
-    write_json(job.output[0], {str(path): summary(json.loads(Path(path).read_text())) for path in job.input})
+    """Write the number of files and bytes of each record."""
+    write_json(job.output[0], {str(path): count_files(json.loads(Path(path).read_text())) for path in job.input})
 
 
-def summary(record: dict[str, object]) -> dict[str, int]:
-    """Files and bytes of a fetched split (`name: {bytes, sha256}`) or of downloaded weights."""
+def count_files(record: dict[str, object]) -> dict[str, int]:
+    """Number of files and bytes of a fetched split (`name: {bytes, sha256}`) or of downloaded weights."""
     files = [entry for entry in record.values() if isinstance(entry, dict)] or [record]
     return {"files": len(files), "bytes": sum(int(file["bytes"]) for file in files)}
 
 
 if __name__ == "__main__":
-    run(main, snakemake)  # type: ignore[name-defined]  # noqa: F821
+    run(main)

@@ -1,40 +1,37 @@
-"""How far each query may move before its top-1 changes.
+"""Compute how far the query embeddings of one posterior may move before their top-1 items change.
 
-Reads: the shards and the ranking of a posterior. Writes: results/radii/{dataset}/{split}/{posterior}.h5.
+Reads: the shards and the ranking of the posterior.
+Computes: exact, linear and PGD distances of every query, in the spaces of both protocols.
+Writes: results/radii/{dataset}/{split}/{posterior}.h5.
 """
 
-from tqdm import tqdm
-
 from overtop.pipeline.job import Job, run
-from overtop.radius.compute import radii
+from overtop.progress import progress_bar
+from overtop.radius.compute import compute_radii
 from overtop.radius.radii import write_radii
 from overtop.retrieval.ranking import read_ranking
 from overtop.storage.shards import open_posterior
 
 
 def main(job: Job) -> None:
-    """Radii of one posterior on one split."""
+    """Compute the radii of one posterior on one split."""
     rankings, provenance = read_ranking(job.input.ranking)
     with (
         open_posterior(job.input.image, job.input.text, job.params.passes) as (images, texts),
-        tqdm(desc="radius", unit="space", disable=None) as bar,
+        progress_bar("radius", "space") as progress,
     ):
-
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        found = radii(
+        radii = compute_radii(
             images,
             texts,
             rankings,
             step=job.params.step,
             iterations=job.params.iterations,
-            beyond=job.params.search != "hnsw",  # what a graph missed nobody knows
-            progress=show,
+            # An approximate index may miss rivals, so certify only among the items it found.
+            scan_gallery=job.params.search != "hnsw",
+            progress=progress,
         )
-    write_radii(job.output[0], found, provenance)
+    write_radii(job.output[0], radii, provenance)
 
 
 if __name__ == "__main__":
-    run(main, snakemake)  # type: ignore[name-defined]  # noqa: F821
+    run(main)

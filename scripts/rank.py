@@ -1,54 +1,35 @@
-"""Rank images for every caption and captions for every image: the one heavy pass.
+"""Rank the images for every caption and the captions for every image of one posterior.
 
-Reads: the shards of a posterior, and the fitted temperatures if any.
-Writes: results/rankings/{dataset}/{split}/{posterior}.h5, enough for every estimator.
+Reads: the shards of the posterior, and the fitted temperatures if the configuration uses them.
+Computes: both directions in one pass over all similarities, or by a search index.
+Writes: results/rankings/{dataset}/{split}/{posterior}.h5, the input of every estimator.
 """
 
-from tqdm import tqdm
-
 from overtop.pipeline.job import Job, run
+from overtop.progress import progress_bar
+from overtop.retrieval.approximate import search
 from overtop.retrieval.exact import rank
+from overtop.retrieval.provenance import embedding_provenance
 from overtop.retrieval.ranking import Ranking, write_ranking
-from overtop.retrieval.temperature import chosen, to_keep
+from overtop.retrieval.temperature import load_temperatures, temperatures_to_sum
 from overtop.storage.shards import ShardSource, open_posterior
 from overtop.terms import Direction
-
-VOTES = 5  # what topk_consistency looks at
 
 
 def main(job: Job) -> None:
     """Rank one posterior on one split."""
     with open_posterior(job.input.image, job.input.text, job.params.passes) as (images, texts):
-        write_ranking(job.output[0], rankings_of(images, texts, job), provenance(images, texts))
+        write_ranking(job.output[0], compute_rankings(images, texts, job), embedding_provenance(images, texts))
 
 
-def rankings_of(images: ShardSource, texts: ShardSource, job: Job) -> dict[Direction, Ranking]:
-    """By the exact pass, or by search where the configuration asks for that."""
+def compute_rankings(images: ShardSource, texts: ShardSource, job: Job) -> dict[Direction, Ranking]:
+    """Rank by the exact pass, or by the configured search index."""
     if job.params.search != "stream":
-        from overtop.retrieval.approximate import search
-
-        return search(images, texts, job.params.top, VOTES, job.params.search)
-    temperatures = to_keep(chosen(job.params.temperature, job.input.temperatures))
-    with tqdm(total=texts.n_items, desc="rank", unit="caption", disable=None) as bar:
-
-        def show(done: int, _: int) -> None:
-            bar.update(done - bar.n)
-
-        return rank(images, texts, job.params.top, VOTES, temperatures, progress=show)
-
-
-def provenance(images: ShardSource, texts: ShardSource) -> dict[str, object]:
-    """What a table says of the embeddings behind its rows."""
-    return {
-        # `+` marks further passes of the encoder before.
-        "encoders": [facts["encoder"] for facts in texts.provenance if "+" not in facts["sampling"]],
-        "sampling": [facts["sampling"] for facts in texts.provenance],
-        "samples": texts.n_samples,
-        "n_skipped": len(images.skipped) + len(texts.skipped),
-        "skipped": images.skipped + texts.skipped,
-        "n_truncated": max(facts["truncated_captions"] for facts in texts.provenance),
-    }
+        return search(images, texts, job.params.top, index=job.params.search)
+    temperatures = temperatures_to_sum(load_temperatures(job.params.temperature, job.input.temperatures))
+    with progress_bar("rank", "caption") as progress:
+        return rank(images, texts, job.params.top, temperatures=temperatures, progress=progress)
 
 
 if __name__ == "__main__":
-    run(main, snakemake)  # type: ignore[name-defined]  # noqa: F821
+    run(main)

@@ -1,6 +1,6 @@
-"""Give every query one uncertainty per estimator and protocol, and say whether its top-1 was right.
+"""Compute the uncertainty of every query under each estimator and protocol, and whether its top-1 is right.
 
-Reads: the split, the ranking and the radii of a posterior, and the spread and fitted temperatures if there are any.
+Reads: the split, and the ranking and radii of a posterior; its spread and the fitted temperatures if there are any.
 Writes: results/scores/{dataset}/{split}/{posterior}.parquet, one row per query x direction x estimator x protocol.
 """
 
@@ -9,12 +9,12 @@ import json
 import pandas as pd
 
 from overtop.adapters.spread import read_spread
-from overtop.estimators.evidence import Evidence
+from overtop.estimators.inputs import EstimatorInputs
 from overtop.estimators.scoring import score_direction
 from overtop.pipeline.job import Job, run
 from overtop.radius.radii import read_radii
 from overtop.retrieval.ranking import read_ranking
-from overtop.retrieval.temperature import chosen
+from overtop.retrieval.temperature import load_temperatures
 from overtop.storage.files import write_table
 from overtop.storage.split import read_split
 from overtop.terms import DIRECTIONS
@@ -26,15 +26,15 @@ def main(job: Job) -> None:
     rankings, provenance = read_ranking(job.input.ranking)
     radii, _ = read_radii(job.input.radii)
     spreads = read_spread(job.input.spread)[0] if job.input.spread else None
-    temperatures = chosen(job.params.temperature, job.input.temperatures)
-    frames = []
+    temperatures = load_temperatures(job.params.temperature, job.input.temperatures)
+    scores = []
     for direction in DIRECTIONS:
         ranking = rankings[direction]
-        spread = spreads[direction].of_queries(ranking) if spreads else None
-        evidence = Evidence(ranking, radii[direction], spread, temperatures[direction])
-        frames.append(score_direction(split, direction, evidence, job.params.estimators, job.params.protocols))
-    write_table(job.output[0], pd.concat(frames, ignore_index=True), {"provenance": json.dumps(provenance)})
+        variance = spreads[direction].variance_for(ranking) if spreads else None
+        inputs = EstimatorInputs(ranking, radii[direction], variance, temperatures[direction])
+        scores.append(score_direction(split, direction, inputs, job.params.estimators, job.params.protocols))
+    write_table(job.output[0], pd.concat(scores, ignore_index=True), {"provenance": json.dumps(provenance)})
 
 
 if __name__ == "__main__":
-    run(main, snakemake)  # type: ignore[name-defined]  # noqa: F821
+    run(main)

@@ -1,4 +1,4 @@
-"""Where tests find what they need."""
+"""Fixtures for all tests."""
 
 import os
 from collections.abc import Iterator
@@ -11,8 +11,8 @@ REPO = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Small tensors gain nothing from threads, and on a busy machine threads wait for each other."""
+def _single_thread() -> Iterator[None]:
+    """Run torch on one thread: the tensors are small, and test workers share the cores."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -21,12 +21,13 @@ def _one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def repo() -> Path:
+    """The root of the checkout."""
     return REPO
 
 
 @pytest.fixture(scope="session")
 def mirror() -> Path:
-    """A folder of real photographs and embeddings that is no part of the project; its tests skip without it."""
+    """A folder of photographs and CLIP embeddings outside the project; tests that use it are skipped without it."""
     folder = Path(os.environ.get("OVERTOP_MIRROR", REPO.parent / "shared" / "data"))
     if not (folder / "README.md").is_file():
         pytest.skip(f"no data mirror at {folder} (set OVERTOP_MIRROR)")

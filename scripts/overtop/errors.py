@@ -1,24 +1,24 @@
-"""The one exception a user is meant to read."""
+"""Errors that are reported to the user in one line."""
 
 import difflib
 from collections.abc import Iterable
 
 
 class OvertopError(Exception):
-    """A mistake in the input, the configuration or a file, told in one line.
+    """An error in the input, the configuration or a file.
 
-    The message names the file or key, says what is wrong and how to mend it. Rule scripts print it
-    without a traceback; anything else that is raised is a bug and keeps its traceback.
+    The message is one line: the file or key, what is wrong, and how to fix it. Rule scripts print it without a
+    traceback. Any other exception is a bug and keeps its traceback.
     """
 
 
-class NotThere(OvertopError):
-    """A source was reached, and has no such file."""
+class MissingFileError(OvertopError):
+    """A source was reached, but does not contain the requested file."""
 
 
-def suggestion(word: str, known: Iterable[str]) -> str:
-    """The end of a message about an unknown `word`: the closest known one, or all of them."""
-    known = sorted(known)
-    lowered = {other.lower(): other for other in known}  # people write vit-b-32
+def did_you_mean(word: str, candidates: Iterable[str]) -> str:
+    """The end of an error message about an unknown `word`: the most similar candidate, or all of them."""
+    names = sorted(candidates)
+    lowered = {name.lower(): name for name in names}  # so that vit-b-32 matches ViT-B-32
     close = difflib.get_close_matches(word.lower(), lowered, n=1, cutoff=0.5)
-    return f"did you mean {lowered[close[0]]!r}?" if close else f"known: {', '.join(known) or 'none'}"
+    return f"did you mean {lowered[close[0]]!r}?" if close else f"known: {', '.join(names) or 'none'}"

@@ -1,6 +1,6 @@
-"""Names as a reader says them, and the order in which tables and figures list them."""
+"""Display names of configuration values, and the order in which tables and figures list them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
@@ -36,78 +36,76 @@ DATASETS = {
     "flickr30k": "Flickr30K",
     "flickr8k": "Flickr8K",
 }
-SUBSET = "-subset"
-"""What ends the name of a data set that is part of another."""
+SUBSET_SUFFIX = "-subset"
+"""Ends the name of a data set that is a part of another one."""
 
-_KNOWN = DIRECTIONS | PROTOCOLS | BINNINGS | POSITIVES | ESTIMATORS | DATASETS
+_DISPLAY_NAMES = DIRECTIONS | PROTOCOLS | BINNINGS | POSITIVES | ESTIMATORS | DATASETS
 
 
-def label(name: str, labels: Mapping[str, str] | None = None) -> str:
-    """`name` in words: as `labels` says, else as the project knows it, else with blanks and a capital.
+def format_name(name: str) -> str:
+    """Display name of a data set, direction, estimator, protocol, binning or set of positives.
 
-    Part of a data set is called after the whole: `mscoco-subset` is `MSCOCO subset`.
+    `mscoco-subset` becomes `MSCOCO subset`; a name that is not listed above gets blanks and a capital letter.
     """
-    known = (labels or {}).get(name) or _KNOWN.get(name)
-    if known:
-        return known
-    whole = name.removesuffix(SUBSET)
-    if whole not in ("", name):
-        return f"{label(whole, labels)} subset"
+    if name in _DISPLAY_NAMES:
+        return _DISPLAY_NAMES[name]
+    parent = name.removesuffix(SUBSET_SUFFIX)
+    if parent not in ("", name):
+        return f"{format_name(parent)} subset"
     return name[:1].upper() + name[1:].replace("_", " ")
 
 
-def posteriors(rows: pd.DataFrame) -> dict[str, str]:
-    """Each posterior in words: its kind, and what sets it apart where that kind has several.
+def posterior_labels(rows: pd.DataFrame) -> dict[str, str]:
+    """Display name of each posterior: its kind, plus a distinction where several posteriors have the same kind.
 
-    That is its architecture, `MC dropout, ViT-B-32`, if every posterior of the kind has one of its own; else its name,
-    `MC dropout (b32-dropout)`.
+    The distinction is the architecture, `MC dropout, ViT-B-32`, if every posterior of the kind has a different one;
+    otherwise the posterior's name, `MC dropout (b32-dropout)`.
 
     Args:
-        rows: columns `posterior`, `kind`, and `architecture` if it is known (empty where it is not).
+        rows: columns `posterior`, `kind` and optionally `architecture` (empty or missing where it is unknown).
     """
-    said = {}
-    for kind, of_kind in rows.groupby("kind", sort=False):
-        words = str(KINDS.get(kind, kind))
-        names = of_kind["posterior"].unique()
-        architectures = _architectures(of_kind)
+    labels = {}
+    for kind, same_kind in rows.groupby("kind", sort=False):
+        kind_label = str(KINDS.get(kind, kind))
+        names = same_kind["posterior"].unique()
+        architectures = _distinct_architectures(same_kind)
         for name in names:
-            apart = f", {architectures[name]}" if name in architectures else f" ({name})"
-            said[str(name)] = words + (apart if len(names) > 1 else "")
-    return said
+            distinction = f", {architectures[name]}" if name in architectures else f" ({name})"
+            labels[str(name)] = kind_label + (distinction if len(names) > 1 else "")
+    return labels
 
 
-def _architectures(of_kind: pd.DataFrame) -> dict[str, str]:
-    """The architecture of each posterior of a kind; empty unless it tells all of them apart."""
-    if "architecture" not in of_kind:
+def _distinct_architectures(same_kind: pd.DataFrame) -> dict[str, str]:
+    """Architecture of each posterior of one kind; empty unless all of them are known and different."""
+    if "architecture" not in same_kind:
         return {}
-    pairs = of_kind[["posterior", "architecture"]].fillna("").drop_duplicates()
-    apart = pairs["posterior"].is_unique and pairs["architecture"].is_unique and pairs["architecture"].all()
-    return dict(pairs.itertuples(index=False, name=None)) if apart else {}
+    pairs = same_kind[["posterior", "architecture"]].fillna("").drop_duplicates()
+    distinct = pairs["posterior"].is_unique and pairs["architecture"].is_unique and pairs["architecture"].all()
+    return dict(pairs.itertuples(index=False, name=None)) if distinct else {}
 
 
-def ordered(names: Iterable[str], known: Iterable[str]) -> list[str]:
-    """The distinct `names`: those in `known` first, in its order, then the others as they first appear."""
+def in_known_order(names: Iterable[str], order: Iterable[str]) -> list[str]:
+    """The distinct `names`: first those in `order`, in its order, then the others as they first appear."""
     distinct = list(dict.fromkeys(names))
-    first = [name for name in known if name in distinct]
+    first = [name for name in order if name in distinct]
     return first + [name for name in distinct if name not in first]
 
 
-def count(number: int, noun: str, plural: str | None = None) -> str:
-    """A number with thousands separators and its noun: `2,000 queries`."""
+def format_count(number: int, noun: str, plural: str | None = None) -> str:
+    """A number with thousands separators and its noun: `2,000 queries`. The default plural is `noun` + s."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
-def where(rows: pd.DataFrame, labels: Mapping[str, str] | None) -> str:
-    """The first row's dataset and direction: `Shapes, text to image`."""
-    first = rows.iloc[0]
-    return f"{label(first['dataset'], labels)}, {label(first['direction'], labels)}"
+def dataset_label(rows: pd.DataFrame) -> str:
+    """Data set and direction of the first row: `Shapes, text to image`."""
+    return f"{format_name(rows.iloc[0]['dataset'])}, {format_name(rows.iloc[0]['direction'])}"
 
 
-def panel(rows: pd.DataFrame, n_queries: int, labels: Mapping[str, str] | None) -> str:
-    """What one panel shows, from the first row: `Shapes, text to image (2,000 queries)`."""
-    return f"{where(rows, labels)} ({count(n_queries, 'query', 'queries')})"
+def panel_title(rows: pd.DataFrame, n_queries: int) -> str:
+    """Data set and direction of the first row, and the number of queries: `Shapes, text to image (2,000 queries)`."""
+    return f"{dataset_label(rows)} ({format_count(n_queries, 'query', 'queries')})"
 
 
-def setup(rows: pd.DataFrame, columns: Sequence[str]) -> str:
-    """The choices behind the first row's number, in words: `corrected protocol; labelled positives`."""
-    return "; ".join(label(rows.iloc[0][column]) for column in columns)
+def setup_label(rows: pd.DataFrame, columns: Sequence[str]) -> str:
+    """Values of `columns` in the first row: `corrected protocol; labelled positives`."""
+    return "; ".join(format_name(rows.iloc[0][column]) for column in columns)

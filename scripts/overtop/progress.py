@@ -1,4 +1,4 @@
-"""One protocol for progress: a function that is called with the items done so far and their total."""
+"""The progress convention of long passes: a function that is called with the items done and their total."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,24 +10,24 @@ Progress = Callable[[int, int], None]
 
 
 def no_progress(done: int, total: int) -> None:
-    """Report nothing."""
+    """Report nothing; the default of functions that report their progress."""
 
 
 @contextmanager
 def progress_bar(description: str, unit: str) -> Iterator[Progress]:
-    """A bar on a terminal, nothing elsewhere.
+    """Show a progress bar on a terminal, and nothing where the output is not a terminal.
 
     Args:
-        description: what is being done, in front of the bar.
-        unit: one item in words.
+        description: label in front of the bar, such as "rank".
+        unit: singular name of one item, such as "caption".
 
     Yields:
-        The function to call.
+        The `Progress` function that moves the bar.
     """
     with tqdm(desc=description, unit=unit, disable=None) as bar:
 
-        def show(done: int, total: int) -> None:
+        def update(done: int, total: int) -> None:
             bar.total = total
             bar.update(done - bar.n)
 
-        yield show
+        yield update

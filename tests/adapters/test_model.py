@@ -5,16 +5,16 @@ import pytest
 import torch
 from scipy.stats import gennorm
 
-from overtop.adapters.model import HIDDEN, Adapter, variance
+from overtop.adapters.model import HIDDEN_WIDTH, Adapter, generalised_gaussian_variance
 from overtop.config.adapters import AdapterSpec
 
 
-def _spec(**changes):
+def make_spec(**changes):
     return AdapterSpec(dataset="d", encoder="e", **changes)
 
 
-def _plain(adapter, items, positive, mask=1.0):
-    """The same network, written out in float64."""
+def numpy_prediction(adapter, items, positive, mask=1.0):
+    """The same network in NumPy and float64: mean, log_alpha and log_beta."""
     state = {key: value.double().numpy() for key, value in adapter.state_dict().items()}
 
     def linear(x, name):
@@ -33,52 +33,53 @@ def _plain(adapter, items, positive, mask=1.0):
     ("name", "positive"),
     [("softplus", lambda x: np.logaddexp(x, 0)), ("relu", lambda x: np.maximum(x, 0))],
 )
-def test_is_the_network_written_out(name, positive):
+def test_prediction_equals_the_network_in_numpy(name, positive):
     torch.manual_seed(0)
-    adapter, items = Adapter(5, _spec(positive=name)).eval(), torch.randn(7, 5)
+    adapter, items = Adapter(5, make_spec(positive=name)).eval(), torch.randn(7, 5)
     with torch.inference_mode():
-        found = adapter(items)
-    for part, expected in zip(found, _plain(adapter, items.double().numpy(), positive), strict=True):
+        prediction = adapter(items)
+    for part, expected in zip(prediction, numpy_prediction(adapter, items.double().numpy(), positive), strict=True):
         np.testing.assert_allclose(part, expected, atol=1e-5)
 
 
-def test_a_pass_is_the_network_under_its_mask():
+def test_masked_means_equal_the_network_under_each_mask():
     torch.manual_seed(1)
-    adapter, items = Adapter(5, _spec(dropout=0.5)).eval(), torch.randn(7, 5)
-    masks = adapter.masks(3)
-    assert masks.shape == (3, 1, HIDDEN)
+    adapter, items = Adapter(5, make_spec(dropout=0.5)).eval(), torch.randn(7, 5)
+    masks = adapter.draw_masks(3)
+    assert masks.shape == (3, 1, HIDDEN_WIDTH)
     assert set(masks.unique().tolist()) == {0.0, 2.0}
     with torch.inference_mode():
-        found = adapter.thinned_means(items, masks)
-        alone = adapter.thinned_means(items[4:5], masks)
-    for mask, means in zip(masks.numpy(), found, strict=True):
-        np.testing.assert_allclose(means, _plain(adapter, items.numpy(), np.exp, mask)[0], atol=1e-5)
-    np.testing.assert_allclose(found[:, 4:5], alone, atol=1e-6)
+        means = adapter.masked_means(items, masks)
+        one_item = adapter.masked_means(items[4:5], masks)
+    for mask, mean in zip(masks.numpy(), means, strict=True):
+        np.testing.assert_allclose(mean, numpy_prediction(adapter, items.numpy(), np.exp, mask)[0], atol=1e-5)
+    np.testing.assert_allclose(means[:, 4:5], one_item, atol=1e-6)
 
 
-def test_dropout_acts_in_training_only():
+def test_dropout_is_active_only_in_training_mode():
     torch.manual_seed(2)
-    adapter, items = Adapter(5, _spec()), torch.randn(3, 5)
+    adapter, items = Adapter(5, make_spec()), torch.randn(3, 5)
     assert not torch.equal(adapter.train()(items).mean, adapter(items).mean)
     assert torch.equal(adapter.eval()(items).mean, adapter(items).mean)
 
 
-def test_relu_that_died_still_gives_a_density():
-    adapter = Adapter(4, _spec(positive="relu")).eval()
+def test_relu_heads_with_dead_units_still_give_a_density():
+    adapter = Adapter(4, make_spec(positive="relu")).eval()
     for head in (adapter.inverse_alpha, adapter.beta):
         torch.nn.init.constant_(head[2].bias, -1e3)
     _, log_alpha, log_beta = adapter(torch.randn(3, 4))
-    assert torch.isfinite(variance(log_alpha, log_beta)).all()
+    assert torch.isfinite(generalised_gaussian_variance(log_alpha, log_beta)).all()
     np.testing.assert_allclose(log_beta.detach(), math.log(0.1), rtol=1e-5)
 
 
-def test_variance_is_that_of_scipy():
+def test_variance_equals_scipy():
     rng = np.random.default_rng(3)
     log_alpha, log_beta = rng.uniform(-3, 3, 50), rng.uniform(-1.5, 2.5, 50)
-    found = variance(torch.tensor(log_alpha), torch.tensor(log_beta)).numpy()
-    np.testing.assert_allclose(found, gennorm.var(np.exp(log_beta), scale=np.exp(log_alpha)), rtol=1e-9)
+    variance = generalised_gaussian_variance(torch.tensor(log_alpha), torch.tensor(log_beta)).numpy()
+    np.testing.assert_allclose(variance, gennorm.var(np.exp(log_beta), scale=np.exp(log_alpha)), rtol=1e-9)
 
 
-def test_variance_is_bounded():
-    found = variance(torch.tensor([0.0, 900.0, -900.0]), torch.log(torch.tensor([1e-4, 2.0, 2.0])))
-    np.testing.assert_allclose(found, [math.exp(600), math.exp(600), 0.0])
+def test_variance_of_extreme_parameters_is_bounded():
+    log_beta = torch.log(torch.tensor([1e-4, 2.0, 2.0]))
+    variance = generalised_gaussian_variance(torch.tensor([0.0, 900.0, -900.0]), log_beta)
+    np.testing.assert_allclose(variance, [math.exp(600), math.exp(600), 0.0])

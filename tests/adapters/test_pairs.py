@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from overtop.adapters.pairs import pairs_of, scaled
+from overtop.adapters.pairs import build_pairs, read_adapter_inputs
 from overtop.errors import OvertopError
 from overtop.storage.shards import ArraySource
 from overtop.storage.split import Split
@@ -14,53 +14,60 @@ SPLIT = Split(
     image_of_caption=np.array([0, 0, 1, 2]),
 )
 RNG = np.random.default_rng(0)
+ENCODER = {"name": "tiny"}
 
 
-def _source(ids, samples=1):
+def random_source(ids, samples=1):
     return ArraySource([RNG.normal(size=(len(ids), 5)) for _ in range(samples)], ids)
 
 
-def test_every_caption_meets_its_image():
-    images, texts = _source(SPLIT.image_ids), _source(SPLIT.caption_ids)
-    pairs = pairs_of(SPLIT, images, texts)
+def test_pairs_contain_every_caption_with_its_image():
+    images, texts = random_source(SPLIT.image_ids), random_source(SPLIT.caption_ids)
+    pairs = build_pairs(SPLIT, images, texts, ENCODER)
     np.testing.assert_array_equal(pairs.image_of_caption, [0, 0, 1, 2])
-    np.testing.assert_array_equal(pairs.image, scaled(images))
-    np.testing.assert_array_equal(pairs.text, scaled(texts))
+    np.testing.assert_array_equal(pairs.image, read_adapter_inputs(images))
+    np.testing.assert_array_equal(pairs.text, read_adapter_inputs(texts))
+    assert pairs.encoder == ENCODER
 
 
-def test_skipped_items_leave_their_pairs_out():
-    images, texts = _source(["b", "c"]), _source(["a1", "b0", "c0"])
-    pairs = pairs_of(SPLIT, images, texts)
+def test_captions_of_skipped_images_are_left_out():
+    images, texts = random_source(["b", "c"]), random_source(["a1", "b0", "c0"])
+    pairs = build_pairs(SPLIT, images, texts, ENCODER)
     np.testing.assert_array_equal(pairs.image_of_caption, [0, 1])
-    np.testing.assert_array_equal(pairs.text, scaled(texts)[1:])
+    np.testing.assert_array_equal(pairs.text, read_adapter_inputs(texts)[1:])
 
 
-def test_embeddings_of_something_else_are_refused():
-    with pytest.raises(OvertopError, match="caption 'z' has an embedding but is not in the split"):
-        pairs_of(SPLIT, _source(["a"]), _source(["a0", "z"]))
-    with pytest.raises(OvertopError, match="no caption and its image"):
-        pairs_of(SPLIT, _source(["b"]), _source(["a0"]))
+def test_caption_outside_the_split_is_refused():
+    with pytest.raises(OvertopError, match="caption 'z' is not in the split; embed the split again"):
+        build_pairs(SPLIT, random_source(["a"]), random_source(["a0", "z"]), ENCODER)
 
 
-def test_one_scale_for_every_length_and_sample():
-    source = _source(["a", "b"], samples=3)
-    long = ArraySource([10.0 ** (3 * s) * source.read(s, 0, 2) for s in range(3)])
-    np.testing.assert_allclose(scaled(long), scaled(source), atol=1e-6)
-    np.testing.assert_allclose(np.linalg.norm(scaled(source), axis=1), 5**0.5, rtol=1e-6)
+def test_embeddings_without_a_pair_are_refused():
+    with pytest.raises(OvertopError, match="no caption has an embedded image"):
+        build_pairs(SPLIT, random_source(["b"]), random_source(["a0"]), ENCODER)
+
+
+def test_adapter_inputs_are_mean_directions_of_length_sqrt_d():
+    source = random_source(["a", "b"], samples=3)
+    rescaled = ArraySource([10.0 ** (3 * s) * source.read(s, 0, 2) for s in range(3)])
+    np.testing.assert_allclose(read_adapter_inputs(rescaled), read_adapter_inputs(source), atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(read_adapter_inputs(source), axis=1), 5**0.5, rtol=1e-6)
     units = [source.read(s, 0, 2) / np.linalg.norm(source.read(s, 0, 2), axis=1, keepdims=True) for s in range(3)]
     mean = np.mean(units, axis=0)
-    np.testing.assert_allclose(scaled(source), mean / np.linalg.norm(mean, axis=1, keepdims=True) * 5**0.5, atol=1e-6)
+    np.testing.assert_allclose(
+        read_adapter_inputs(source), mean / np.linalg.norm(mean, axis=1, keepdims=True) * 5**0.5, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("bad", [0.0, np.nan])
-def test_an_embedding_without_direction_is_named(bad):
+def test_zero_or_non_finite_embedding_is_refused_by_name(bad):
     broken = RNG.normal(size=(2, 5))
     broken[1] = bad
     with pytest.raises(OvertopError, match="'b' .*zero or not finite"):
-        scaled(ArraySource([broken], ["a", "b"]))
+        read_adapter_inputs(ArraySource([broken], ["a", "b"]))
 
 
-def test_samples_that_cancel_are_named():
-    one = RNG.normal(size=(2, 5))
+def test_samples_that_cancel_are_refused_by_name():
+    embedding = RNG.normal(size=(2, 5))
     with pytest.raises(OvertopError, match="'a' .*zero or not finite"):
-        scaled(ArraySource([one, -one], ["a", "b"]))
+        read_adapter_inputs(ArraySource([embedding, -embedding], ["a", "b"]))

@@ -16,21 +16,21 @@ SPREADS = {
 }
 
 
-def test_round_trip(tmp_path):
+def test_written_spread_reads_back_equal_with_reproducible_bytes(tmp_path):
     for name in ("a.h5", "b.h5"):
         write_spread(tmp_path / name, SPREADS, {"adapter": "a"})
     assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
-    found, attributes = read_spread(tmp_path / "a.h5")
+    read, attributes = read_spread(tmp_path / "a.h5")
     assert attributes == {"adapter": "a"}
     for direction, spread in SPREADS.items():
-        assert found[direction].query_ids == spread.query_ids
-        assert found[direction].variance.keys() == spread.variance.keys()
+        assert read[direction].query_ids == spread.query_ids
+        assert read[direction].variance.keys() == spread.variance.keys()
         for protocol, variance in spread.variance.items():
-            np.testing.assert_array_equal(found[direction].variance[protocol], variance)
-            assert found[direction].variance[protocol].dtype == np.float64
+            np.testing.assert_array_equal(read[direction].variance[protocol], variance)
+            assert read[direction].variance[protocol].dtype == np.float64
 
 
-def test_a_damaged_file_is_refused(tmp_path):
+def test_truncated_file_is_refused(tmp_path):
     write_spread(tmp_path / "a.h5", SPREADS, {})
     content = (tmp_path / "a.h5").read_bytes()
     (tmp_path / "a.h5").write_bytes(content[:-100])
@@ -38,17 +38,17 @@ def test_a_damaged_file_is_refused(tmp_path):
         read_spread(tmp_path / "a.h5")
 
 
-def test_a_ranking_of_other_queries_is_refused():
+def test_ranking_of_other_queries_or_another_order_is_refused():
     images, texts = (ArraySource([RNG.normal(size=(len(ids), 4))], ids) for ids in (["i0", "i1"], ["c0", "c1", "é"]))
     rankings = rank(images, texts, 10)
     for direction, spread in SPREADS.items():
-        assert spread.of_queries(rankings[direction]) is spread.variance
+        assert spread.variance_for(rankings[direction]) is spread.variance
     with pytest.raises(OvertopError, match="different queries"):
-        SPREADS["i2t"].of_queries(rankings["t2i"])
+        SPREADS["i2t"].variance_for(rankings["t2i"])
     with pytest.raises(OvertopError, match="another order"):
-        Spread(["c1", "c0", "é"], {}).of_queries(rankings["t2i"])
+        Spread(["c1", "c0", "é"], {}).variance_for(rankings["t2i"])
 
 
-def test_reading_needs_no_torch():
+def test_reading_a_spread_does_not_import_torch():
     code = "import sys, overtop.adapters.spread; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -13,79 +13,79 @@ from overtop.errors import OvertopError
 
 
 @pytest.fixture
-def path(adapters, tmp_path):
-    write_adapters(tmp_path / "a.safetensors", adapters)
+def path(bundle, tmp_path):
+    write_adapters(tmp_path / "a.safetensors", bundle)
     return tmp_path / "a.safetensors"
 
 
-def test_round_trip(adapters, path, tmp_path):
-    found = read_adapters(path)
-    assert (found.name, found.spec, found.width, found.encoder, found.seed) == ("a", SPEC, WIDTH, ENCODER, 0)
+def test_written_adapters_read_back_with_equal_history_and_predictions(bundle, path):
+    read = read_adapters(path)
+    assert (read.name, read.spec, read.width, read.encoder, read.seed) == ("a", SPEC, WIDTH, ENCODER, 0)
     items = torch.randn(3, WIDTH)
-    for protocol, fitted in adapters.fitted.items():
-        other = found.fitted[protocol]
-        assert (fitted.train_loss, fitted.val_loss, fitted.best_epoch) == (
-            other.train_loss,
-            other.val_loss,
-            other.best_epoch,
-        )
-        for modality in ("image", "text"):
-            for one, two in zip(fitted.adapters[modality](items), other.adapters[modality](items), strict=True):
-                assert torch.equal(one, two)
-    write_adapters(tmp_path / "again.safetensors", found)
+    for protocol, trained in bundle.by_protocol.items():
+        for field in ("train_loss", "val_loss", "best_epoch"):
+            assert getattr(read.by_protocol[protocol], field) == getattr(trained, field)
+        for modality, adapter in trained.by_modality.items():
+            predictions = adapter(items), read.by_protocol[protocol].by_modality[modality](items)
+            for written_part, read_part in zip(*predictions, strict=True):
+                assert torch.equal(written_part, read_part)
+
+
+def test_adapters_written_again_have_equal_bytes(path, tmp_path):
+    write_adapters(tmp_path / "again.safetensors", read_adapters(path))
     assert (tmp_path / "again.safetensors").read_bytes() == path.read_bytes()
 
 
-def test_one_file_holds_both_protocols_and_modalities(path):
+def test_file_contains_both_protocols_and_modalities(path):
     keys = load_file(path)
     for protocol in ("published", "corrected"):
         for modality in ("image", "text"):
             assert f"{protocol}.{modality}.mean.2.weight" in keys
 
 
-def test_missing(tmp_path):
+def test_missing_file_is_refused(tmp_path):
     with pytest.raises(OvertopError, match="no such file; run the rule"):
         read_adapters(tmp_path / "absent.safetensors")
 
 
-@pytest.mark.parametrize("keep", [0, 5, 0.1, 0.9])
-def test_truncated(path, keep):
+@pytest.mark.parametrize("share", [0, 0.0001, 0.1, 0.9])
+def test_truncated_file_is_refused(path, share):
     content = path.read_bytes()
-    path.write_bytes(content[: int(keep * len(content)) if keep < 1 else keep])
+    path.write_bytes(content[: int(share * len(content))])
     with pytest.raises(OvertopError, match=r"a\.safetensors: damaged.*rebuild"):
         read_adapters(path)
 
 
-def test_something_else(path):
+def test_file_of_another_kind_is_refused(path):
     save_file({"weight": torch.zeros(2)}, path)
-    with pytest.raises(OvertopError, match="no adapters of this version"):
+    with pytest.raises(OvertopError, match="not an adapter file of this version"):
         read_adapters(path)
     path.write_bytes(pickle.dumps({"weight": 1}))
-    with pytest.raises(OvertopError, match="no adapters of this version"):
+    with pytest.raises(OvertopError, match="not an adapter file of this version"):
         read_adapters(path)
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        lambda facts, tensors: facts.update(width=WIDTH + 1),
-        lambda facts, tensors: facts.pop("seed"),
-        lambda facts, tensors: facts["spec"].update(dropout=2),
-        lambda facts, tensors: tensors.pop("corrected.text.beta.0.bias"),
+        lambda metadata, tensors: metadata.update(width=WIDTH + 1),
+        lambda metadata, tensors: metadata.pop("seed"),
+        lambda metadata, tensors: metadata["spec"].update(dropout=2),
+        lambda metadata, tensors: tensors.pop("corrected.text.beta.0.bias"),
     ],
 )
-def test_facts_and_weights_that_do_not_fit(path, change):
+def test_metadata_that_do_not_match_the_weights_are_refused(path, change):
     with safe_open(path, framework="pt") as file:
-        facts = json.loads(file.metadata()[SCHEMA])
+        metadata = json.loads(file.metadata()[SCHEMA])
     tensors = load_file(path)
-    change(facts, tensors)
-    save_file(tensors, path, metadata={SCHEMA: json.dumps(facts)})
-    with pytest.raises(OvertopError, match="no adapters of this version"):
+    change(metadata, tensors)
+    save_file(tensors, path, metadata={SCHEMA: json.dumps(metadata)})
+    with pytest.raises(OvertopError, match="not an adapter file of this version"):
         read_adapters(path)
 
 
-def test_their_own_embeddings_are_accepted(adapters):
-    adapters.check((WIDTH, WIDTH), [ENCODER])
+def test_embeddings_of_the_training_encoder_are_accepted(bundle):
+    bundle.check_embeddings((WIDTH, WIDTH), [ENCODER])
 
 
 @pytest.mark.parametrize(
@@ -98,12 +98,12 @@ def test_their_own_embeddings_are_accepted(adapters):
         ([8], ENCODER, "width 6, these have 8"),
     ],
 )
-def test_embeddings_of_another_encoder_are_refused(adapters, dims, encoder, message):
+def test_embeddings_of_another_encoder_are_refused(bundle, dims, encoder, message):
     with pytest.raises(OvertopError, match=message):
-        adapters.check(dims, [ENCODER, encoder])
+        bundle.check_embeddings(dims, [ENCODER, encoder])
 
 
-def test_an_ensemble_with_one_foreign_member_is_refused(adapters):
-    foreign = dataclasses.replace(adapters, encoder={"name": "other"})
+def test_ensemble_with_one_other_encoder_is_refused(bundle):
+    other = dataclasses.replace(bundle, encoder={"name": "other"})
     with pytest.raises(OvertopError, match="declare an adapter for that encoder"):
-        foreign.check([WIDTH, WIDTH], [{"name": "other"}, ENCODER])
+        other.check_embeddings([WIDTH, WIDTH], [{"name": "other"}, ENCODER])

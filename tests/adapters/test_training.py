@@ -5,11 +5,11 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
-from adapters.conftest import SPEC, some_pairs
+from adapters.conftest import ENCODER, SPEC, WIDTH, random_pairs
 from overtop.adapters.loss import pair_loss
-from overtop.adapters.pairs import Pairs, scaled
-from overtop.adapters.training import draw_pairs, train_adapters
-from overtop.adapters.uncertainty import uncertainty
+from overtop.adapters.pairs import Pairs, read_adapter_inputs
+from overtop.adapters.training import draw_captions, train_adapters, train_bundle
+from overtop.adapters.variance import predict_variance
 from overtop.config.adapters import AdapterSpec
 from overtop.errors import OvertopError
 from overtop.storage.shards import ArraySource
@@ -17,91 +17,118 @@ from overtop.storage.shards import ArraySource
 PROTOCOLS = ("published", "corrected")
 
 
-def _weights(fitted):
-    return torch.cat([p.flatten() for adapter in fitted.adapters.values() for p in adapter.parameters()])
+def flat_weights(trained):
+    """All weights of both modalities as one vector."""
+    return torch.cat([p.flatten() for adapter in trained.by_modality.values() for p in adapter.parameters()])
 
 
-def test_the_same_arguments_give_the_same_weights_and_others_do_not():
-    pairs = some_pairs(0), some_pairs(1)
-    before = torch.get_rng_state()
+def test_same_arguments_give_the_same_weights_whatever_the_global_seed():
+    pairs = random_pairs(0), random_pairs(1)
+    random_state = torch.get_rng_state()
     first = train_adapters("a", SPEC, *pairs, "corrected", seed=0)
-    assert torch.equal(before, torch.get_rng_state())
+    assert torch.equal(random_state, torch.get_rng_state())
     torch.manual_seed(99)
     again = train_adapters("a", SPEC, *pairs, "corrected", seed=0)
-    assert torch.equal(_weights(first), _weights(again))
+    assert torch.equal(flat_weights(first), flat_weights(again))
     assert first.train_loss == again.train_loss
-    for others in (
-        (SPEC, "corrected", 1),
-        (SPEC.model_copy(update={"seed": 1}), "corrected", 0),
-        (SPEC, "published", 0),
-    ):
-        spec, protocol, seed = others
-        assert not torch.equal(_weights(first), _weights(train_adapters("a", spec, *pairs, protocol, seed)))
 
 
-def test_the_weights_are_those_of_the_best_epoch():
-    learned, held_out = some_pairs(0, images=4), some_pairs(1)  # few images: soon learned by heart
-    fitted = train_adapters("a", SPEC.model_copy(update={"epochs": 40}), learned, held_out, "corrected", seed=0)
-    assert fitted.best_epoch == int(np.argmin(fitted.val_loss)) < 39
-    assert len(fitted.train_loss) == len(fitted.val_loss) == 40
-    targets = held_out.image[held_out.image_of_caption], held_out.text
-    predictions = fitted.adapters["image"](targets[0]), fitted.adapters["text"](targets[1])
-    found = pair_loss(predictions, targets, "corrected", SPEC)
-    np.testing.assert_allclose(found, fitted.val_loss[fitted.best_epoch], rtol=1e-5)
+@pytest.mark.parametrize(
+    ("spec", "protocol", "seed"),
+    [(SPEC, "corrected", 1), (SPEC.model_copy(update={"seed": 1}), "corrected", 0), (SPEC, "published", 0)],
+)
+def test_another_seed_or_protocol_gives_other_weights(spec, protocol, seed):
+    pairs = random_pairs(0), random_pairs(1)
+    first = train_adapters("a", SPEC, *pairs, "corrected", seed=0)
+    assert not torch.equal(flat_weights(first), flat_weights(train_adapters("a", spec, *pairs, protocol, seed)))
+
+
+def test_trained_weights_are_those_of_the_best_epoch():
+    train, val = random_pairs(0, images=4), random_pairs(1)  # few images, so that training overfits
+    trained = train_adapters("a", SPEC.model_copy(update={"epochs": 40}), train, val, "corrected", seed=0)
+    assert trained.best_epoch == int(np.argmin(trained.val_loss)) < 39
+    assert len(trained.train_loss) == len(trained.val_loss) == 40
+    targets = val.image[val.image_of_caption], val.text
+    predictions = trained.by_modality["image"](targets[0]), trained.by_modality["text"](targets[1])
+    loss = pair_loss(predictions, targets, "corrected", SPEC)
+    np.testing.assert_allclose(loss, trained.val_loss[trained.best_epoch], rtol=1e-5)
+
+
+def test_bundle_equals_training_each_protocol_alone():
+    pairs = random_pairs(0), random_pairs(1)
+    bundle = train_bundle("a", SPEC, *pairs, seed=0)
+    assert (bundle.name, bundle.spec, bundle.width, bundle.encoder, bundle.seed) == ("a", SPEC, WIDTH, ENCODER, 0)
+    assert tuple(bundle.by_protocol) == PROTOCOLS
+    for protocol, trained in bundle.by_protocol.items():
+        alone = train_adapters("a", SPEC, *pairs, protocol, seed=0)
+        assert torch.equal(flat_weights(trained), flat_weights(alone))
+
+
+def test_progress_of_a_bundle_counts_the_epochs_of_both_protocols():
+    calls = []
+    train_bundle("a", SPEC, random_pairs(0), random_pairs(1), 0, progress=lambda *call: calls.append(call))
+    assert calls == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_validation_pairs_of_another_encoder_are_refused():
+    val = dataclasses.replace(random_pairs(1), encoder={**ENCODER, "name": "other"})
+    with pytest.raises(OvertopError, match="these are of 'other'"):
+        train_bundle("a", SPEC, random_pairs(0), val, seed=0)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_the_loss_falls(protocol):
+def test_training_loss_falls(protocol):
     spec = SPEC.model_copy(update={"epochs": 20})
-    fitted = train_adapters("a", spec, some_pairs(0), some_pairs(1), protocol, seed=0)
-    assert fitted.train_loss[-1] < 0.7 * fitted.train_loss[0]
+    trained = train_adapters("a", spec, random_pairs(0), random_pairs(1), protocol, seed=0)
+    assert trained.train_loss[-1] < 0.7 * trained.train_loss[0]
 
 
-def _noisy_world(rng, items, width=32):
-    """Captions are their images plus noise whose size follows from the image."""
+def pairs_with_known_noise(rng, items, width=32):
+    """Captions that are their images plus noise whose size follows from the image; returns the pairs and the size."""
     image = rng.normal(size=(items, width))
     image /= np.linalg.norm(image, axis=1, keepdims=True)
     noise = 0.4 * np.exp(0.8 * np.sqrt(width) * image[:, 0]) / np.sqrt(width)
     text = image + noise[:, None] * rng.normal(size=(items, width))
-    return Pairs(scaled(ArraySource([image])), scaled(ArraySource([text])), np.arange(items)), noise
+    inputs = [read_adapter_inputs(ArraySource([array])) for array in (image, text)]
+    return Pairs(*inputs, np.arange(items), ENCODER), noise
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_the_variance_follows_the_noise(protocol):
-    """With the other modality's weight raised: at 1e-4 adapters describe hardly more than their own input."""
+def test_predicted_variance_correlates_with_the_noise(protocol):
+    """The weight of the other modality is raised, because at 1e-4 adapters hardly depend on it."""
     rng = np.random.default_rng(0)
-    (learned, _), (held_out, _), (asked, noise) = (_noisy_world(rng, items) for items in (640, 64, 300))
+    (train, _), (val, _), (test, noise) = (pairs_with_known_noise(rng, items) for items in (640, 64, 300))
     spec = AdapterSpec(dataset="d", encoder="e", epochs=15, learning_rate=5e-3, cross_weight=1.0)
-    fitted = train_adapters("a", spec, learned, held_out, protocol, seed=0)
-    # A caption shows its noise only through the noise.
-    for modality, items, least in (("image", asked.image, 0.7), ("text", asked.text, 0.5)):
-        found = uncertainty(fitted.adapters[modality], items, spec.passes, seed=0)
-        assert spearmanr(found, noise).statistic > least
+    trained = train_adapters("a", spec, train, val, protocol, seed=0)
+    # A caption carries less information about its noise than the image that determines it.
+    for modality, items, min_correlation in (("image", test.image, 0.7), ("text", test.text, 0.5)):
+        variance = predict_variance(trained.by_modality[modality], items, spec.passes, seed=0)
+        assert spearmanr(variance, noise).statistic > min_correlation
 
 
-def test_each_image_meets_one_of_its_captions():
-    owner = np.array([4, 0, 0, 2, 2, 2, 4])  # images 1 and 3 have no caption left
+def test_one_caption_per_image_is_drawn_uniformly_in_random_order():
+    image_of_caption = np.array([4, 0, 0, 2, 2, 2, 4])  # images 1 and 3 have no caption
     rng = np.random.default_rng(0)
-    drawn = np.stack([draw_pairs(owner, rng) for _ in range(3000)])
-    assert {tuple(sorted(owner[row])) for row in drawn} == {(0, 2, 4)}
-    counts = np.bincount(drawn.ravel(), minlength=7) / 3000
+    captions = np.stack([draw_captions(image_of_caption, rng) for _ in range(3000)])
+    assert {tuple(sorted(image_of_caption[row])) for row in captions} == {(0, 2, 4)}
+    counts = np.bincount(captions.ravel(), minlength=7) / 3000
     np.testing.assert_allclose(counts, [1 / 2, 1 / 2, 1 / 2, 1 / 3, 1 / 3, 1 / 3, 1 / 2], atol=0.05)
-    first = np.bincount(owner[drawn[:, 0]], minlength=5) / 3000
+    first = np.bincount(image_of_caption[captions[:, 0]], minlength=5) / 3000
     np.testing.assert_allclose(first[[0, 2, 4]], 1 / 3, atol=0.05)
 
 
-def test_one_pair_and_a_batch_that_it_cannot_fill():
-    fitted = train_adapters("a", SPEC, some_pairs(0, images=1, captions=1), some_pairs(1), "published", seed=0)
-    assert np.isfinite(fitted.val_loss).all()
+def test_one_pair_that_does_not_fill_a_batch_trains():
+    trained = train_adapters("a", SPEC, random_pairs(0, images=1, captions=1), random_pairs(1), "published", seed=0)
+    assert np.isfinite(trained.val_loss).all()
 
 
-def test_widths_that_differ_are_refused():
+def test_pairs_of_different_widths_are_refused():
     with pytest.raises(OvertopError, match=r"adapters\.a: embeddings of widths \(6, 6, 4, 4\)"):
-        train_adapters("a", SPEC, some_pairs(0), some_pairs(1, width=4), "corrected", seed=0)
+        train_adapters("a", SPEC, random_pairs(0), random_pairs(1, width=4), "corrected", seed=0)
 
 
-def test_divergence_is_told():
-    pairs = some_pairs(0)
-    far = dataclasses.replace(pairs, image=pairs.image * 1e30)
+def test_diverging_training_is_refused_with_the_epoch():
+    pairs = random_pairs(0)
+    huge = dataclasses.replace(pairs, image=pairs.image * 1e30)
     with pytest.raises(OvertopError, match=r"adapters\.a: .*diverged in epoch 1; lower learning_rate"):
-        train_adapters("a", SPEC.model_copy(update={"learning_rate": 1e30}), far, pairs, "corrected", seed=0)
+        train_adapters("a", SPEC.model_copy(update={"learning_rate": 1e30}), huge, pairs, "corrected", seed=0)

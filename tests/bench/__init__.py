@@ -1,1 +1,1 @@
-"""What the pipeline costs, held against what it must cost. `make bench` runs every part and writes results/bench."""
+"""The benchmark of the pipeline's speed and memory: `make bench` measures all parts and writes results/bench."""

@@ -1,50 +1,68 @@
-"""`make bench`: measure, write results/bench/*.csv, and end with a line for each bar.
+"""`make bench`: measure speed and memory, write results/bench/*.csv, and print one line per target figure.
 
-Each part is a module of this folder that answers one question. A table's last columns say on which machine it was
-measured, and what else ran: compare figures of one run, and rerun what was measured under load.
+Each part is a module of this folder. The last columns of a table describe the machine and its load: compare only
+figures of one run, and repeat what was measured while other processes were running.
 """
 
 import argparse
 import sys
 import time
-from importlib import import_module
 from pathlib import Path
 
-sys.path[0] = str(Path(__file__).resolve().parents[1])  # run as a script: `bench` and the oracles stand in tests/
+sys.path[0] = str(Path(__file__).resolve().parents[1])  # `bench` and `helpers` are packages in tests/
 
-from bench import machine  # noqa: E402
-from bench.bars import Bar  # noqa: E402
-from bench.size import FULL, QUICK  # noqa: E402
+from bench import (  # noqa: E402
+    bootstrap_speed,
+    embedding_speed,
+    estimator_speed,
+    large_gallery,
+    ranking_agreement,
+    ranking_memory,
+    ranking_scaling,
+    ranking_speed,
+)
+from bench.machine import describe_machine, load_average  # noqa: E402
+from bench.sizes import FULL, QUICK  # noqa: E402
+from bench.targets import TargetCheck  # noqa: E402
 from overtop.storage.files import write_table  # noqa: E402
 
-PARTS = ("ranking", "agreement", "estimators", "growth", "memory", "bootstrap", "embedding")
+PARTS = {
+    "ranking": ranking_speed.run,
+    "agreement": ranking_agreement.run,
+    "estimators": estimator_speed.run,
+    "growth": ranking_scaling.run,
+    "memory": ranking_memory.run,
+    "bootstrap": bootstrap_speed.run,
+    "embedding": embedding_speed.run,
+}
 LARGE = "large"
 
 
 def main() -> None:
-    """Run the parts one after the other."""
-    parser = argparse.ArgumentParser(prog="tests/bench", description="Measure what the pipeline costs.")
-    parser.add_argument("--only", nargs="+", choices=(*PARTS, LARGE), default=PARTS, help="some parts")
-    parser.add_argument("--million", action="store_true", help=f"also the part '{LARGE}', a gallery of a million items")
-    parser.add_argument("--quick", action="store_true", help="tiny sizes: whether everything runs, not how fast")
-    parser.add_argument("--folder", type=Path, default=Path("results/bench"), help="where the tables go")
+    """Run the parts one after the other, write their tables and print their target checks."""
+    parser = argparse.ArgumentParser(prog="tests/bench", description="Measure the speed and memory of the pipeline.")
+    parser.add_argument("--only", nargs="+", choices=(*PARTS, LARGE), default=PARTS, help="run only these parts")
+    parser.add_argument("--million", action="store_true", help=f"also run '{LARGE}', with a gallery of a million items")
+    parser.add_argument("--quick", action="store_true", help="tiny sizes, to test the benchmark itself")
+    parser.add_argument("--folder", type=Path, default=Path("results/bench"), help="folder of the tables")
     options = parser.parse_args()
-    facts = machine.describe()
-    print(f"machine: {facts}", flush=True)
-    bars: list[Bar] = []
+    machine = describe_machine()
+    print(f"machine: {machine}", flush=True)
+    checks: list[TargetCheck] = []
     for part in [*options.only, LARGE] if options.million else options.only:
-        start, load = time.perf_counter(), machine.load()
-        outcome = import_module(f"bench.{part}").run(QUICK if options.quick else FULL)
-        bars += outcome.bars
-        for name, table in outcome.tables.items():
+        start, load_before = time.perf_counter(), load_average()
+        measure = large_gallery.run if part == LARGE else PARTS[part]
+        result = measure(QUICK if options.quick else FULL)
+        checks += result.checks
+        for name, table in result.tables.items():
             path = options.folder / f"{name}.csv"
-            write_table(path, table.assign(machine=facts, load_before=load, load_after=machine.load()))
+            write_table(path, table.assign(machine=machine, load_before=load_before, load_after=load_average()))
             print(f"{path}: {len(table)} rows", flush=True)
         seconds = time.perf_counter() - start
-        print(f"{part}: {seconds:.0f} s, load average {load} before, {machine.load()} after", flush=True)
+        print(f"{part}: {seconds:.0f} s, load average {load_before} before, {load_average()} after", flush=True)
     if options.quick:
-        print("tiny sizes: only bars on answers mean anything")
-    print("\n".join(map(str, bars)))
+        print("tiny sizes: only the checks of results are meaningful, not those of time and memory")
+    print("\n".join(map(str, checks)))
 
 
 if __name__ == "__main__":

@@ -12,33 +12,41 @@ FILE = {"kind": "file", "addresses": ["https://a.org/x.zip"], "file": "x.zip", "
 HUB = {"kind": "hub", "repo": "owner/name", "licence": "MIT"}
 
 
-def test_the_kind_decides() -> None:
-    assert isinstance(ADAPTER.validate_python(FILE), FileSource)
-    assert isinstance(ADAPTER.validate_python({**FILE, "addresses": []}), FileSource)
-    assert isinstance(ADAPTER.validate_python(HUB), HubSource)
-    assert isinstance(ADAPTER.validate_python({"kind": "folder", "path": "coco"}), FolderSource)
+@pytest.mark.parametrize(
+    ("values", "spec"),
+    [
+        (FILE, FileSource),
+        ({**FILE, "addresses": []}, FileSource),
+        (HUB, HubSource),
+        ({"kind": "folder", "path": "coco"}, FolderSource),
+    ],
+)
+def test_source_has_the_spec_of_its_kind(values: dict[str, Any], spec: type) -> None:
+    assert isinstance(ADAPTER.validate_python(values), spec)
 
 
 @pytest.mark.parametrize(
-    "values",
+    ("values", "key"),
     [
-        {**FILE, "file": "../x.zip"},
-        {**FILE, "file": "a/x.zip"},
-        {**FILE, "file": ".x"},
-        {**FILE, "addresses": ["ftp://a.org/x"]},
-        {**FILE, "sha256": "abc"},
-        {**FILE, "bytes": -1},
-        {**FILE, "mirror": "m"},
-        {**HUB, "repo": "name"},
-        {**HUB, "repo_type": "space"},
-        {key: value for key, value in HUB.items() if key != "licence"},
+        ({**FILE, "file": "../x.zip"}, "file"),
+        ({**FILE, "file": "a/x.zip"}, "file"),
+        ({**FILE, "file": ".x"}, "file"),
+        ({**FILE, "addresses": ["ftp://a.org/x"]}, "addresses"),
+        ({**FILE, "sha256": "abc"}, "sha256"),
+        ({**FILE, "bytes": -1}, "bytes"),
+        ({**FILE, "mirror": "m"}, "mirror"),
+        ({**HUB, "repo": "name"}, "repo"),
+        ({**HUB, "repo_type": "space"}, "repo_type"),
+        ({key: value for key, value in HUB.items() if key != "licence"}, "licence"),
     ],
 )
-def test_what_cannot_be_meant(values: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError):
+def test_source_with_invalid_value_is_rejected(values: dict[str, Any], key: str) -> None:
+    with pytest.raises(ValidationError) as error:
         ADAPTER.validate_python(values)
+    assert [entry["loc"][1] for entry in error.value.errors()] == [key]
 
 
-def test_reading_the_spec_imports_no_network_client() -> None:
+def test_source_specs_are_imported_without_network_clients_or_torch() -> None:
     code = "import sys, overtop.config.sources; print({'requests', 'huggingface_hub', 'torch'} & set(sys.modules))"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout == "set()\n"

@@ -21,25 +21,25 @@ EXPERT = ["a.jpg\tb.jpg#2\t2\t3\t4", "a.jpg\ta.jpg#2\t4\t4\t4", "b.jpg\ta.jpg#2\
 CROWD = ["b.jpg\ta.jpg#2\t0.5\t2\t2", "a.jpg\tb.jpg#2\t0.666666666667\t2\t1", "a.jpg\tc.jpg#2\t1\t3\t0"]
 
 
-def _file(folder, lines, name="said.txt"):
+def _write_file(folder, lines, name="ratings.txt"):
     content = "".join(f"{line}\n" for line in lines).encode()
     (folder / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
     return folder / name
 
 
-@pytest.mark.parametrize("name", ["said.txt", "said.txt.gz"])
-def test_every_pair_of_the_split_has_a_row(tmp_path, name):
+@pytest.mark.parametrize("name", ["ratings.txt", "ratings.txt.gz"])
+def test_every_judged_pair_of_the_split_has_one_row(tmp_path, name):
     (tmp_path / "crowd").mkdir()
-    files = {"expert": _file(tmp_path, EXPERT, name), "crowd": _file(tmp_path / "crowd", CROWD, name)}
-    found = read_judgments(files, SPLIT)
-    assert found.to_dict("split")["data"] == [
+    files = {"expert": _write_file(tmp_path, EXPERT, name), "crowd": _write_file(tmp_path / "crowd", CROWD, name)}
+    judgments = read_judgments(files, SPLIT)
+    assert judgments.to_dict("split")["data"] == [
         ["a.jpg", "b.jpg#2", "expert", pytest.approx(2 / 3), True, 3, False],
         ["a.jpg", "a.jpg#2", "expert", 1.0, True, 3, True],
         ["b.jpg", "a.jpg#2", "expert", pytest.approx(5 / 9), False, 3, False],
-        ["b.jpg", "a.jpg#2", "crowd", 0.5, False, 4, False],  # as many yes as no
+        ["b.jpg", "a.jpg#2", "crowd", 0.5, False, 4, False],  # equal numbers of yes and no
         ["a.jpg", "b.jpg#2", "crowd", pytest.approx(2 / 3), True, 3, False],
     ]
-    assert list(found) == ["image_id", "caption_id", "source", "relevance", "relevant", "n_raters", "labelled"]
+    assert list(judgments) == ["image_id", "caption_id", "source", "relevance", "relevant", "n_raters", "labelled"]
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_every_pair_of_the_split_has_a_row(tmp_path, name):
         ("expert", "a.jpg\tb.jpg#2\t2\t3\tgood"),
         ("expert", "a.jpg"),
         ("expert", ""),
-        ("expert", EXPERT[0]),  # again
+        ("expert", EXPERT[0]),  # repeated
         ("crowd", "a.jpg\tb.jpg#2\t0.5\t2\t1"),
         ("crowd", "a.jpg\tb.jpg#2\t0\t0\t0"),
         ("crowd", "a.jpg\tb.jpg#2\tnan\t2\t1"),
@@ -59,42 +59,45 @@ def test_every_pair_of_the_split_has_a_row(tmp_path, name):
         ("crowd", "a.jpg\tb.jpg#2\t1\t1"),
     ],
 )
-def test_a_wrong_line_is_named(tmp_path, source, line):
+def test_invalid_line_is_reported_with_its_number(tmp_path, source, line):
     first = EXPERT[0] if source == "expert" else CROWD[0]
-    path = _file(tmp_path, [first, line])
-    with pytest.raises(OvertopError, match=r"said\.txt, line 2: "):
+    path = _write_file(tmp_path, [first, line])
+    with pytest.raises(OvertopError, match=r"ratings\.txt, line 2: "):
         read_judgments({source: path}, SPLIT)
 
 
-def test_judgments_of_other_ids_are_refused(tmp_path):
-    path = _file(tmp_path, ["a\tb#2\t2\t3\t4"])
-    with pytest.raises(OvertopError, match=r"names captions like 'a\.jpg#0'"):
+def test_judgments_of_another_data_set_are_rejected(tmp_path):
+    path = _write_file(tmp_path, ["a\tb#2\t2\t3\t4"])
+    with pytest.raises(OvertopError, match=r"captions have ids like 'a\.jpg#0'"):
         read_judgments({"expert": path}, SPLIT)
 
 
-def test_a_damaged_file_is_named(tmp_path):
-    path = _file(tmp_path, EXPERT, "said.txt.gz")
+def test_damaged_file_is_rejected(tmp_path):
+    path = _write_file(tmp_path, EXPERT, "ratings.txt.gz")
     path.write_bytes(path.read_bytes()[:-9])
-    with pytest.raises(OvertopError, match=r"said\.txt\.gz: cannot be read"):
+    with pytest.raises(OvertopError, match=r"ratings\.txt\.gz: cannot be read"):
         read_judgments({"expert": path}, SPLIT)
 
 
-def test_a_missing_file_is_named_with_where_it_comes_from(tmp_path):
-    with pytest.raises(OvertopError, match=r"said\.txt is missing; judgments come with the folder"):
-        read_judgments({"expert": tmp_path / "said.txt"}, SPLIT)
+def test_missing_file_is_one_line_error(tmp_path):
+    with pytest.raises(OvertopError, match=r"ratings\.txt is missing; judgments come with the folder"):
+        read_judgments({"expert": tmp_path / "ratings.txt"}, SPLIT)
 
 
-def test_the_real_judgments_are_of_the_real_test_split(mirror, tmp_path):
-    """Counts of pairs, of relevant others and of labelled pairs are those of a plain loop over the files."""
+def test_judgments_of_flickr8k_cover_its_test_split(mirror, tmp_path):
+    """Expected counts come from a simple loop over the files."""
     folder = mirror / "flickr8k"
     write_records(tmp_path, parse_split("captions.jsonl", (folder / "captions.jsonl").read_bytes(), "test"))
     split = read("flickr8k", KarpathyDataset(kind="karpathy", source="flickr8k"), tmp_path, "test")
     files = {"expert": folder / "ExpertAnnotations.txt.gz", "crowd": folder / "CrowdFlowerAnnotations.txt.gz"}
-    found = read_judgments(files, split)
-    others = found[~found["labelled"]]
-    assert found["source"].value_counts().to_dict() == {"crowd": 47830, "expert": 5822}
-    assert others.groupby("source")["relevant"].agg(["sum", "size"]).to_numpy().tolist() == [[2004, 47109], [465, 5664]]
-    assert set(found["image_id"]) == set(split.image_ids)
-    assert {caption.rsplit("#", 1)[1] for caption in found["caption_id"]} == {"2"}
-    # People agree that a caption describes its own image.
-    assert found[found["labelled"]].groupby("source")["relevant"].mean().min() > 0.97
+    judgments = read_judgments(files, split)
+    unlabelled = judgments[~judgments["labelled"]]
+    assert judgments["source"].value_counts().to_dict() == {"crowd": 47830, "expert": 5822}
+    assert unlabelled.groupby("source")["relevant"].agg(["sum", "size"]).to_numpy().tolist() == [
+        [2004, 47109],
+        [465, 5664],
+    ]
+    assert set(judgments["image_id"]) == set(split.image_ids)
+    assert {caption.rsplit("#", 1)[1] for caption in judgments["caption_id"]} == {"2"}
+    # Nearly all raters agree that a caption describes its own image.
+    assert judgments[judgments["labelled"]].groupby("source")["relevant"].mean().min() > 0.97

@@ -2,13 +2,13 @@ import pandas as pd
 import pytest
 
 from overtop.config.datasets import TableDataset
-from overtop.datasets.raw import Context
-from overtop.datasets.registry import read_checked
+from overtop.datasets.raw import FetchContext
+from overtop.datasets.registry import read_raw_split
 from overtop.datasets.table import fetch
 from overtop.errors import OvertopError
 
 
-def _read(tmp_path, frame, table="captions.csv", split="test"):
+def _fetch_and_read(tmp_path, frame, table="captions.csv", split="test"):
     source = tmp_path / "mine"
     source.mkdir(exist_ok=True)
     for image in set(frame.get("image", [])):
@@ -16,37 +16,39 @@ def _read(tmp_path, frame, table="captions.csv", split="test"):
     frame.to_csv(source / table, index=False) if table.endswith("csv") else frame.to_parquet(source / table)
     spec = TableDataset(kind="table", source=str(source), table=table)
     raw = tmp_path / "data" / "raw" / "mine" / split
-    fetch("mine", spec, split, raw, Context(None, 0, tmp_path / "data", {}))
-    return read_checked("mine", spec, raw, tmp_path / "data", split)
+    fetch("mine", spec, split, raw, FetchContext(None, 0, tmp_path / "data", {}))
+    return read_raw_split("mine", spec, raw, tmp_path / "data", split)
 
 
 @pytest.mark.parametrize("table", ["captions.csv", "captions.parquet"])
-def test_two_columns_are_enough(tmp_path, table):
-    split = _read(tmp_path, pd.DataFrame({"image": ["a.png", "b.png", "a.png"], "caption": ["x", "y", "z"]}), table)
+def test_table_with_required_columns_only_is_read(tmp_path, table):
+    split = _fetch_and_read(
+        tmp_path, pd.DataFrame({"image": ["a.png", "b.png", "a.png"], "caption": ["x", "y", "z"]}), table
+    )
     assert split.image_paths == ["raw/mine/test/a.png", "raw/mine/test/b.png"]
     assert split.caption_ids == ["a.png#0", "a.png#1", "b.png#0"]
     assert split.captions == ["x", "z", "y"]
     assert split.extended is None
 
 
-def test_known_positives_are_kept_with_the_own_image(tmp_path):
+def test_positives_include_own_image(tmp_path):
     frame = pd.DataFrame({"image": ["a.png", "b.png"], "caption": ["x", "y"], "positives": ["b.png", None]})
-    split = _read(tmp_path, frame)
+    split = _fetch_and_read(tmp_path, frame)
     assert [p.tolist() for p in split.extended] == [[0, 1], [1]]
 
 
-def test_a_split_column_selects_rows(tmp_path):
+def test_split_column_selects_rows(tmp_path):
     frame = pd.DataFrame({"image": ["a.png", "b.png"], "caption": ["x", "y"], "split": ["val", "test"]})
-    assert _read(tmp_path, frame, split="val").captions == ["x"]
+    assert _fetch_and_read(tmp_path, frame, split="val").captions == ["x"]
     raw = tmp_path / "data" / "raw" / "mine" / "val"
     assert sorted(path.name for path in raw.iterdir()) == ["a.png", "captions.csv"]
     with pytest.raises(OvertopError, match=r"mine/captions\.csv has no split 'train'; its splits: test, val"):
-        _read(tmp_path, frame, split="train")
+        _fetch_and_read(tmp_path, frame, split="train")
 
 
-def test_an_image_name_cannot_leave_the_folder(tmp_path):
+def test_image_outside_folder_is_rejected(tmp_path):
     with pytest.raises(OvertopError, match="outside"):
-        _read(tmp_path, pd.DataFrame({"image": ["../secret.png"], "caption": ["x"]}))
+        _fetch_and_read(tmp_path, pd.DataFrame({"image": ["../secret.png"], "caption": ["x"]}))
 
 
 @pytest.mark.parametrize(
@@ -54,9 +56,9 @@ def test_an_image_name_cannot_leave_the_folder(tmp_path):
     [
         (pd.DataFrame({"image": ["a.png"], "text": ["x"]}), "column 'caption' is missing"),
         (pd.DataFrame({"image": ["a.png"], "caption": [None]}), "'a.png#0' is empty"),
-        (pd.DataFrame({"image": ["a.png"], "caption": ["x"], "positives": ["c.png"]}), "names 'c.png'"),
+        (pd.DataFrame({"image": ["a.png"], "caption": ["x"], "positives": ["c.png"]}), "lists 'c.png'"),
     ],
 )
-def test_a_wrong_table_is_one_clear_error(tmp_path, frame, message):
+def test_invalid_table_is_one_line_error(tmp_path, frame, message):
     with pytest.raises(OvertopError, match=message):
-        _read(tmp_path, frame)
+        _fetch_and_read(tmp_path, frame)

@@ -7,10 +7,10 @@ import pytest
 from overtop.datasets.webdataset import Sample, count_shards, read_samples
 from overtop.errors import OvertopError
 
-TWO = {"s0.jpg": b"A" * 700, "s0.txt": b"one\ntwo", "s1.json": b"{}", "s1.txt": b"three\n", "s1.PNG": b"B"}
+TWO_SAMPLES = {"s0.jpg": b"A" * 700, "s0.txt": b"one\ntwo", "s1.json": b"{}", "s1.txt": b"three\n", "s1.PNG": b"B"}
 
 
-def _tar(tmp_path, members, name="0.tar"):
+def _write_tar(tmp_path, members, name="0.tar"):
     with tarfile.open(tmp_path / name, "w") as archive:
         for member, content in members.items():
             info = tarfile.TarInfo(member)
@@ -19,22 +19,22 @@ def _tar(tmp_path, members, name="0.tar"):
     return tmp_path / name
 
 
-def test_samples_come_in_order_whatever_the_order_of_their_files(tmp_path):
-    assert list(read_samples(_tar(tmp_path, TWO))) == [
+def test_samples_are_read_in_order_of_the_archive(tmp_path):
+    assert list(read_samples(_write_tar(tmp_path, TWO_SAMPLES))) == [
         Sample("s0.jpg", b"A" * 700, ("one", "two")),
         Sample("s1.PNG", b"B", ("three",)),
     ]
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "jpeg", "png", "webp"])
-def test_four_kinds_of_images_are_known(tmp_path, suffix):
-    (sample,) = read_samples(_tar(tmp_path, {f"a/s.{suffix}": b"A", "a/s.txt": b"one"}))
+def test_image_suffix_is_accepted(tmp_path, suffix):
+    (sample,) = read_samples(_write_tar(tmp_path, {f"a/s.{suffix}": b"A", "a/s.txt": b"one"}))
     assert sample.name == f"a/s.{suffix}"
 
 
-def test_a_caption_may_hold_what_ends_a_line_elsewhere(tmp_path):
+def test_caption_with_other_line_separators_is_one_caption(tmp_path):
     text = "a\\nb \r\n\n c\u2028d\x85e\n".encode()
-    (sample,) = read_samples(_tar(tmp_path, {"s.jpg": b"A", "s.txt": text}))
+    (sample,) = read_samples(_write_tar(tmp_path, {"s.jpg": b"A", "s.txt": text}))
     assert sample.captions == ("a\nb", "c\u2028d\x85e")
 
 
@@ -45,19 +45,19 @@ def test_a_caption_may_hold_what_ends_a_line_elsewhere(tmp_path):
         ({"s0.txt": b"one", "s1.jpg": b"A", "s1.txt": b"two"}, "sample 's0' has s0.txt"),
         ({"s0.jpg": b"A", "s1.jpg": b"A", "s0.txt": b"one", "s1.txt": b"two"}, "sample 's0' has s0.jpg;"),
         ({"s0.jpg": b"A", "s0.png": b"A", "s0.txt": b"one"}, "has s0.jpg, s0.png, s0.txt"),
-        ({"s0.jpg": b"A", "s0.txt": b"\n \n"}, "s0.txt holds no caption"),
+        ({"s0.jpg": b"A", "s0.txt": b"\n \n"}, "s0.txt has no caption"),
         ({"s0.jpg": b"A", "s0.txt": b"\xff"}, "cannot be read"),
         ({"../s0.jpg": b"A", "../s0.txt": b"one"}, "'../s0.jpg' points outside"),
         ({"/s0.jpg": b"A", "/s0.txt": b"one"}, "'/s0.jpg' points outside"),
     ],
 )
-def test_a_wrong_sample_is_named(tmp_path, members, message):
+def test_invalid_sample_is_one_line_error(tmp_path, members, message):
     with pytest.raises(OvertopError, match=message):
-        list(read_samples(_tar(tmp_path, members)))
+        list(read_samples(_write_tar(tmp_path, members)))
 
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE])
-def test_links_and_devices_are_refused(tmp_path, kind):
+def test_links_and_devices_are_rejected(tmp_path, kind):
     with tarfile.open(tmp_path / "0.tar", "w") as archive:
         info = tarfile.TarInfo("s0.jpg")
         info.type, info.linkname = kind, "/etc/hostname"
@@ -66,7 +66,7 @@ def test_links_and_devices_are_refused(tmp_path, kind):
         list(read_samples(tmp_path / "0.tar"))
 
 
-def test_folders_and_an_empty_shard_are_in_order(tmp_path):
+def test_shard_with_only_a_folder_has_no_samples(tmp_path):
     with tarfile.open(tmp_path / "0.tar", "w") as archive:
         info = tarfile.TarInfo("folder")
         info.type = tarfile.DIRTYPE
@@ -75,35 +75,35 @@ def test_folders_and_an_empty_shard_are_in_order(tmp_path):
 
 
 @pytest.mark.parametrize("length", [100, 512, 900, 1536, 2048, 2500, 3000, 3072])
-def test_a_shard_cut_short_anywhere_is_refused(tmp_path, length):
+def test_shard_truncated_at_any_length_is_rejected(tmp_path, length):
     """Members of s0 end at 2560 (header, 700 bytes in two blocks, header, one block), those of s1 after 4096."""
-    path = _tar(tmp_path, TWO)
+    path = _write_tar(tmp_path, TWO_SAMPLES)
     path.write_bytes(path.read_bytes()[:length])
     with pytest.raises(OvertopError, match=r"0\.tar: .*(damaged|get it again)"):
         list(read_samples(path))
 
 
-def test_a_damaged_header_does_not_end_a_shard_quietly(tmp_path):
-    path = _tar(tmp_path, TWO)
+def test_shard_with_damaged_header_is_rejected(tmp_path):
+    path = _write_tar(tmp_path, TWO_SAMPLES)
     content = bytearray(path.read_bytes())
     content[2560 + 148] ^= 0xFF  # the checksum of s1's first header
     path.write_bytes(content)
-    with pytest.raises(OvertopError, match=r"0\.tar: ends in the middle, after s0\.txt"):
+    with pytest.raises(OvertopError, match=r"0\.tar: truncated after s0\.txt"):
         list(read_samples(path))
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>sign in</html>", gzip.compress(bytes(2000))])
-def test_something_else_is_refused(tmp_path, content):
+def test_file_that_is_not_a_tar_archive_is_rejected(tmp_path, content):
     (tmp_path / "0.tar").write_bytes(content)
     with pytest.raises(OvertopError, match=r"0\.tar: "):
         list(read_samples(tmp_path / "0.tar"))
 
 
-def test_the_number_of_shards(tmp_path):
+def test_number_of_shards_is_read_or_rejected(tmp_path):
     path = tmp_path / "nshards.txt"
     path.write_text("14\n")
     assert count_shards(path) == 14
-    for wrong in ("", "0", "-1", "five", "5\n5", "1.0", "<html>"):
-        path.write_text(wrong)
+    for text in ("", "0", "-1", "five", "5\n5", "1.0", "<html>"):
+        path.write_text(text)
         with pytest.raises(OvertopError, match=r"nshards\.txt: .* is not a number of shards; get the file again"):
             count_shards(path)

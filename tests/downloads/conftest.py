@@ -1,4 +1,4 @@
-"""A stand-in of the network, and no waiting."""
+"""A local server instead of the network, and short waits."""
 
 import subprocess
 import sys
@@ -8,22 +8,21 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from helpers.standin import Standin
-from overtop.downloads import http as transfer
-from overtop.downloads import retries as attempts
+from helpers.fake_server import FakeServer
+from overtop.downloads import http, retries
 
 
 @pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attempts, "DELAYS", (0.01, 0.01, 0.01))
-    monkeypatch.setattr(transfer, "TIMEOUT", (2.0, 0.3))
+def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retries, "DELAYS_SECONDS", (0.01, 0.01, 0.01))
+    monkeypatch.setattr(http, "TIMEOUT_SECONDS", (2.0, 0.3))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
 
 @pytest.fixture
-def standin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Standin]:
-    """A server of `tmp_path/served`, which is the hub, too."""
-    with Standin(tmp_path / "served") as server:
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServer]:
+    """A server of `tmp_path/served` that is also the hub."""
+    with FakeServer(tmp_path / "served") as server:
         monkeypatch.setattr(constants, "ENDPOINT", server.url)
         monkeypatch.setattr(
             constants, "HUGGINGFACE_CO_URL_TEMPLATE", server.url + "/{repo_id}/resolve/{revision}/{filename}"
@@ -32,18 +31,21 @@ def standin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Standin
         monkeypatch.setattr(constants, "HF_HUB_DISABLE_IMPLICIT_TOKEN", True)
         monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 1)
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1 << 10)  # what it loses when a connection breaks off
+        monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1 << 10)  # bytes that the client loses with a connection
         yield server
 
 
 @pytest.fixture
-def script(tmp_path: Path, repo: Path, standin: Standin) -> Callable[..., subprocess.Popen[str]]:
-    """Start Python code in a process of its own, whose hub is the stand-in."""
+def script(tmp_path: Path, repo: Path, server: FakeServer) -> Callable[..., subprocess.Popen[str]]:
+    """Start Python code in a separate process whose hub is the local server."""
+
+    # Appended, not in PYTHONPATH: torch imports the package `tabulate`, which scripts/tabulate.py would shadow.
+    find_library = f"import sys; sys.path.append({str(repo / 'scripts')!r})\n"
 
     def start(code: str, **environment: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-c", code],
-            env={**standin.environment(tmp_path / "home"), "PYTHONPATH": str(repo / "scripts"), **environment},
+            [sys.executable, "-c", find_library + code],
+            env={**server.environment(tmp_path / "home"), **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -5,258 +5,262 @@ from pathlib import Path
 
 import pytest
 
-from downloads.content import CONTENT, SHA256, WRONG, left
-from helpers.standin import Fault, Standin
-from overtop.downloads import http as transfer
-from overtop.downloads.digests import Digest, Expected
+from downloads.content import CONTENT, SHA256, WRONG_SHA256, list_files
+from helpers.fake_server import FakeServer, Fault
+from overtop.downloads import http
+from overtop.downloads.digests import Digest, ExpectedDigest
 from overtop.downloads.http import download
-from overtop.downloads.retries import Failed
+from overtop.downloads.retries import DownloadError
 from overtop.errors import OvertopError
 
 DIGEST = Digest(len(CONTENT), SHA256)
-UNKNOWN = Expected("nobody")
-KNOWN = Expected("sources.a", DIGEST.bytes, DIGEST.sha256)
-CUT = 123_456
+UNKNOWN = ExpectedDigest("nothing")
+KNOWN = ExpectedDigest("sources.a", DIGEST.bytes, DIGEST.sha256)
+CUT_BYTES = 123_456
 
 
 @pytest.fixture
-def target(tmp_path: Path, standin: Standin) -> Path:
-    standin.put("files/a.zip", CONTENT)
+def target(tmp_path: Path, server: FakeServer) -> Path:
+    server.add_file("files/a.zip", CONTENT)
     (tmp_path / "got").mkdir()
     return tmp_path / "got" / "a.zip"
 
 
 @pytest.fixture
-def address(standin: Standin) -> str:
-    return f"{standin.url}/files/a.zip"
+def address(server: FakeServer) -> str:
+    return f"{server.url}/files/a.zip"
 
 
-def whole(target: Path) -> bool:
-    return left(target.parent) == ["a.zip"] and target.read_bytes() == CONTENT
+def is_complete(target: Path) -> bool:
+    return list_files(target.parent) == ["a.zip"] and target.read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize("expected", [KNOWN, UNKNOWN], ids=["known", "unknown"])
-def test_a_file_arrives(standin: Standin, address: str, target: Path, expected: Expected) -> None:
+def test_file_is_downloaded_with_one_request(
+    server: FakeServer, address: str, target: Path, expected: ExpectedDigest
+) -> None:
     assert download([address], target, expected) == DIGEST
-    assert whole(target)
-    assert [request.range for request in standin.requests] == [None]
+    assert is_complete(target)
+    assert [request.range for request in server.requests] == [None]
 
 
-def test_an_empty_file_arrives(standin: Standin, target: Path) -> None:
-    standin.put("files/empty", b"")
-    assert download([f"{standin.url}/files/empty"], target, UNKNOWN).bytes == 0
+def test_empty_file_is_downloaded(server: FakeServer, target: Path) -> None:
+    server.add_file("files/empty", b"")
+    assert download([f"{server.url}/files/empty"], target, UNKNOWN).bytes == 0
     assert target.read_bytes() == b""
 
 
-def test_a_cut_download_goes_on_where_it_was(standin: Standin, address: str, target: Path) -> None:
-    standin.faults["a.zip"] = Fault("cut", times=2, after=CUT)
+def test_interrupted_download_is_resumed(server: FakeServer, address: str, target: Path) -> None:
+    server.faults["a.zip"] = Fault("cut", times=2, after=CUT_BYTES)
     download([address], target, KNOWN)
-    assert whole(target)
-    assert [request.range for request in standin.requests] == [None, f"bytes={CUT}-", f"bytes={2 * CUT}-"]
+    assert is_complete(target)
+    assert [request.range for request in server.requests] == [None, f"bytes={CUT_BYTES}-", f"bytes={2 * CUT_BYTES}-"]
 
 
-def test_more_cuts_than_attempts_are_outlived_while_bytes_come(standin: Standin, address: str, target: Path) -> None:
-    standin.faults["a.zip"] = Fault("cut", times=10, after=20_000)
+def test_download_that_progresses_survives_more_interruptions_than_attempts(
+    server: FakeServer, address: str, target: Path
+) -> None:
+    server.faults["a.zip"] = Fault("cut", times=10, after=20_000)
     download([address], target, UNKNOWN)
-    assert whole(target)
-    assert len(standin.requests) == 11
+    assert is_complete(target)
+    assert len(server.requests) == 11
 
 
-def test_a_server_without_ranges_starts_over(standin: Standin, address: str, target: Path) -> None:
-    standin.faults = {"a.zip": Fault("no_range"), "zip": Fault("cut", times=1, after=CUT)}
+def test_download_without_range_support_restarts(server: FakeServer, address: str, target: Path) -> None:
+    server.faults = {"a.zip": Fault("no_range"), "zip": Fault("cut", times=1, after=CUT_BYTES)}
     download([address], target, KNOWN)
-    assert whole(target)
-    assert [request.range for request in standin.requests] == [None, None]
+    assert is_complete(target)
+    assert [request.range for request in server.requests] == [None, None]
 
 
-def test_a_server_that_ignores_the_range_starts_over(standin: Standin, address: str, target: Path) -> None:
-    begin(standin, address, target)
-    standin.faults = {"a.zip": Fault("no_range")}
+def test_download_restarts_if_server_ignores_range(server: FakeServer, address: str, target: Path) -> None:
+    leave_partial_file(server, address, target)
+    server.faults = {"a.zip": Fault("no_range")}
     download([address], target, KNOWN)
-    assert whole(target)
-    assert standin.requests[-1].range == f"bytes={CUT}-"
+    assert is_complete(target)
+    assert server.requests[-1].range == f"bytes={CUT_BYTES}-"
 
 
-def test_a_server_that_always_breaks_off_is_left_in_the_end(standin: Standin, address: str, target: Path) -> None:
-    standin.faults = {"a.zip": Fault("no_range"), "zip": Fault("cut", after=CUT)}
-    with pytest.raises(Failed, match=r"a\.zip broke off .*attempts"):
+def test_download_that_never_progresses_ends_with_error(server: FakeServer, address: str, target: Path) -> None:
+    server.faults = {"a.zip": Fault("no_range"), "zip": Fault("cut", after=CUT_BYTES)}
+    with pytest.raises(DownloadError, match=r"a\.zip: connection failed \(IncompleteRead.*attempts"):
         download([address], target, KNOWN)
     assert not target.exists()
 
 
-def test_a_file_that_changed_meanwhile_starts_over(standin: Standin, address: str, target: Path) -> None:
-    begin(standin, address, target)
+def test_download_restarts_if_file_changed(server: FakeServer, address: str, target: Path) -> None:
+    leave_partial_file(server, address, target)
     changed = CONTENT[::-1]
-    standin.put("files/a.zip", changed)
+    server.add_file("files/a.zip", changed)
     download([address], target, UNKNOWN)
     assert target.read_bytes() == changed
-    assert standin.requests[-1].range == f"bytes={CUT}-"
+    assert server.requests[-1].range == f"bytes={CUT_BYTES}-"
 
 
-def test_the_rest_of_another_file_is_not_taken(
-    standin: Standin, address: str, target: Path, monkeypatch: pytest.MonkeyPatch
+def test_download_restarts_if_range_is_of_changed_file(
+    server: FakeServer, address: str, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begin(standin, address, target)
-    standin.put("files/a.zip", CONTENT[::-1])
-    real = transfer.requests.get
+    leave_partial_file(server, address, target)
+    server.add_file("files/a.zip", CONTENT[::-1])
+    original_get = http.requests.get
 
     def without_condition(address: str, headers: dict[str, str], **options: object) -> object:
-        return real(address, headers={k: v for k, v in headers.items() if k != "If-Range"}, **options)
+        return original_get(address, headers={k: v for k, v in headers.items() if k != "If-Range"}, **options)
 
-    monkeypatch.setattr(transfer.requests, "get", without_condition)  # as if the server did not know If-Range
+    monkeypatch.setattr(http.requests, "get", without_condition)  # as if the server did not support If-Range
     download([address], target, UNKNOWN)
     assert target.read_bytes() == CONTENT[::-1]
-    assert [request.range for request in standin.requests[-2:]] == [f"bytes={CUT}-", None]
+    assert [request.range for request in server.requests[-2:]] == [f"bytes={CUT_BYTES}-", None]
 
 
-def test_a_part_of_another_address_is_not_continued(standin: Standin, address: str, target: Path) -> None:
-    begin(standin, address, target)
-    standin.put("files/mirror/a.zip", CONTENT)
-    download([f"{standin.url}/files/mirror/a.zip"], target, KNOWN)
-    assert whole(target)
-    assert standin.requests[-1].range is None
+def test_partial_file_of_another_address_is_not_resumed(server: FakeServer, address: str, target: Path) -> None:
+    leave_partial_file(server, address, target)
+    server.add_file("files/mirror/a.zip", CONTENT)
+    download([f"{server.url}/files/mirror/a.zip"], target, KNOWN)
+    assert is_complete(target)
+    assert server.requests[-1].range is None
 
 
-def test_a_complete_part_is_verified_and_not_asked_for_again(standin: Standin, address: str, target: Path) -> None:
-    begin(standin, address, target)
+def test_complete_partial_file_is_verified_without_request(server: FakeServer, address: str, target: Path) -> None:
+    leave_partial_file(server, address, target)
     with open(f"{target}.part", "ab") as handle:
-        handle.write(CONTENT[CUT:])
-    before = len(standin.requests)
+        handle.write(CONTENT[CUT_BYTES:])
+    before = len(server.requests)
     download([address], target, KNOWN)
-    assert whole(target)
-    assert len(standin.requests) == before
+    assert is_complete(target)
+    assert len(server.requests) == before
 
 
-def test_a_part_that_is_too_long_starts_over(standin: Standin, address: str, target: Path) -> None:
-    begin(standin, address, target)
+def test_partial_file_that_is_too_long_restarts(server: FakeServer, address: str, target: Path) -> None:
+    leave_partial_file(server, address, target)
     with open(f"{target}.part", "ab") as handle:
         handle.write(CONTENT)
     download([address], target, KNOWN)
-    assert whole(target)
+    assert is_complete(target)
 
 
-def test_a_part_without_its_note_starts_over(standin: Standin, address: str, target: Path) -> None:
-    Path(f"{target}.part").write_bytes(b"left by something else")
+def test_partial_file_without_record_restarts(server: FakeServer, address: str, target: Path) -> None:
+    Path(f"{target}.part").write_bytes(b"from another program")
     download([address], target, UNKNOWN)
-    assert whole(target)
+    assert is_complete(target)
 
 
 @pytest.mark.parametrize("times", [1, 1 << 30], ids=["once", "always"])
-def test_wrong_bytes_never_get_the_name(standin: Standin, address: str, target: Path, times: int) -> None:
-    standin.faults["a.zip"] = Fault("wrong_bytes", times=times)
-    with pytest.raises(Failed, match="has sha256") as error:
+def test_wrong_content_never_becomes_the_target(server: FakeServer, address: str, target: Path, times: int) -> None:
+    server.faults["a.zip"] = Fault("wrong_bytes", times=times)
+    with pytest.raises(DownloadError, match="sha256 is") as error:
         download([address], target, KNOWN)
-    assert all(text in str(error.value) for text in (address, WRONG, DIGEST.sha256, "sources.a"))
-    assert left(target.parent) == []
+    assert all(text in str(error.value) for text in (address, WRONG_SHA256, DIGEST.sha256, "sources.a"))
+    assert list_files(target.parent) == []
 
 
-def test_wrong_bytes_of_one_server_are_mended_by_the_next(standin: Standin, address: str, target: Path) -> None:
-    standin.put("files/mirror/a.zip", CONTENT)
-    standin.faults["files/a.zip"] = Fault("wrong_bytes")
-    download([address, f"{standin.url}/files/mirror/a.zip"], target, KNOWN)
-    assert whole(target)
+def test_wrong_content_of_one_address_falls_back_to_next(server: FakeServer, address: str, target: Path) -> None:
+    server.add_file("files/mirror/a.zip", CONTENT)
+    server.faults["files/a.zip"] = Fault("wrong_bytes")
+    download([address, f"{server.url}/files/mirror/a.zip"], target, KNOWN)
+    assert is_complete(target)
 
 
-def test_a_wrong_size_is_seen_before_the_body(standin: Standin, address: str, target: Path) -> None:
-    standin.put("files/a.zip", b"<html>please log in</html>")
-    with pytest.raises(Failed, match=rf"has bytes 26, expected {len(CONTENT)}"):
+def test_wrong_size_is_rejected_before_the_body(server: FakeServer, address: str, target: Path) -> None:
+    server.add_file("files/a.zip", b"<html>please log in</html>")
+    with pytest.raises(DownloadError, match=rf"size is 26 bytes, expected {len(CONTENT)}"):
         download([address], target, KNOWN)
-    assert left(target.parent) == []
+    assert list_files(target.parent) == []
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_busy_server_is_asked_again(standin: Standin, address: str, target: Path, status: int) -> None:
-    standin.faults["a.zip"] = Fault("status", times=2, status=status, headers={"Retry-After": "0"})
+def test_busy_server_is_retried(server: FakeServer, address: str, target: Path, status: int) -> None:
+    server.faults["a.zip"] = Fault("status", times=2, status=status, headers={"Retry-After": "0"})
     download([address], target, KNOWN)
-    assert whole(target)
-    assert len(standin.requests) == 3
+    assert is_complete(target)
+    assert len(server.requests) == 3
 
 
-def test_the_wait_a_busy_server_asks_for_is_kept(standin: Standin, address: str, target: Path) -> None:
-    standin.faults["a.zip"] = Fault("status", times=1, status=429, headers={"Retry-After": "1"})
+def test_retry_after_of_busy_server_is_respected(server: FakeServer, address: str, target: Path) -> None:
+    server.faults["a.zip"] = Fault("status", times=1, status=429, headers={"Retry-After": "1"})
     start = time.monotonic()
     download([address], target, KNOWN)
     assert time.monotonic() - start > 1
 
 
 @pytest.mark.parametrize("status", [403, 404])
-def test_the_next_address_has_what_the_first_has_not(standin: Standin, address: str, target: Path, status: int) -> None:
-    standin.faults["gone/a.zip"] = Fault("status", status=status)
-    download([f"{standin.url}/files/gone/a.zip", address], target, KNOWN)
-    assert whole(target)
-    assert len(standin.requests) == 2
+def test_refusal_of_one_address_falls_back_to_next(server: FakeServer, address: str, target: Path, status: int) -> None:
+    server.faults["gone/a.zip"] = Fault("status", status=status)
+    download([f"{server.url}/files/gone/a.zip", address], target, KNOWN)
+    assert is_complete(target)
+    assert len(server.requests) == 2
 
 
-def test_all_that_was_tried_is_listed(standin: Standin, target: Path) -> None:
-    addresses = [f"{standin.url}/files/{place}/a.zip" for place in ("one", "two")]
-    standin.faults["two/a.zip"] = Fault("status", status=403)
-    with pytest.raises(Failed) as error:
+def test_error_lists_every_address_with_its_reason(server: FakeServer, target: Path) -> None:
+    addresses = [f"{server.url}/files/{place}/a.zip" for place in ("one", "two")]
+    server.faults["two/a.zip"] = Fault("status", status=403)
+    with pytest.raises(DownloadError) as error:
         download(addresses, target, KNOWN)
-    assert str(error.value) == f"{addresses[0]} answered 404; {addresses[1]} answered 403"
-    assert left(target.parent) == []
+    assert str(error.value) == f"{addresses[0]}: HTTP status 404; {addresses[1]}: HTTP status 403"
+    assert list_files(target.parent) == []
 
 
-def test_nobody_listens(tmp_path: Path) -> None:
-    with Standin(tmp_path) as gone:
+def test_unreachable_server_is_reported(tmp_path: Path) -> None:
+    with FakeServer(tmp_path) as gone:
         pass
-    with pytest.raises(Failed, match=r"broke off \(ConnectionRefusedError"):
+    with pytest.raises(DownloadError, match=r"connection failed \(ConnectionRefusedError"):
         download([f"{gone.url}/files/a.zip"], tmp_path / "a.zip", KNOWN)
 
 
-def test_a_stalled_server_is_asked_for_the_rest(standin: Standin, address: str, target: Path) -> None:
-    standin.faults["a.zip"] = Fault("slow", times=1, after=CUT, seconds=5)
+def test_download_from_stalled_server_is_resumed(server: FakeServer, address: str, target: Path) -> None:
+    server.faults["a.zip"] = Fault("slow", times=1, after=CUT_BYTES, seconds=5)
     download([address], target, KNOWN)
-    assert whole(target)
-    assert [request.range for request in standin.requests] == [None, f"bytes={CUT}-"]
+    assert is_complete(target)
+    assert [request.range for request in server.requests] == [None, f"bytes={CUT_BYTES}-"]
 
 
-def test_a_killed_download_goes_on_in_the_next_call(
-    standin: Standin, address: str, target: Path, script: Callable[..., subprocess.Popen[str]]
+def test_download_of_killed_process_is_resumed_by_next_call(
+    server: FakeServer, address: str, target: Path, script: Callable[..., subprocess.Popen[str]]
 ) -> None:
-    standin.faults["a.zip"] = Fault("slow", times=1, after=CUT, seconds=60)
+    server.faults["a.zip"] = Fault("slow", times=1, after=CUT_BYTES, seconds=60)
     job = script(f"""
 from pathlib import Path
-from overtop.downloads.digests import Expected
+from overtop.downloads.digests import ExpectedDigest
 from overtop.downloads.http import download
-download([{address!r}], Path({str(target)!r}), Expected("nobody"))
+download([{address!r}], Path({str(target)!r}), ExpectedDigest("nothing"))
 """)
     part, deadline = Path(f"{target}.part"), time.monotonic() + 30
-    while not (part.exists() and part.stat().st_size >= CUT - 8192):  # the file's buffer dies with the process
+    while not (part.exists() and part.stat().st_size >= CUT_BYTES - 8192):  # buffered bytes are lost with the process
         assert job.poll() is None, job.communicate()[1]
         assert time.monotonic() < deadline
         time.sleep(0.01)
     job.kill()
     job.communicate()
     assert not target.exists()
-    came = part.stat().st_size
+    size = part.stat().st_size
     download([address], target, KNOWN)
-    assert whole(target)
-    assert standin.requests[-1].range == f"bytes={came}-"
+    assert is_complete(target)
+    assert server.requests[-1].range == f"bytes={size}-"
 
 
-def test_a_full_disk_is_told_before_the_download(
-    standin: Standin, address: str, target: Path, monkeypatch: pytest.MonkeyPatch
+def test_full_disk_is_reported_before_the_download(
+    server: FakeServer, address: str, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    usage = transfer.shutil.disk_usage(target.parent)
-    monkeypatch.setattr(transfer.shutil, "disk_usage", lambda _: usage._replace(free=1000))
-    with pytest.raises(OvertopError, match=f"{len(CONTENT)} bytes are to come and 1000 are free"):
+    usage = http.shutil.disk_usage(target.parent)
+    monkeypatch.setattr(http.shutil, "disk_usage", lambda _: usage._replace(free=1000))
+    with pytest.raises(OvertopError, match=f"needs {len(CONTENT)} more bytes, but only 1000 are free"):
         download([address], target, KNOWN)
     assert not target.exists()
 
 
-def begin(standin: Standin, address: str, target: Path) -> None:
-    """Leave a part of the file behind, as a job does whose time is over."""
-    standin.faults = {"a.zip": Fault("cut", times=1, after=CUT)}
+def leave_partial_file(server: FakeServer, address: str, target: Path) -> None:
+    """Leave a partial file behind, like a job that was stopped."""
+    server.faults = {"a.zip": Fault("cut", times=1, after=CUT_BYTES)}
 
-    class Over(Exception):
+    class Stopped(Exception):
         pass
 
     def stop(*_: object) -> None:
-        raise Over
+        raise Stopped
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("overtop.downloads.retries.time.sleep", stop)
-        with pytest.raises(Over):
+        with pytest.raises(Stopped):
             download([address], target, UNKNOWN)
-    assert Path(f"{target}.part").stat().st_size == CUT
-    standin.faults = {}
+    assert Path(f"{target}.part").stat().st_size == CUT_BYTES
+    server.faults = {}

@@ -1,4 +1,4 @@
-"""The same numbers as torch's own module, whatever the weights, the masks and the order of dimensions."""
+"""Attention equals torch's own module for all kinds of weights, masks and dimension orders."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from torch import nn
 from overtop.encoders.attention import attend, forward
 
 
-def _attention(**options: Any) -> nn.MultiheadAttention:
+def _random_attention(**options: Any) -> nn.MultiheadAttention:
     torch.manual_seed(0)
     attention = nn.MultiheadAttention(12, 3, **options).eval()
     for parameter in attention.parameters():
@@ -17,7 +17,7 @@ def _attention(**options: Any) -> nn.MultiheadAttention:
     return attention
 
 
-def _additive(*shape: int) -> torch.Tensor:
+def _random_additive_mask(*shape: int) -> torch.Tensor:
     return torch.zeros(shape).masked_fill(torch.rand(shape).argsort(dim=-1) > 3, -torch.inf)
 
 
@@ -31,21 +31,21 @@ def _additive(*shape: int) -> torch.Tensor:
         ({"batch_first": False}, (7, 7)),
     ],
 )
-def test_of_tokens_to_themselves(options: dict[str, Any], mask: tuple[int, ...] | None) -> None:
-    attention = _attention(**options)
+def test_self_attention_equals_torch(options: dict[str, Any], mask: tuple[int, ...] | None) -> None:
+    attention = _random_attention(**options)
     x = torch.randn(5, 7, 12) if attention.batch_first else torch.randn(7, 5, 12)
-    attn_mask = None if mask is None else _additive(*mask)
+    attn_mask = None if mask is None else _random_additive_mask(*mask)
     with torch.inference_mode():
         expected = attention(x, x, x, need_weights=False, attn_mask=attn_mask)[0]
-        found, weights = forward(attention, x, x, x, need_weights=False, attn_mask=attn_mask)
+        output, weights = forward(attention, x, x, x, need_weights=False, attn_mask=attn_mask)
     assert weights is None
-    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(output, expected)
 
 
 @pytest.mark.parametrize("options", [{}, {"kdim": 8, "vdim": 8}])
 @pytest.mark.parametrize("batch_first", [True, False])
-def test_of_queries_to_something_else(options: dict[str, Any], batch_first: bool) -> None:
-    attention = _attention(batch_first=batch_first, **options)
+def test_cross_attention_equals_torch(options: dict[str, Any], batch_first: bool) -> None:
+    attention = _random_attention(batch_first=batch_first, **options)
     query, memory = torch.randn(5, 2, 12), torch.randn(5, 7, attention.kdim)
     if not batch_first:
         query, memory = query.transpose(0, 1), memory.transpose(0, 1)
@@ -54,8 +54,8 @@ def test_of_queries_to_something_else(options: dict[str, Any], batch_first: bool
         torch.testing.assert_close(forward(attention, query, memory, memory)[0], expected)
 
 
-def test_dropout_is_on_in_train_mode_alone() -> None:
-    attention = _attention(batch_first=True, dropout=0.5)
+def test_dropout_is_applied_only_in_train_mode() -> None:
+    attention = _random_attention(batch_first=True, dropout=0.5)
     x = torch.randn(5, 7, 12)
     with torch.inference_mode():
         assert torch.equal(attend(attention, x, x), attend(attention, x, x))
@@ -63,8 +63,8 @@ def test_dropout_is_on_in_train_mode_alone() -> None:
         assert not torch.equal(attend(attention, x, x), attend(attention, x, x))
 
 
-def test_calls_of_another_kind_are_refused() -> None:
-    attention, x = _attention(batch_first=True), torch.randn(5, 7, 12)
+def test_calls_with_attention_weights_or_separate_values_are_rejected() -> None:
+    attention, x = _random_attention(batch_first=True), torch.randn(5, 7, 12)
     with pytest.raises(NotImplementedError):
         forward(attention, x, x, x, need_weights=True)
     with pytest.raises(NotImplementedError):

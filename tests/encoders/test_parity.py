@@ -1,8 +1,9 @@
-"""MC dropout as it is done here has the distribution of MC dropout as one writes it down.
+"""Our MC dropout has the same distribution as a plain loop of MC dropout.
 
 The plain loop is that of the released code: `resblock.attn.dropout = rate` in both towers, the whole model in train
-mode, torch's own dropout, captions padded to the whole context. Random numbers differ, so means and variances are held
-to what 200 passes can tell, and the same bounds are shown to catch another rate and a model left in eval mode.
+mode, torch's own dropout, captions padded to the full context. Random numbers differ, so means and variances are
+compared within their sampling error over 200 passes. Further tests show that the same bounds detect another rate and a
+model in eval mode.
 """
 
 from collections.abc import Callable
@@ -14,10 +15,10 @@ import torch
 from PIL import Image
 from torch import nn
 
-from encoders.conftest import TRAINED
+from encoders.conftest import SHAPES_SPEC
 from overtop.datasets.shapes import write_images
 from overtop.encoders.embedding import embed_images, embed_texts
-from overtop.encoders.loading import Encoder, build_model, encoder_of
+from overtop.encoders.loading import Encoder, assemble_encoder, build_model
 from overtop.encoders.sampling import Sampling
 
 RATE, PASSES, ITEMS = 0.2, 200, 24
@@ -30,13 +31,13 @@ CAPTIONS = [
 
 @pytest.fixture(scope="module")
 def encoder() -> Encoder:
-    """Random weights, large enough that attention differs from token to token and dropping some of it matters."""
+    """An encoder with random weights, large enough that attention is uneven and its dropout has an effect."""
     torch.manual_seed(0)
-    model = build_model("tiny", TRAINED, None)
+    model = build_model("tiny", SHAPES_SPEC, None)
     for name, parameter in model.named_parameters():
         if "attn" in name and parameter.ndim == 2:
             nn.init.normal_(parameter, std=0.25)
-    return encoder_of("tiny", TRAINED, model, None, "cpu")
+    return assemble_encoder("tiny", SHAPES_SPEC, model, None, "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +46,8 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 @pytest.fixture(scope="module")
-def plain(encoder: Encoder, paths: list[Path]) -> dict[str, np.ndarray]:
-    """200 passes of the plain loop, by modality."""
+def plain_samples(encoder: Encoder, paths: list[Path]) -> dict[str, np.ndarray]:
+    """Samples of 200 passes of the plain loop, by modality."""
     model = encoder.model
     for tower in (model.visual.transformer, model.transformer):
         for resblock in tower.resblocks:
@@ -67,17 +68,17 @@ def plain(encoder: Encoder, paths: list[Path]) -> dict[str, np.ndarray]:
     return samples
 
 
-def _ours(encoder: Encoder, paths: list[Path], modality: str, sampling: Sampling) -> np.ndarray:
+def _embed(encoder: Encoder, paths: list[Path], modality: str, sampling: Sampling) -> np.ndarray:
     if modality == "image":
         return embed_images(encoder, paths, sampling, seed=5, batch_size=9).embedding
     return embed_texts(encoder, CAPTIONS, sampling, seed=5, batch_size=9).embedding
 
 
-def check_distribution(ours: np.ndarray, plain: np.ndarray) -> None:
-    """Hold two sets of S samples (S, n, D) against each other, coordinate by coordinate.
+def assert_same_distribution(ours: np.ndarray, plain: np.ndarray) -> None:
+    """Assert that two sets of S samples (S, n, D) have the same means and variances in each coordinate.
 
-    The difference of two means over its standard error is near normal, and the log of a ratio of two variances has
-    the standard deviation sqrt(4 / (S - 1)) where samples are near normal.
+    The difference of two means divided by its standard error is approximately normal. The logarithm of the ratio of two
+    variances has the standard deviation sqrt(4 / (S - 1)) if samples are approximately normal.
     """
     passes = len(plain)
     variance, expected = ours.var(axis=0, ddof=1), plain.var(axis=0, ddof=1)
@@ -87,34 +88,36 @@ def check_distribution(ours: np.ndarray, plain: np.ndarray) -> None:
     assert abs(z.std() - 1) < 0.1
     assert np.abs(z).max() < 4.5
     assert abs(ratio.mean()) < 0.2
-    assert abs(ratio.std() - 1) < 0.25  # samples are only near normal
+    assert abs(ratio.std() - 1) < 0.25  # samples are only approximately normal
     assert np.abs(ratio).max() < 6
 
 
 @pytest.mark.parametrize("modality", ["image", "text"])
-def test_means_and_variances_agree(
-    encoder: Encoder, paths: list[Path], plain: dict[str, np.ndarray], modality: str
+def test_means_and_variances_equal_those_of_the_plain_loop(
+    encoder: Encoder, paths: list[Path], plain_samples: dict[str, np.ndarray], modality: str
 ) -> None:
-    found = _ours(encoder, paths, modality, Sampling.dropout(RATE, PASSES))
-    check_distribution(found, plain[modality])
-    items = np.corrcoef(found[:, :, 0].T)[np.triu_indices(ITEMS, 1)]  # each item has masks of its own
-    assert np.abs(items).max() < 5 / np.sqrt(PASSES)
+    samples = _embed(encoder, paths, modality, Sampling.dropout(RATE, PASSES))
+    assert_same_distribution(samples, plain_samples[modality])
+    correlations = np.corrcoef(samples[:, :, 0].T)[np.triu_indices(ITEMS, 1)]  # each item has its own masks
+    assert np.abs(correlations).max() < 5 / np.sqrt(PASSES)
 
 
 @pytest.mark.parametrize("modality", ["image", "text"])
-def test_another_rate_or_a_model_in_eval_mode_would_be_caught(
-    encoder: Encoder, paths: list[Path], plain: dict[str, np.ndarray], modality: str
+def test_bounds_detect_another_rate_and_a_model_in_eval_mode(
+    encoder: Encoder, paths: list[Path], plain_samples: dict[str, np.ndarray], modality: str
 ) -> None:
-    halved, near = (_ours(encoder, paths, modality, Sampling.dropout(rate, PASSES)) for rate in (0.1, 0.18))
-    still = np.repeat(_ours(encoder, paths, modality, Sampling()), PASSES, axis=0)
-    for wrong in (halved, near, still):
+    half_rate, close_rate = (_embed(encoder, paths, modality, Sampling.dropout(rate, PASSES)) for rate in (0.1, 0.18))
+    eval_mode = np.repeat(_embed(encoder, paths, modality, Sampling()), PASSES, axis=0)
+    for wrong_samples in (half_rate, close_rate, eval_mode):
         with pytest.raises(AssertionError):
-            check_distribution(wrong, plain[modality])
+            assert_same_distribution(wrong_samples, plain_samples[modality])
 
 
-@pytest.mark.parametrize("change", [lambda plain: plain * 1.03, lambda plain: plain[:, ::-1]])
-def test_the_bounds_are_narrow(plain: dict[str, np.ndarray], change: Callable[[np.ndarray], np.ndarray]) -> None:
-    half = PASSES // 2
-    check_distribution(plain["image"][:half], plain["image"][half:])
+@pytest.mark.parametrize("change", [lambda samples: samples * 1.03, lambda samples: samples[:, ::-1]])
+def test_bounds_detect_small_changes(
+    plain_samples: dict[str, np.ndarray], change: Callable[[np.ndarray], np.ndarray]
+) -> None:
+    first_half, second_half = np.split(plain_samples["image"], 2)
+    assert_same_distribution(first_half, second_half)
     with pytest.raises(AssertionError):
-        check_distribution(change(plain["image"][:half]), plain["image"][half:])
+        assert_same_distribution(change(first_half), second_half)

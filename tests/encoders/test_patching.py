@@ -3,19 +3,19 @@ from contextlib import ExitStack
 import torch
 from torch import nn
 
-from overtop.encoders.patching import replace
+from overtop.encoders.patching import patch_attribute
 
 
-def test_numbers_buffers_parameters_and_methods_come_back() -> None:
+def test_patched_numbers_buffers_parameters_and_methods_are_restored() -> None:
     module = nn.BatchNorm1d(2)
     before = dict(vars(module)), module.weight, module.running_mean, module.eps
     with ExitStack() as stack:
-        replace(module, "eps", 0.5, stack)
-        replace(module, "weight", nn.Parameter(torch.zeros(3)), stack)
-        replace(module, "running_mean", torch.zeros(4), stack)
-        replace(module, "forward", lambda x: "replaced", stack)
-        replace(module, "forward", lambda x: "again", stack)
-        assert module(None) == "again"
+        patch_attribute(module, "eps", 0.5, stack)
+        patch_attribute(module, "weight", nn.Parameter(torch.zeros(3)), stack)
+        patch_attribute(module, "running_mean", torch.zeros(4), stack)
+        patch_attribute(module, "forward", lambda x: "first patch", stack)
+        patch_attribute(module, "forward", lambda x: "second patch", stack)
+        assert module(None) == "second patch"
         assert (module.eps, len(module.weight), len(module.running_mean)) == (0.5, 3, 4)
     assert vars(module) == before[0]
     assert module.weight is before[1]

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,12 +10,12 @@ from overtop.errors import OvertopError
 
 
 @given(st.integers(1, 999).map(lambda n: n / 1000), st.integers(1, 500), st.integers(0, 500))
-def test_a_word_reads_back_as_itself(rate: float, passes: int, first: int) -> None:
+def test_name_is_parsed_back_to_the_same_sampling(rate: float, passes: int, first: int) -> None:
     sampling = Sampling(rate, passes, first)
     assert Sampling.parse(str(sampling)) == sampling
 
 
-def test_the_words_of_paths() -> None:
+def test_names_used_in_paths() -> None:
     assert str(Sampling()) == "deterministic"
     assert str(Sampling.dropout(0.2, 50)) == "dropout-0.2x50"
     assert str(Sampling(0.2, 50, first=50)) == "dropout-0.2x50+50"
@@ -23,7 +26,7 @@ def test_the_words_of_paths() -> None:
 
 
 @pytest.mark.parametrize(
-    "word",
+    "name",
     [
         "dropout",
         "dropout-0.2",
@@ -38,14 +41,19 @@ def test_the_words_of_paths() -> None:
         "deterministic+1",
     ],
 )
-def test_other_words_are_refused(word: str) -> None:
+def test_other_names_are_rejected(name: str) -> None:
     with pytest.raises(OvertopError, match="sampling"):
-        Sampling.parse(word)
+        Sampling.parse(name)
 
 
 @pytest.mark.parametrize(
     ("rate", "passes", "first"), [(1.0, 5, 0), (-0.1, 5, 0), (0.2, 0, 0), (0.0, 5, 0), (0.2, 5, -1), (0.0, 1, 3)]
 )
-def test_impossible_samplings_are_refused(rate: float, passes: int, first: int) -> None:
+def test_impossible_samplings_are_rejected(rate: float, passes: int, first: int) -> None:
     with pytest.raises(OvertopError, match="impossible"):
         Sampling(rate, passes, first)
+
+
+def test_import_of_sampling_does_not_load_torch() -> None:
+    code = "import sys; import overtop.encoders.sampling; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

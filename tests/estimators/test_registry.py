@@ -1,98 +1,142 @@
+import re
 from dataclasses import replace
 from typing import get_args
 
 import numpy as np
 import pytest
 
-from helpers.similarities import ranking_of
+from helpers.rankings import make_ranking
+from overtop import labels, terms
 from overtop.errors import OvertopError
-from overtop.estimators.evidence import Evidence
-from overtop.estimators.registry import ESTIMATORS, Need, find, score
-from overtop.figures import style
+from overtop.estimators.inputs import EstimatorInputs
+from overtop.estimators.registry import NEEDS, REGISTRY, Need, estimators_table, get_estimator, missing_requirement
+from overtop.estimators.scoring import compute_uncertainty
+from overtop.figures.method_styles import ESTIMATOR_STYLES
 from overtop.radius.radii import Radii, Radius
-from overtop.terms import DIRICHLET_TEMPERATURE, SOFTMAX_TEMPERATURE
+from overtop.terms import DIRICHLET_TEMPERATURE, PROTOCOLS, SOFTMAX_TEMPERATURE
 
 QUERIES = 4
 
 
-def evidence(samples=3, **without):
-    """All that any estimator could ask for, but for what is named."""
+def complete_inputs(samples=3):
+    """Inputs that satisfy every estimator if there are several samples."""
     rng = np.random.default_rng(0)
     scores = rng.normal(0.2, 0.05, (QUERIES, 9))
-    found = ranking_of(scores, (SOFTMAX_TEMPERATURE, DIRICHLET_TEMPERATURE))
+    ranking = make_ranking(scores, (SOFTMAX_TEMPERATURE, DIRICHLET_TEMPERATURE))
     votes = np.argsort(rng.random((QUERIES, samples, 9)), axis=2)[:, :, :5].astype(np.int32)
     radius = Radius(*rng.random((3, QUERIES)), np.ones(QUERIES, bool), np.zeros(QUERIES, np.int32))
-    spread = {"published": rng.random(QUERIES), "corrected": rng.random(QUERIES)}
-    known = {"ranking": replace(found, sample_top=votes), "radii": Radii(radius, radius), "spread": spread}
-    return Evidence(**{**known, **without})
+    variance = {protocol: rng.random(QUERIES) for protocol in PROTOCOLS}
+    return EstimatorInputs(replace(ranking, sample_top=votes), Radii(radius, radius), variance)
 
 
-@pytest.mark.parametrize("protocol", ["published", "corrected"])
-@pytest.mark.parametrize("name", ESTIMATORS)
-def test_every_record(name, protocol):
-    record = find(name)
-    assert record.name == name
-    for words in (record.label, record.symbol, record.equation, record.cost, record.reference):
-        assert words
-    assert "ranking" in record.needs
-    assert record.needs <= set(get_args(Need))
-    assert protocol in record.protocols
-    uncertainty = score(name, evidence(), protocol)
+def inputs_without(need):
+    """Inputs that satisfy every estimator except those with one requirement."""
+    inputs = complete_inputs()
+    return {
+        "samples": complete_inputs(samples=1),
+        "softmax": replace(inputs, ranking=replace(inputs.ranking, temperatures=())),
+        "radius": replace(inputs, radii=None),
+        "adapter": replace(inputs, variance=None),
+    }[need]
+
+
+def test_registry_has_the_names_and_order_of_the_vocabulary():
+    assert tuple(REGISTRY) == terms.ESTIMATORS
+    assert tuple(labels.ESTIMATORS) == terms.ESTIMATORS
+
+
+def test_every_estimator_has_a_style_and_a_distinct_label():
+    assert set(REGISTRY) == set(ESTIMATOR_STYLES)
+    assert len(set(labels.ESTIMATORS.values())) == len(REGISTRY)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("name", REGISTRY)
+def test_uncertainty_of_every_estimator_is_one_finite_float64_per_query(name, protocol):
+    uncertainty = compute_uncertainty(name, complete_inputs(), protocol)
     assert uncertainty.dtype == np.float64
     assert uncertainty.shape == (QUERIES,)
     assert np.isfinite(uncertainty).all()
 
 
-def test_a_label_and_a_look_for_each():
-    assert len({record.label for record in ESTIMATORS.values()}) == len(ESTIMATORS)
-    assert set(ESTIMATORS) <= set(style._ESTIMATORS)
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("need", get_args(Need))
+@pytest.mark.parametrize("name", REGISTRY)
+def test_estimator_without_a_requirement_is_refused_if_and_only_if_it_needs_it(name, need, protocol):
+    inputs = inputs_without(need)
+    missing = missing_requirement(get_estimator(name), inputs, protocol)
+    assert (missing is not None) == (need in REGISTRY[name].needs)
+    if missing is None:
+        assert compute_uncertainty(name, inputs, protocol).shape == (QUERIES,)
+    else:
+        with pytest.raises(OvertopError, match=f"{name} {re.escape(missing)}"):
+            compute_uncertainty(name, inputs, protocol)
 
 
 @pytest.mark.parametrize(
-    "name", [n for n, record in ESTIMATORS.items() if not record.needs & {"votes"} and n != "probvlm"]
+    ("name", "need", "message"),
+    [
+        ("top1_consistency", "samples", "top1_consistency needs several samples"),
+        ("topk_consistency", "samples", "topk_consistency needs several samples"),
+        ("entropy", "softmax", "entropy needs sums over the whole gallery.*set ranking.search to stream"),
+        ("adversarial_pgd", "radius", "adversarial_pgd needs the radii"),
+        ("adversarial_linear", "radius", "adversarial_linear needs the radii"),
+        ("adversarial_exact", "radius", "adversarial_exact needs the radii"),
+        ("probvlm", "adapter", "probvlm needs a posterior with an adapter; declare one"),
+    ],
 )
-def test_a_clearer_winner_is_never_less_certain(name):
-    # The same rivals, the top-1 further ahead.
+def test_missing_requirement_is_named_with_its_fix(name, need, message):
+    with pytest.raises(OvertopError, match=message):
+        compute_uncertainty(name, inputs_without(need), "published")
+
+
+def test_published_protocol_without_its_space_is_refused():
+    inputs = complete_inputs()
+    inputs = replace(inputs, radii=Radii(None, inputs.radii.corrected))
+    assert compute_uncertainty("adversarial_pgd", inputs, "corrected").shape == (QUERIES,)
+    with pytest.raises(OvertopError, match="differ in dimension"):
+        compute_uncertainty("adversarial_pgd", inputs, "published")
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, estimator in REGISTRY.items() if not estimator.needs & {"samples", "adapter"}]
+)
+def test_uncertainty_falls_as_the_top1_moves_away_from_its_rivals(name):
     scores = np.tile(np.random.default_rng(1).normal(0.2, 0.02, 9), (3, 1))
     scores[:, 4] = [0.3, 0.35, 0.4]
     lengths = np.array([0.01, 0.02, 0.03])
     radius = Radius(lengths, lengths, lengths, np.ones(3, bool), np.full(3, 4, np.int32))
-    found = Evidence(ranking_of(scores, (SOFTMAX_TEMPERATURE, DIRICHLET_TEMPERATURE)), Radii(radius, radius))
-    assert (np.diff(score(name, found, "corrected")) < 0).all()
+    ranking = make_ranking(scores, (SOFTMAX_TEMPERATURE, DIRICHLET_TEMPERATURE))
+    inputs = EstimatorInputs(ranking, Radii(radius, radius))
+    assert (np.diff(compute_uncertainty(name, inputs, "corrected")) < 0).all()
 
 
-def test_unknown_name_lists_close_ones():
+def test_unknown_estimator_is_refused_with_the_closest_name_or_all():
     with pytest.raises(OvertopError, match="'top1_similarty'; did you mean 'top1_similarity'"):
-        find("top1_similarty")
-    with pytest.raises(OvertopError, match="known: .*top1_similarity"):
-        find("zebra")
+        get_estimator("top1_similarty")
+    with pytest.raises(OvertopError, match="'zebra'; .*margin, .*top1_similarity"):
+        get_estimator("zebra")
 
 
-@pytest.mark.parametrize("name", ["top1_consistency", "topk_consistency"])
-def test_votes_need_samples(name):
-    with pytest.raises(OvertopError, match=f"{name} needs several samples"):
-        score(name, evidence(samples=1), "published")
-
-
-@pytest.mark.parametrize("name", ["adversarial_pgd", "adversarial_linear", "adversarial_exact"])
-def test_radius_is_asked_for(name):
-    with pytest.raises(OvertopError, match=f"{name} needs the radii"):
-        score(name, evidence(radii=None), "published")
-
-
-def test_published_space_may_not_exist():
-    known = evidence()
-    without = replace(known, radii=Radii(None, known.radii.corrected))
-    assert score("adversarial_pgd", without, "corrected").shape == (QUERIES,)
-    with pytest.raises(OvertopError, match="differ in dimension"):
-        score("adversarial_pgd", without, "published")
-
-
-def test_an_adapter_is_asked_for():
-    with pytest.raises(OvertopError, match="probvlm needs a posterior with an adapter"):
-        score("probvlm", evidence(spread=None), "corrected")
-
-
-def test_unknown_protocol():
+def test_unknown_protocol_is_refused():
     with pytest.raises(OvertopError, match="'ours'.*published or corrected"):
-        score("top1_similarity", evidence(), "ours")
+        compute_uncertainty("top1_similarity", complete_inputs(), "ours")
+
+
+def test_estimators_table_has_one_row_per_estimator_with_its_needs_and_source():
+    header, rule, *rows = [line for line in estimators_table().splitlines() if line.startswith("|")]
+    assert header == "| estimator | needs | confidence | source |"
+    assert rule == "|---|---|---|---|"
+    cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+    assert [name for name, *_ in cells] == [f"`{name}`" for name in REGISTRY]
+    for (_, needs, confidence, source), estimator in zip(cells, REGISTRY.values(), strict=True):
+        assert needs == (", ".join(NEEDS[need] for need in sorted(estimator.needs)) or "-")
+        assert confidence == estimator.confidence
+        assert source == f"{estimator.citation.short}, {estimator.location}"
+
+
+def test_estimators_table_lists_every_cited_publication_once():
+    citations = [line for line in estimators_table().splitlines() if line.startswith("- ")]
+    expected = {f"- {e.citation.short}: {e.citation.full}" for e in REGISTRY.values()}
+    assert len(citations) == len(expected)
+    assert set(citations) == expected

@@ -4,13 +4,13 @@ from scipy.stats import rankdata
 
 from helpers import oracles
 from overtop.errors import OvertopError
-from overtop.evaluation.calibration import calibrate
+from overtop.evaluation.calibration import measure_calibration
 
 COLUMNS = ["level", "low", "high", "mean_uncertainty", "n_queries", "recall_at_1"]
 
 
-def drawn(seed, queries, values=None):
-    """Uncertainties, continuous or of a few values, and hits that follow them."""
+def random_scores(seed, queries, values=None):
+    """Return uncertainties, continuous or with few values, and hits that are less likely where they are high."""
     rng = np.random.default_rng(seed)
     uncertainty = rng.beta(2, 5, queries) if values is None else rng.integers(0, values, queries) / values
     return uncertainty, rng.random(queries) > uncertainty
@@ -18,56 +18,56 @@ def drawn(seed, queries, values=None):
 
 @pytest.mark.parametrize("n_bins", [2, 5, 10])
 @pytest.mark.parametrize("values", [None, 2, 8, 10, 50])
-def test_equal_width_against_the_oracle(values, n_bins):
-    uncertainty, hit = drawn(n_bins, 400, values)
-    found = calibrate(uncertainty, hit, n_bins)
-    assert list(found.bins) == COLUMNS
-    assert found.bins["level"].tolist() == list(range(len(found.bins)))
+def test_equal_width_bins_equal_the_oracle(values, n_bins):
+    uncertainty, hit = random_scores(n_bins, 400, values)
+    calibration = measure_calibration(uncertainty, hit, n_bins)
+    assert list(calibration.bins) == COLUMNS
+    assert calibration.bins["level"].tolist() == list(range(len(calibration.bins)))
     expected = oracles.equal_width_bins(uncertainty.tolist(), hit.tolist(), n_bins)
-    np.testing.assert_allclose(found.bins[COLUMNS[1:]].to_numpy(), expected, atol=1e-12)
+    np.testing.assert_allclose(calibration.bins[COLUMNS[1:]].to_numpy(), expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("binning", ["equal_width", "equal_count"])
 @pytest.mark.parametrize("values", [None, 7])
-def test_the_three_numbers(values, binning):
-    found = calibrate(*drawn(1, 500, values), binning=binning)
-    level, recall = found.bins["level"].to_numpy(), found.bins["recall_at_1"].to_numpy()
+def test_spearman_and_r2_equal_those_of_numpy(values, binning):
+    calibration = measure_calibration(*random_scores(1, 500, values), binning=binning)
+    level, recall = calibration.bins["level"].to_numpy(), calibration.bins["recall_at_1"].to_numpy()
     s = np.corrcoef(rankdata(level), rankdata(recall))[0, 1]
     fit = np.polyval(np.polyfit(level, recall, 1), level)
     r2 = 1 - ((recall - fit) ** 2).sum() / ((recall - recall.mean()) ** 2).sum()
-    assert (found.spearman, found.r2, found.neg_sr2) == pytest.approx((s, r2, -s * r2))
-    assert found.bins["n_queries"].sum() == 500
+    assert (calibration.spearman, calibration.r2, calibration.neg_sr2) == pytest.approx((s, r2, -s * r2))
+    assert calibration.bins["n_queries"].sum() == 500
 
 
-def test_a_straight_fall_is_ideal():
+def test_linear_fall_has_ideal_values():
     uncertainty = np.repeat(np.arange(5) / 4, 4)
     hit = np.concatenate([[True] * (4 - i) + [False] * i for i in range(5)])
-    found = calibrate(uncertainty, hit, n_bins=5)
-    assert (found.spearman, found.r2, found.neg_sr2) == pytest.approx((-1, 1, 1))
-    inverted = calibrate(1 - uncertainty, hit, n_bins=5)
+    calibration = measure_calibration(uncertainty, hit, n_bins=5)
+    assert (calibration.spearman, calibration.r2, calibration.neg_sr2) == pytest.approx((-1, 1, 1))
+    inverted = measure_calibration(1 - uncertainty, hit, n_bins=5)
     assert (inverted.spearman, inverted.r2, inverted.neg_sr2) == pytest.approx((1, 1, -1))
 
 
-def test_empty_bins_leave_no_gap_in_the_levels():
-    found = calibrate(np.array([0.0, 0.1, 0.95, 1.0]), np.array([1, 1, 0, 0], bool))
-    assert found.bins["level"].tolist() == [0, 1]
-    assert found.bins["n_queries"].tolist() == [2, 2]
-    np.testing.assert_allclose(found.bins[["low", "high"]], [[0.0, 0.1], [0.9, 1.0]])
-    assert (found.spearman, found.r2, found.neg_sr2) == pytest.approx((-1, 1, 1))
+def test_levels_have_no_gaps_at_empty_bins():
+    calibration = measure_calibration(np.array([0.0, 0.1, 0.95, 1.0]), np.array([1, 1, 0, 0], bool))
+    assert calibration.bins["level"].tolist() == [0, 1]
+    assert calibration.bins["n_queries"].tolist() == [2, 2]
+    np.testing.assert_allclose(calibration.bins[["low", "high"]], [[0.0, 0.1], [0.9, 1.0]])
+    assert (calibration.spearman, calibration.r2, calibration.neg_sr2) == pytest.approx((-1, 1, 1))
 
 
-def test_rounding_does_not_move_a_value_over_an_edge():
+def test_rounding_error_does_not_move_a_value_over_an_edge():
     exact = np.arange(11) / 10
     hit = np.arange(11) < 5
     for noise in (-1e-13, 0.0, 1e-13):
-        found = calibrate(np.concatenate([[0], exact[1:-1] + noise, [1]]), hit)
-        assert found.bins["n_queries"].tolist() == [2] + [1] * 9
+        calibration = measure_calibration(np.concatenate([[0], exact[1:-1] + noise, [1]]), hit)
+        assert calibration.bins["n_queries"].tolist() == [2] + [1] * 9
 
 
 @pytest.mark.parametrize("queries", [10, 100, 103, 1000])
-def test_equal_count_is_even_without_ties(queries):
-    uncertainty, hit = drawn(2, queries)
-    bins = calibrate(uncertainty, hit, binning="equal_count").bins
+def test_equal_count_bins_without_ties_are_even(queries):
+    uncertainty, hit = random_scores(2, queries)
+    bins = measure_calibration(uncertainty, hit, binning="equal_count").bins
     assert len(bins) == 10
     assert bins["n_queries"].max() - bins["n_queries"].min() <= 1
     assert (bins["low"].to_numpy()[1:] > bins["high"].to_numpy()[:-1]).all()
@@ -76,21 +76,21 @@ def test_equal_count_is_even_without_ties(queries):
         assert bins["mean_uncertainty"][i] == pytest.approx(uncertainty[part].mean())
 
 
-def test_equal_count_keeps_ties_together():
-    uncertainty, hit = drawn(3, 300, values=4)
-    bins = calibrate(uncertainty, hit, binning="equal_count").bins
+def test_equal_count_bins_do_not_split_ties():
+    uncertainty, hit = random_scores(3, 300, values=4)
+    bins = measure_calibration(uncertainty, hit, binning="equal_count").bins
     assert bins["low"].tolist() == bins["high"].tolist() == [0, 0.25, 0.5, 0.75]
     assert bins["n_queries"].tolist() == np.unique(uncertainty, return_counts=True)[1].tolist()
 
 
 @pytest.mark.parametrize("binning", ["equal_width", "equal_count"])
 @pytest.mark.parametrize("values", [None, 6])
-def test_the_order_of_queries_does_not_matter(binning, values):
-    uncertainty, hit = drawn(4, 200, values)
+def test_bins_do_not_depend_on_the_order_of_queries(binning, values):
+    uncertainty, hit = random_scores(4, 200, values)
     shuffle = np.random.default_rng(0).permutation(200)
-    one = calibrate(uncertainty, hit, binning=binning).bins
-    other = calibrate(uncertainty[shuffle], hit[shuffle], binning=binning).bins
-    np.testing.assert_allclose(one, other, atol=1e-14)
+    first = measure_calibration(uncertainty, hit, binning=binning).bins
+    second = measure_calibration(uncertainty[shuffle], hit[shuffle], binning=binning).bins
+    np.testing.assert_allclose(first, second, atol=1e-14)
 
 
 @pytest.mark.parametrize("binning", ["equal_width", "equal_count"])
@@ -105,17 +105,18 @@ def test_the_order_of_queries_does_not_matter(binning, values):
     ],
     ids=["one query", "constant", "one bin", "all hits", "no hits"],
 )
-def test_nothing_to_correlate(uncertainty, hit, n_bins, recalls, binning):
-    found = calibrate(np.array(uncertainty), np.array(hit), n_bins, binning)
-    assert found.bins["recall_at_1"].tolist() == pytest.approx(recalls)
-    assert (found.spearman, found.r2, found.neg_sr2) == (0, 0, 0)
-    assert not np.signbit(found.neg_sr2)
+def test_undefined_correlation_gives_zeros(uncertainty, hit, n_bins, recalls, binning):
+    calibration = measure_calibration(np.array(uncertainty), np.array(hit), n_bins, binning)
+    assert calibration.bins["recall_at_1"].tolist() == pytest.approx(recalls)
+    assert (calibration.spearman, calibration.r2, calibration.neg_sr2) == (0, 0, 0)
+    assert not np.signbit(calibration.neg_sr2)
+    assert not calibration.defined
 
 
 @pytest.mark.parametrize("binning", ["equal_width", "equal_count"])
-def test_two_bins(binning):
-    found = calibrate(np.array([0.1, 0.9]), np.array([True, False]), binning=binning)
-    assert (found.spearman, found.r2, found.neg_sr2) == pytest.approx((-1, 1, 1))
+def test_two_bins_have_a_perfect_correlation(binning):
+    calibration = measure_calibration(np.array([0.1, 0.9]), np.array([True, False]), binning=binning)
+    assert (calibration.spearman, calibration.r2, calibration.neg_sr2) == pytest.approx((-1, 1, 1))
 
 
 @pytest.mark.parametrize(
@@ -130,6 +131,6 @@ def test_two_bins(binning):
         ([0.1, 0.2], [1, 0], {"binning": "equal"}, "'equal'; use equal_width or equal_count"),
     ],
 )
-def test_bad_input(uncertainty, hit, options, message):
+def test_invalid_input_is_rejected(uncertainty, hit, options, message):
     with pytest.raises(OvertopError, match=message):
-        calibrate(np.array(uncertainty), np.array(hit, dtype=bool), **options)
+        measure_calibration(np.array(uncertainty), np.array(hit, dtype=bool), **options)

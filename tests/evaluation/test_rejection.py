@@ -3,10 +3,10 @@ import pytest
 
 from helpers import oracles
 from overtop.errors import OvertopError
-from overtop.evaluation.rejection import reject
+from overtop.evaluation.rejection import measure_rejection
 
 
-def drawn(seed, queries, values=None):
+def random_scores(seed, queries, values=None):
     rng = np.random.default_rng(seed)
     uncertainty = rng.random(queries) if values is None else rng.integers(0, values, queries) / values
     return uncertainty, rng.random(queries) > uncertainty
@@ -14,9 +14,9 @@ def drawn(seed, queries, values=None):
 
 @pytest.mark.parametrize("step", [1, 7, 50, 99, 100, 1000])
 @pytest.mark.parametrize("values", [None, 1, 2, 5])
-def test_curve_against_the_oracle(values, step):
-    uncertainty, hit = drawn(step, 100, values)
-    curve = reject(uncertainty, hit, step, "corrected").curve
+def test_curve_equals_the_oracle(values, step):
+    uncertainty, hit = random_scores(step, 100, values)
+    curve = measure_rejection(uncertainty, hit, step, "corrected").curve
     cuts = list(range(0, 100, step))
     assert curve["n_rejected"].tolist() == cuts
     np.testing.assert_allclose(curve["fraction_rejected"], np.array(cuts) / 100)
@@ -26,37 +26,40 @@ def test_curve_against_the_oracle(values, step):
     np.testing.assert_allclose(curve["oracle_recall_at_1"], best, atol=1e-12)
 
 
-def test_ties_are_worth_their_mean_over_all_orders():
-    uncertainty, hit = drawn(1, 60, values=3)
+def test_ties_have_the_mean_recall_over_all_orders():
+    uncertainty, hit = random_scores(1, 60, values=3)
     rng = np.random.default_rng(0)
     shuffled = []
     for _ in range(4000):
         order = np.lexsort((rng.random(60), -uncertainty))
         shuffled.append([hit[order][cut:].mean() for cut in (0, 13, 26, 39, 52)])
-    curve = reject(uncertainty, hit, 13, "corrected").curve
+    curve = measure_rejection(uncertainty, hit, 13, "corrected").curve
     np.testing.assert_allclose(curve["recall_at_1"], np.mean(shuffled, axis=0), atol=0.02)
 
 
-def test_the_order_of_queries_does_not_matter():
-    uncertainty, hit = drawn(2, 200, values=8)
+def test_curve_does_not_depend_on_the_order_of_queries():
+    uncertainty, hit = random_scores(2, 200, values=8)
     shuffle = np.random.default_rng(0).permutation(200)
-    one, other = reject(uncertainty, hit, 9, "published"), reject(uncertainty[shuffle], hit[shuffle], 9, "published")
-    np.testing.assert_allclose(one.curve, other.curve, atol=1e-14)
+    original = measure_rejection(uncertainty, hit, 9, "published")
+    shuffled = measure_rejection(uncertainty[shuffle], hit[shuffle], 9, "published")
+    np.testing.assert_allclose(original.curve, shuffled.curve, atol=1e-14)
 
 
-def area(x, y):
+def trapezoid_area(x, y):
     return sum((b - a) * (f + g) / 2 for a, b, f, g in zip(x, x[1:], y, y[1:], strict=False))
 
 
 @pytest.mark.parametrize(("queries", "step"), [(100, 10), (250, 100), (97, 4)])
-def test_areas(queries, step):
-    uncertainty, hit = drawn(3, queries)
-    published, corrected = (reject(uncertainty, hit, step, protocol) for protocol in ("published", "corrected"))
+def test_areas_follow_the_trapezoidal_rule(queries, step):
+    uncertainty, hit = random_scores(3, queries)
+    published, corrected = (
+        measure_rejection(uncertainty, hit, step, protocol) for protocol in ("published", "corrected")
+    )
     cuts = published.curve["n_rejected"].to_numpy()
     for name, column in (("auc", "recall_at_1"), ("oracle_auc", "oracle_recall_at_1")):
         recall = published.curve[column].to_numpy()
-        assert getattr(published, name) == pytest.approx(area(cuts / cuts[-1], recall))
-        whole = area(np.append(cuts, queries) / queries, np.append(recall, recall[-1]))
+        assert getattr(published, name) == pytest.approx(trapezoid_area(cuts / cuts[-1], recall))
+        whole = trapezoid_area(np.append(cuts, queries) / queries, np.append(recall, recall[-1]))
         assert getattr(corrected, name) == pytest.approx(whole)
     np.testing.assert_array_equal(published.curve, corrected.curve)
 
@@ -72,31 +75,31 @@ def test_areas(queries, step):
     ],
     ids=["one hit", "one miss", "all hits", "no hits"],
 )
-def test_degenerate(uncertainty, hit, auc, oracle, protocol):
-    found = reject(np.array(uncertainty), np.array(hit), 1, protocol)
-    assert (found.auc, found.oracle_auc) == pytest.approx((auc, oracle))
+def test_degenerate_hits_have_constant_area(uncertainty, hit, auc, oracle, protocol):
+    rejection = measure_rejection(np.array(uncertainty), np.array(hit), 1, protocol)
+    assert (rejection.auc, rejection.oracle_auc) == pytest.approx((auc, oracle))
 
 
 @pytest.mark.parametrize("protocol", ["published", "corrected"])
-def test_a_constant_uncertainty_is_a_flat_curve(protocol):
-    found = reject(np.full(20, 0.3), np.arange(20) < 5, 3, protocol)
-    np.testing.assert_allclose(found.curve["recall_at_1"], 0.25)
-    assert found.auc == pytest.approx(0.25)
+def test_constant_uncertainty_has_a_flat_curve(protocol):
+    rejection = measure_rejection(np.full(20, 0.3), np.arange(20) < 5, 3, protocol)
+    np.testing.assert_allclose(rejection.curve["recall_at_1"], 0.25)
+    assert rejection.auc == pytest.approx(0.25)
 
 
 @pytest.mark.parametrize("protocol", ["published", "corrected"])
-def test_a_perfect_uncertainty_meets_the_oracle_and_an_inverted_one_does_not(protocol):
+def test_perfect_uncertainty_equals_the_oracle_and_an_inverted_one_does_not(protocol):
     hit = np.arange(40) < 25
-    perfect = reject(np.where(hit, 0.1, 0.9), hit, 1, protocol)
+    perfect = measure_rejection(np.where(hit, 0.1, 0.9), hit, 1, protocol)
     np.testing.assert_allclose(perfect.curve["recall_at_1"], perfect.curve["oracle_recall_at_1"])
     assert perfect.auc == pytest.approx(perfect.oracle_auc)
-    assert reject(np.where(hit, 0.9, 0.1), hit, 1, protocol).auc < 0.5 * perfect.auc
+    assert measure_rejection(np.where(hit, 0.9, 0.1), hit, 1, protocol).auc < 0.5 * perfect.auc
 
 
-def test_a_step_beyond_the_queries_leaves_one_point():
-    found = reject(*drawn(4, 30), 500, "published")
-    assert len(found.curve) == 1
-    assert found.auc == found.curve["recall_at_1"][0]
+def test_step_above_the_number_of_queries_gives_one_point():
+    rejection = measure_rejection(*random_scores(4, 30), 500, "published")
+    assert len(rejection.curve) == 1
+    assert rejection.auc == rejection.curve["recall_at_1"][0]
 
 
 @pytest.mark.parametrize(
@@ -109,6 +112,6 @@ def test_a_step_beyond_the_queries_leaves_one_point():
         ([0.1, 0.2], [1, 0], 1, "ours", "'ours'"),
     ],
 )
-def test_bad_input(uncertainty, hit, step, protocol, message):
+def test_invalid_input_is_rejected(uncertainty, hit, step, protocol, message):
     with pytest.raises(OvertopError, match=message):
-        reject(np.array(uncertainty), np.array(hit, dtype=bool), step, protocol)
+        measure_rejection(np.array(uncertainty), np.array(hit, dtype=bool), step, protocol)

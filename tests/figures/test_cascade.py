@@ -11,7 +11,7 @@ RULES = ["full", "certain", "d=0.001", "d=0.01", "d=0.05", "d=0.1", "random"]
 FRACTIONS = np.linspace(0, 1, 21)
 
 
-def simulated(directions=("t2i", "i2t"), rules=RULES):
+def simulate_cascade(directions=("t2i", "i2t"), rules=RULES):
     rng = np.random.default_rng(0)
     curve, spent = [], []
     for direction in directions:
@@ -37,88 +37,97 @@ def simulated(directions=("t2i", "i2t"), rules=RULES):
 
 @pytest.fixture
 def panel():
-    return simulated(("t2i",))
+    return simulate_cascade(("t2i",))
 
 
-def legend(ax):
+def legend_texts(ax):
     return [text.get_text() for text in ax.artists[-1].get_texts()]
 
 
-def curves(ax):
-    return [line for line in ax.lines if not line.get_label().startswith("_")]
+def curve_lines(ax):
+    """The lines of the rules, in drawing order; interval bars and the zero line have two points."""
+    return [line for line in ax.lines if len(line.get_xdata()) > 2]
 
 
-@pytest.mark.parametrize(("draw", "which"), [(plot_cascade, 0), (plot_spent, 1)])
-def test_draws_on_the_given_axes_and_returns_them(panel, draw, which):
+def points(lines):
+    return {tuple(point) for line in lines for point in line.get_xydata()}
+
+
+@pytest.mark.parametrize(("plot", "table"), [(plot_cascade, 0), (plot_spent, 1)])
+def test_plot_draws_on_given_axes(panel, plot, table):
     ax = Figure().subplots()
-    assert draw(panel[which], ax) is ax
-    assert isinstance(draw(panel[which]).get_figure(), Figure)
+    assert plot(panel[table], ax) is ax
+    assert isinstance(plot(panel[table]).get_figure(), Figure)
 
 
-def test_a_line_per_rule_in_the_order_of_the_legend(panel):
+def test_legend_lists_the_rules_in_a_fixed_order(panel):
     curve, _ = panel
     ax = plot_cascade(curve.sample(frac=1, random_state=0))
-    assert [line.get_label() for line in curves(ax)] == legend(ax)
-    assert legend(ax)[:2] == ["All samples [51.0]", "Until certain [38.0]"]
-    assert legend(ax)[-1] == "All samples, chosen by chance [51.0]"
-    assert [line.get_color() == style.GREY for line in curves(ax)] == [False] * 6 + [True]
+    assert legend_texts(ax)[:2] == ["All samples [51.0]", "Until certain [38.0]"]
+    assert legend_texts(ax)[-1] == "All samples, random queries [51.0]"
+    entries = ax.artists[-1].get_lines()
+    for look in ("get_color", "get_linestyle", "get_marker"):
+        assert [getattr(line, look)() for line in curve_lines(ax)] == [getattr(entry, look)() for entry in entries]
+    assert [entry.get_color() == style.GREY for entry in entries] == [False] * 6 + [True]
 
 
-def test_what_is_drawn_is_what_the_table_says(panel):
+def test_lines_and_band_show_exactly_the_numbers(panel):
     curve, spent = panel
     ax = plot_cascade(curve)
-    drawn = {tuple(point) for line in curves(ax) for point in line.get_xydata()}
-    assert drawn == set(curve[["samples_per_query", "change"]].itertuples(index=False, name=None))
+    expected = set(curve[["samples_per_query", "change"]].itertuples(index=False, name=None))
+    assert points(curve_lines(ax)) == expected
     full = curve[curve["rule"] == "full"]
     (band,) = ax.collections
     low, high = band.get_datalim(ax.transData).intervaly
     assert (low, high) == (full["change_low"].min(), full["change_high"].max())
     ax = plot_spent(spent)
-    drawn = {tuple(point) for line in ax.lines for point in line.get_xydata()}
-    assert drawn == set(spent[["samples", "share_settled"]].itertuples(index=False, name=None))
+    assert points(ax.lines) == set(spent[["samples", "share_settled"]].itertuples(index=False, name=None))
 
 
-def test_stopping_rules_show_their_interval_at_the_end(panel):
+def test_stopping_rules_have_an_interval_bar_at_their_end(panel):
     curve, _ = panel
     ends = curve[(curve["fraction"] == 1) & ~curve["rule"].isin(["full", "random"])]
     bars = [line for line in plot_cascade(curve).lines if line.get_marker() == "_"]
-    drawn = [(line.get_xdata()[0], *line.get_ydata()) for line in bars]
-    assert drawn == list(ends[["samples_per_query", "change_low", "change_high"]].itertuples(index=False, name=None))
+    drawn = {(line.get_xdata()[0], *line.get_ydata()) for line in bars}
+    assert len(bars) == len(ends)
+    assert drawn == set(ends[["samples_per_query", "change_low", "change_high"]].itertuples(index=False, name=None))
 
 
-def test_the_legend_tells_the_mean_samples(panel):
+def test_legend_of_spent_samples_shows_the_mean(panel):
     _, spent = panel
     rows = spent[spent["rule"] == "d=0.05"].sort_values("samples")
     mean = (np.diff(rows["share_settled"], prepend=0) * rows["samples"]).sum()
-    assert f"Until settled, error 0.05 [{mean:.1f}]" in legend(plot_spent(spent))
+    assert f"Until settled, error 0.05 [{mean:.1f}]" in legend_texts(plot_spent(spent))
 
 
-def test_a_rule_looks_the_same_in_both_panels(panel):
+def test_rule_has_the_same_style_in_both_panels(panel):
     curve, spent = panel
-    looks = [
-        {line.get_label(): (line.get_color(), line.get_linestyle()) for line in ax.artists[-1].get_lines()}
+    cascade_styles, spent_styles = (
+        {
+            line.get_label().split(" [")[0]: (line.get_color(), line.get_linestyle(), line._unscaled_dash_pattern)
+            for line in ax.artists[-1].get_lines()
+        }
         for ax in (plot_cascade(curve), plot_spent(spent))
-    ]
-    named = [{label.split(" [")[0]: look for label, look in found.items()} for found in looks]
-    assert named[1].items() <= named[0].items()
-    assert len(set(named[0].values())) == len(RULES)
+    )
+    assert spent_styles.items() <= cascade_styles.items()
+    assert len(set(cascade_styles.values())) == len(RULES)
 
 
-def test_a_row_of_the_figure_for_each_direction():
-    figure = cascade_figure(*simulated(("i2t", "t2i")), "a note")
+def test_figure_has_a_row_per_direction():
+    figure = cascade_figure(*simulate_cascade(("i2t", "t2i")))
     titles = [ax.get_title(loc="left") for ax in figure.axes]
     text, image = "Text to image", "Image to text"
     assert titles == [f"{text} (1,000 queries)", text, f"{image} (1,000 queries)", image]
 
 
-def test_without_stopping_rules_there_is_one_column():
-    figure = cascade_figure(*simulated(rules=["full", "random"]))
+def test_figure_without_stopping_rules_has_one_column():
+    figure = cascade_figure(*simulate_cascade(rules=["full", "random"]))
     assert len(figure.axes) == 2
 
 
-def test_nothing_lies_outside_the_page():
-    figure = cascade_figure(*simulated())
-    with style.settings():
+def test_nothing_overlaps_or_leaves_the_page():
+    figure = cascade_figure(*simulate_cascade())
+    with style.figure_style():
         figure.draw_without_rendering()
     for ax in figure.axes:
         for box in (ax.artists[-1].get_window_extent(), ax.title.get_window_extent(), ax.get_tightbbox()):
@@ -127,8 +136,8 @@ def test_nothing_lies_outside_the_page():
         assert ax.artists[-1].get_window_extent().y1 < ax.xaxis.label.get_window_extent().y0
 
 
-def test_what_a_panel_cannot_show_is_refused():
-    curve, spent = simulated()
+def test_panel_of_two_directions_or_incomplete_curve_is_rejected():
+    curve, spent = simulate_cascade()
     with pytest.raises(OvertopError, match="direction: a cascade panel shows one value"):
         plot_cascade(curve)
     with pytest.raises(OvertopError, match="direction: a panel of samples shows one value"):

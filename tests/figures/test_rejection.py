@@ -3,18 +3,19 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
+from helpers.synthetic_curves import first_methods, simulate_run
 from overtop.errors import OvertopError
 from overtop.figures import style
 from overtop.figures.rejection import plot_rejection, rejection_figure, rejection_numbers
 
 
 @pytest.fixture
-def panel(world, first_methods):
-    _, curves, metrics = world(directions=("i2t",), pairs=first_methods(7), queries=(400,))
+def panel():
+    _, curves, metrics = simulate_run(directions=("i2t",), methods=first_methods(7), queries=(400,))
     return curves, metrics
 
 
-def legend(ax):
+def legend_texts(ax):
     return [text.get_text() for text in ax.artists[-1].get_texts()]
 
 
@@ -22,54 +23,54 @@ def points(lines):
     return {(x, y) for line in lines for x, y in line.get_xydata() if not np.isnan(y)}
 
 
-def test_draws_on_the_given_axes_and_returns_them(panel):
+def test_plot_draws_on_given_axes(panel):
     ax = Figure().subplots()
     assert plot_rejection(*panel, ax) is ax
 
 
-def test_one_labelled_line_per_method_and_a_grey_bound_per_posterior(panel):
+def test_legend_lists_a_grey_bound_per_posterior_then_the_methods(panel):
     ax = plot_rejection(*panel)
     lines = [line for line in ax.lines if not line.get_label().startswith("_")]
-    assert [line.get_label() for line in lines] == legend(ax)
+    assert [line.get_label() for line in lines] == legend_texts(ax)
     assert [line.get_color() == style.GREY for line in lines] == [True] * 2 + [False] * 7
 
 
-def test_legend_goes_from_the_largest_area_to_the_smallest(panel):
+def test_legend_is_sorted_by_area(panel):
     curves, metrics = panel
-    texts = legend(plot_rejection(curves, metrics))
+    texts = legend_texts(plot_rejection(curves, metrics))
     assert texts[0].startswith("Upper bound, deterministic [")
     assert texts[1].startswith("Upper bound, MC dropout [")
     expected = [f"[{area:.3f}]" for area in sorted(metrics["rejection_auc"], reverse=True)]
     assert [text[text.index("[") :] for text in texts[2:]] == expected
 
 
-def test_what_is_drawn_is_what_the_numbers_say(panel):
+def test_lines_show_exactly_the_numbers(panel):
     numbers = rejection_numbers(*panel)
     ax = plot_rejection(*panel)
-    grey = [line for line in ax.lines if line.get_color() == style.GREY]
-    rest = [line for line in ax.lines if line.get_color() != style.GREY]
-    for lines, column in ((grey, "oracle_recall_at_1"), (rest, "recall_at_1")):
+    bounds = [line for line in ax.lines if line.get_color() == style.GREY]
+    methods = [line for line in ax.lines if line.get_color() != style.GREY]
+    for lines, column in ((bounds, "oracle_recall_at_1"), (methods, "recall_at_1")):
         assert points(lines) == set(numbers[["fraction_rejected", column]].itertuples(index=False, name=None))
 
 
-def test_the_tail_of_few_queries_is_faint(panel):
+def test_recall_of_few_accepted_queries_is_faint(panel):
     curves, metrics = panel
-    one = curves.query("kind == 'deterministic' and estimator == 'top1_similarity'")
-    strong, faint = plot_rejection(one, metrics).lines[1:]
-    kept = 400 - one["n_rejected"].to_numpy()
-    assert np.isnan(strong.get_ydata()).tolist() == (kept < style.FEW).tolist()
-    assert faint.get_alpha() == style.FAINT
-    assert not np.isnan(faint.get_ydata()[kept < style.FEW]).any()
+    method = curves.query("kind == 'deterministic' and estimator == 'top1_similarity'")
+    opaque, faint = plot_rejection(method, metrics).lines[1:]
+    n_accepted = 400 - method["n_rejected"].to_numpy()
+    assert np.isnan(opaque.get_ydata()).tolist() == (n_accepted < style.MIN_RELIABLE_QUERIES).tolist()
+    assert faint.get_alpha() == style.FAINT_ALPHA
+    assert not np.isnan(faint.get_ydata()[n_accepted < style.MIN_RELIABLE_QUERIES]).any()
 
 
-def test_binnings_of_the_metrics_do_not_multiply_the_curves(panel):
+def test_several_binnings_of_the_metrics_do_not_duplicate_curves(panel):
     curves, metrics = panel
     both = pd.concat([metrics, metrics.assign(binning="equal_count", neg_sr2=0.0)])
     assert len(rejection_numbers(curves, both)) == len(curves)
 
 
-def test_a_panel_for_each_direction_with_the_range_of_its_own_curves(world, first_methods):
-    _, curves, metrics = world(pairs=first_methods(3))
+def test_figure_has_a_panel_per_direction_with_limits_of_its_own():
+    _, curves, metrics = simulate_run(methods=first_methods(3))
     easy = curves["direction"] == "i2t"
     columns = ["recall_at_1", "oracle_recall_at_1"]
     curves.loc[easy, columns] = 0.9 + 0.1 * curves.loc[easy, columns]
@@ -82,10 +83,10 @@ def test_a_panel_for_each_direction_with_the_range_of_its_own_curves(world, firs
     assert low[0] < curves["recall_at_1"].min() < 0.85 < low[1] < 0.9
 
 
-def test_nothing_lies_outside_the_page(world):
-    _, curves, metrics = world()
+def test_nothing_overlaps_or_leaves_the_page():
+    _, curves, metrics = simulate_run()
     figure = rejection_figure(curves, metrics)
-    with style.settings():
+    with style.figure_style():
         figure.draw_without_rendering()
     for ax in figure.axes:
         (legend,) = (artist.get_window_extent() for artist in ax.artists)
@@ -95,20 +96,20 @@ def test_nothing_lies_outside_the_page(world):
 
 
 @pytest.mark.parametrize("n", [1, 2])
-def test_hardly_any_queries(world, first_methods, n):
-    _, curves, metrics = world(directions=("t2i",), pairs=first_methods(2), queries=(n,))
+def test_one_or_two_queries_are_inside_the_axes(n):
+    _, curves, metrics = simulate_run(directions=("t2i",), methods=first_methods(2), queries=(n,))
     low, high = plot_rejection(curves, metrics).get_ylim()
     assert low <= curves["recall_at_1"].min() <= curves["oracle_recall_at_1"].max() <= high
 
 
-def test_all_hits_are_a_line_inside_the_axes(panel):
+def test_curve_of_hits_only_is_inside_the_axes(panel):
     curves, metrics = panel
     ax = plot_rejection(curves.assign(recall_at_1=1.0, oracle_recall_at_1=1.0), metrics)
     low, high = ax.get_ylim()
     assert low < 1 < high
 
 
-def test_a_panel_of_two_datasets_is_refused(world, first_methods):
-    _, curves, metrics = world(("coco", "flickr30k"), ("t2i",), pairs=first_methods(1), queries=(60,))
+def test_panel_of_two_datasets_is_rejected():
+    _, curves, metrics = simulate_run(("coco", "flickr30k"), ("t2i",), methods=first_methods(1), queries=(60,))
     with pytest.raises(OvertopError, match="dataset: a rejection panel shows one value, not coco, flickr30k"):
         plot_rejection(curves, metrics)

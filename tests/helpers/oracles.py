@@ -1,4 +1,7 @@
-"""Plain definitions, in float64 and with loops, that the fast paths are held against."""
+"""Reference implementations of the fast paths: float64, one query at a time, short enough to check by eye.
+
+A test compares a fast path with its reference on small inputs that include ties, duplicates and one-item galleries.
+"""
 
 from collections import Counter
 
@@ -7,37 +10,76 @@ import torch
 from scipy.special import digamma, logsumexp
 
 
-def unit(x):
-    x = np.asarray(x, dtype=np.float64)
-    return x / np.linalg.norm(x, axis=-1, keepdims=True)
+def normalise(vectors):
+    """Scale each vector (..., D) to length 1, in float64; checks the readers of unit vectors."""
+    vectors = np.asarray(vectors, dtype=np.float64)
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
 
 
-def similarities(queries, gallery):
-    """(S, Q, N) cosines of S samples."""
-    return np.stack([unit(q) @ unit(g).T for q, g in zip(queries, gallery, strict=True)])
+def cosine_similarities(queries, gallery):
+    """Return the cosines (S, Q, N) between queries (S, Q, D) and gallery (S, N, D); checks `retrieval.matmul`."""
+    return np.stack([normalise(q) @ normalise(g).T for q, g in zip(queries, gallery, strict=True)])
 
 
-def order(scores):
-    """Gallery indices of one query, best first, the smaller index first among equals."""
-    return sorted(range(len(scores)), key=lambda j: (-scores[j], j))
+def descending_order(scores):
+    """Return the columns of one row, largest score first, ties by smaller column; checks `retrieval.topk`."""
+    return sorted(range(len(scores)), key=lambda column: (-scores[column], column))
 
 
 def full_ranking(queries, gallery, top, vote_top):
-    """`top_ids`, `top_scores`, `sample_top` from the whole similarity matrices."""
-    per_sample = similarities(queries, gallery)
+    """Rank all queries with the full similarity matrices; checks `retrieval.exact` and `retrieval.approximate`.
+
+    Args:
+        queries: (S, Q, D) embeddings.
+        gallery: (S, N, D) embeddings.
+        top: items kept of the ranking by mean similarity.
+        vote_top: items kept of the ranking of each sample.
+
+    Returns:
+        `top_ids` (Q, top), `top_scores` (Q, top) and `sample_top` (Q, S, vote_top).
+    """
+    per_sample = cosine_similarities(queries, gallery)
     mean = per_sample.mean(axis=0)
-    top_ids = np.array([order(row)[:top] for row in mean])
-    sample_top = np.array([[order(sample[q])[:vote_top] for sample in per_sample] for q in range(len(mean))])
+    top_ids = np.array([descending_order(row)[:top] for row in mean])
+    sample_top = np.array([[descending_order(sample[q])[:vote_top] for sample in per_sample] for q in range(len(mean))])
     return top_ids, np.take_along_axis(mean, top_ids, axis=1), sample_top
 
 
-def walk(query, gallery, step=0.025, iterations=50):
-    """Length of the normalised-gradient walk that flips the top-1, by autograd in the embedding space."""
+def softmax_sums(scores, temperatures):
+    """Return the softmax sums of each row of similarities; checks `retrieval.softmax_sums`.
+
+    The largest similarity contributes exactly 1 and is added last, so that a sum close to 1 is not rounded.
+
+    Args:
+        scores: (Q, N) similarities.
+        temperatures: T temperatures.
+
+    Returns:
+        `log_partition` (Q, T): log sum exp((s - max s) / temperature); `mean_gap` (Q, T): max s - softmax mean of s.
+    """
+    ascending = np.sort(np.asarray(scores, dtype=np.float64), axis=1)
+    gaps = ascending[:, -1:, None] - ascending[:, :-1, None]
+    weights = np.exp(-gaps / np.array(temperatures))
+    others = weights.sum(axis=1)
+    return np.log1p(others), (weights * gaps).sum(axis=1) / (1 + others)
+
+
+def pgd_radius(query, gallery, step=0.025, iterations=50):
+    """Return the distance at which the paper's gradient walk changes the top-1; checks `radius.pgd`.
+
+    Every step has length `step` and follows the gradient that autograd computes in the embedding space.
+
+    Args:
+        query: (D,) embedding.
+        gallery: (N, D) embeddings.
+        step: length of one step.
+        iterations: largest number of steps.
+    """
     start = torch.as_tensor(query, dtype=torch.float64)
     items = torch.nn.functional.normalize(torch.as_tensor(gallery, dtype=torch.float64), dim=1)
     if len(items) == 1:
         return step * iterations
-    first = order((items @ start / start.norm()).tolist())[0]
+    first = descending_order((items @ start / start.norm()).tolist())[0]
     others = [j for j in range(len(items)) if j != first]
     x = start.clone()
     for _ in range(iterations):
@@ -51,21 +93,21 @@ def walk(query, gallery, step=0.025, iterations=50):
     return float((x.detach() - start).norm())
 
 
-def linear(query, gallery):
-    """Margin of the best two over the norm of its gradient, by autograd."""
+def linear_radius(query, gallery):
+    """Return the top-2 margin of one query over the norm of its gradient, by autograd; checks `radius.exact`."""
     x = torch.as_tensor(query, dtype=torch.float64).clone().requires_grad_(True)
     items = torch.nn.functional.normalize(torch.as_tensor(gallery, dtype=torch.float64), dim=1)
     cosines = items @ x / x.norm()
-    first, second = order(cosines.tolist())[:2]
-    margin = cosines[first] - cosines[second]
-    (gradient,) = torch.autograd.grad(margin, x)
-    return float(margin.detach() / gradient.norm())
+    first, second = descending_order(cosines.tolist())[:2]
+    difference = cosines[first] - cosines[second]
+    (gradient,) = torch.autograd.grad(difference, x)
+    return float(difference.detach() / gradient.norm())
 
 
-def exact(query, gallery):
-    """Distance to the nearest hyperplane between the top-1 and another item."""
-    query, items = np.asarray(query, dtype=np.float64), unit(gallery)
-    first = order((items @ query).tolist())[0]
+def exact_radius(query, gallery):
+    """Return one query's distance to the nearest decision boundary of its top-1; checks `radius.exact`."""
+    query, items = np.asarray(query, dtype=np.float64), normalise(gallery)
+    first = descending_order((items @ query).tolist())[0]
     distances = [
         query @ (items[first] - items[j]) / np.linalg.norm(items[first] - items[j])
         for j in range(len(items))
@@ -74,19 +116,28 @@ def exact(query, gallery):
     return min(distances, default=np.inf)
 
 
-def mode_share(ballots):
-    """Share of the votes of one query's most frequent item."""
-    return Counter(ballots).most_common(1)[0][1] / len(ballots)
+def mode_share(votes):
+    """Return the share of one query's votes for its most frequent item; checks `estimators.consistency`."""
+    return Counter(votes).most_common(1)[0][1] / len(votes)
 
 
 def jaccard_with_most_voted(lists, k):
-    """Mean Jaccard index of one query's lists with their k most frequent items (first met first among equals)."""
+    """Return the mean Jaccard index of one query's lists with their most voted items; checks `estimators.consistency`.
+
+    The k most frequent items are compared; among equally frequent items, the first in the lists is preferred.
+    """
     reference = {item for item, _ in Counter(item for row in lists for item in row).most_common(k)}
     return np.mean([len(reference & set(row)) / len(reference | set(row)) for row in lists])
 
 
 def equal_width_bins(uncertainty, hit, n_bins):
-    """(low, high, mean, count, recall) of the non-empty bins; a bin holds its upper edge."""
+    """Return the non-empty calibration bins of equal width; checks `evaluation.calibration`.
+
+    A bin includes its upper edge, with a tolerance of 1e-12.
+
+    Returns:
+        (B, 5): lower edge, upper edge, mean uncertainty, number of queries, recall@1.
+    """
     edges = np.linspace(min(uncertainty), max(uncertainty), n_bins + 1)
     rows = []
     for i in range(n_bins):
@@ -102,52 +153,61 @@ def equal_width_bins(uncertainty, hit, n_bins):
     return np.array(rows)
 
 
-def rejection_recall(uncertainty, hit, cut):
-    """Expected recall after removing the `cut` most uncertain queries, equals in random order."""
-    if cut == 0:
+def rejection_recall(uncertainty, hit, rejected):
+    """Return the expected recall@1 without the `rejected` most uncertain queries; checks `evaluation.rejection`.
+
+    Queries of equal uncertainty are rejected in random order.
+    """
+    if rejected == 0:
         return sum(map(bool, hit)) / len(hit)
-    threshold = sorted(uncertainty, reverse=True)[cut - 1]
-    kept = [h for u, h in zip(uncertainty, hit, strict=True) if u < threshold]
+    threshold = sorted(uncertainty, reverse=True)[rejected - 1]
+    below = [h for u, h in zip(uncertainty, hit, strict=True) if u < threshold]
     tied = [h for u, h in zip(uncertainty, hit, strict=True) if u == threshold]
-    tied_kept = len(hit) - cut - len(kept)
-    return (sum(map(bool, kept)) + tied_kept * sum(map(bool, tied)) / len(tied)) / (len(hit) - cut)
+    remaining = len(hit) - rejected
+    remaining_tied = remaining - len(below)
+    return (sum(map(bool, below)) + remaining_tied * sum(map(bool, tied)) / len(tied)) / remaining
 
 
 def margin(scores):
-    """Difference of one query's best two similarities."""
-    first, second = order(scores)[:2]
+    """Return the difference of one query's two largest similarities; checks `estimators.similarity`."""
+    first, second = descending_order(scores)[:2]
     return scores[first] - scores[second]
 
 
 def softmax(scores, temperature):
-    """Probabilities of one query over the gallery."""
+    """Return one query's probabilities over the gallery."""
     weights = np.exp((np.asarray(scores, dtype=np.float64) - max(scores)) / temperature)
     return weights / weights.sum()
 
 
 def entropy(scores, temperature):
-    """Entropy of one query's softmax over the gallery, as a share of its largest value."""
+    """Return the entropy of one query's softmax divided by log N; checks `estimators.similarity`."""
     p = softmax(scores, temperature)
     return -sum(x * np.log(x) for x in p if x > 0) / np.log(len(p))
 
 
 def max_softmax(scores, temperature):
-    """Largest probability of one query's softmax over the gallery."""
+    """Return the largest probability of one query's softmax; checks `estimators.similarity`."""
     return softmax(scores, temperature).max()
 
 
 def energy(scores, temperature):
-    """T log sum exp(s/T) of one query."""
+    """Return T log sum exp(s/T) of one query; checks `estimators.similarity`."""
     return temperature * logsumexp(np.asarray(scores, dtype=np.float64) / temperature)
 
 
+def dirichlet_alpha(scores, temperature):
+    """Return the Dirichlet parameters alpha = 1e-6 + exp((s + 1)/T) of one query."""
+    return 1e-6 + np.exp((np.asarray(scores, dtype=np.float64) + 1.0) / temperature)
+
+
 def dirichlet_entropy(scores, temperature):
-    """Expected entropy of a categorical drawn from the Dirichlet of alpha = 1e-6 + exp((s + 1)/T), one query."""
-    alpha = 1e-6 + np.exp((np.asarray(scores, dtype=np.float64) + 1.0) / temperature)
+    """Return the expected entropy of a categorical drawn from one query's Dirichlet; checks `estimators.dirichlet`."""
+    alpha = dirichlet_alpha(scores, temperature)
     return -(alpha / alpha.sum() * (digamma(alpha + 1) - digamma(alpha.sum() + 1))).sum()
 
 
 def dirichlet_vacuity(scores, temperature):
-    """Classes over the sum of alpha + 1 of that Dirichlet."""
-    alpha = 1e-6 + np.exp((np.asarray(scores, dtype=np.float64) + 1.0) / temperature)
+    """Return N over the sum of alpha + 1 of one query's Dirichlet; checks `estimators.dirichlet`."""
+    alpha = dirichlet_alpha(scores, temperature)
     return len(alpha) / (alpha + 1).sum()

@@ -1,4 +1,4 @@
-"""A checkout of the project, and Snakemake run in it."""
+"""Copies of the project in which tests run Snakemake."""
 
 import os
 import re
@@ -13,30 +13,34 @@ from typing import Any
 
 import yaml
 
-BINARIES = Path(sys.executable).parent
-# Two workers may run Snakemake at once: a thread that waits must not spin.
-ENVIRONMENT = {**os.environ, "PATH": f"{BINARIES}:{os.environ['PATH']}", "OMP_WAIT_POLICY": "PASSIVE"}
-TINY = ("--configfile", "tests/workflow/tiny.yaml")
+BIN = Path(sys.executable).parent
+"""Folder of the environment's executables."""
+
+# Test workers may run Snakemake at the same time, so idle OpenMP threads must not spin.
+ENVIRONMENT = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "OMP_WAIT_POLICY": "PASSIVE"}
+
+TINY_CONFIG = ("--configfile", "tests/workflow/tiny.yaml")
+"""Arguments that make Snakemake run a small version of the pipeline."""
 
 
-def configured(repo: Path) -> dict[str, Any]:
-    """The committed configuration, as the Snakefile merges it."""
+def read_committed_config(repo: Path) -> dict[str, Any]:
+    """Return the merged values of the configuration files, as the Snakefile reads them."""
     parts = (yaml.safe_load((repo / name).read_text()) for name in ("workflow/sources.yaml", "config.yaml"))
     return {key: value for part in parts for key, value in part.items()}
 
 
 @dataclass(frozen=True)
 class Project:
-    """A checkout, and Snakemake in it."""
+    """A copy of the project at `root`."""
 
     root: Path
 
     def run(
         self, *arguments: str, check: bool = True, environment: Mapping[str, str] = ENVIRONMENT
     ) -> subprocess.CompletedProcess[str]:
-        """Run Snakemake on two cores with the environment the tests run in."""
+        """Run Snakemake on two cores; with `check`, a failure fails the test."""
         result = subprocess.run(
-            [BINARIES / "snakemake", "--cores", "2", *arguments],
+            [BIN / "snakemake", "--cores", "2", *arguments],
             cwd=self.root,
             capture_output=True,
             text=True,
@@ -46,8 +50,8 @@ class Project:
         assert not check or result.returncode == 0, result.stdout + result.stderr
         return result
 
-    def planned(self, *arguments: str) -> Counter[str]:
-        """The jobs that a dry run would start, by rule."""
+    def planned_jobs(self, *arguments: str) -> Counter[str]:
+        """Return the number of jobs of each rule that a dry run lists."""
         output = self.run(*arguments, "--dry-run", "--quiet", "rules")
         table = re.search(r"^job +count\n-+  -+\n(.*?)^total", output.stdout + output.stderr, re.M | re.S)
         if table is None:
@@ -55,8 +59,8 @@ class Project:
         rows = (line.split() for line in table[1].splitlines())
         return Counter({rule: int(count) for rule, count in rows if rule != "all"})
 
-    def bytes(self, *patterns: str) -> dict[str, bytes]:
-        """Content of the files that match."""
+    def read_files(self, *patterns: str) -> dict[str, bytes]:
+        """Return the content of the files that match any of the glob patterns, by path."""
         return {
             str(path.relative_to(self.root)): path.read_bytes()
             for pattern in patterns
@@ -64,8 +68,8 @@ class Project:
         }
 
 
-def checkout(repo: Path, target: Path) -> Project:
-    """The files that git knows or would add: what a commit of the working tree would hold."""
+def copy_project(repo: Path, target: Path) -> Project:
+    """Copy the files of the working tree that git tracks or would add to `target`."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
         cwd=repo,

@@ -22,25 +22,25 @@ CONFIG = load_config(
 )
 
 
-def shards(dataset, posterior, modality):
+def posterior_shards(dataset, posterior, modality):
     return paths.posterior_shards(CONFIG, dataset, "test", CONFIG.posteriors[posterior], modality)
 
 
-def test_whatever_defines_a_shard_stands_in_its_path():
+def test_shard_path_contains_everything_that_defines_it():
     folder = "results/embeddings/shapes/test/e0/dropout-0.1x3"
-    assert shards("shapes", "dropout", "image") == [f"{folder}/image-0of2.h5", f"{folder}/image-1of2.h5"]
-    assert shards("shapes", "dropout", "text") == [f"{folder}/text-0of1.h5"]
+    assert posterior_shards("shapes", "dropout", "image") == [f"{folder}/image-0of2.h5", f"{folder}/image-1of2.h5"]
+    assert posterior_shards("shapes", "dropout", "text") == [f"{folder}/text-0of1.h5"]
 
 
-def test_members_come_in_their_order_and_share_shards_with_other_posteriors():
-    found = shards("shapes", "ensemble", "text")
-    assert [path.split("/")[4] for path in found] == ["e1", "e0"]
-    assert found == [
+def test_ensemble_shards_keep_member_order_and_are_shared_with_other_posteriors():
+    shards = posterior_shards("shapes", "ensemble", "text")
+    assert [path.split("/")[4] for path in shards] == ["e1", "e0"]
+    assert shards == [
         path for e in ("e1", "e0") for path in paths.deterministic_shards(CONFIG, "shapes", "test", e, "text")
     ]
 
 
-def test_posteriors_that_differ_in_passes_alone_share_shards():
+def test_posteriors_that_differ_only_in_passes_share_shards():
     spec = {"kind": "mc_dropout", "encoder": "e0", "rate": 0.1}
     values = CONFIG.model_dump() | {
         "posteriors": {
@@ -51,18 +51,26 @@ def test_posteriors_that_differ_in_passes_alone_share_shards():
         "embedding": {"passes_per_shard": 4},
     }
     config = load_config(values)
-    words = {name: paths.samplings(config, posterior) for name, posterior in config.posteriors.items()}
+    samplings = {name: paths.samplings(config, posterior) for name, posterior in config.posteriors.items()}
     ten = ["dropout-0.1x4", "dropout-0.1x4+4", "dropout-0.1x2+8"]
-    assert words == {"p2": ten[:1], "p7": ten[:2], "p10": ten, "other": ["dropout-0.3x3"]}
+    assert samplings == {"p2": ten[:1], "p7": ten[:2], "p10": ten, "other": ["dropout-0.3x3"]}
 
 
-def test_what_is_imported_is_one_file_a_modality():
+def test_imported_embeddings_are_one_shard_per_modality():
     expected = ["results/embeddings/given/test/imported/samples/image-0of1.h5"]
-    assert shards("given", "imported", "image") == expected
+    assert posterior_shards("given", "imported", "image") == expected
     assert paths.deterministic_shards(CONFIG, "given", "test", "imported", "image") == expected
 
 
-@pytest.mark.parametrize("suffix", ["parquet", "h5"])
-def test_results_of_posteriors(suffix):
-    found = paths.of_posteriors("scores", ["a", "b"], "val", ["p", "q"], suffix)
-    assert found == [f"results/scores/{tail}.{suffix}" for tail in ("a/val/p", "a/val/q", "b/val/p", "b/val/q")]
+@pytest.mark.parametrize(
+    ("pattern", "suffix"), [(paths.SCORES, "scores/{}.parquet"), (paths.RANKING, "rankings/{}.h5")]
+)
+def test_files_of_posteriors_are_ordered_by_data_set_then_posterior(pattern, suffix):
+    files = paths.for_posteriors(pattern, ["a", "b"], "val", ["p", "q"])
+    assert files == [f"results/{suffix.format(tail)}" for tail in ("a/val/p", "a/val/q", "b/val/p", "b/val/q")]
+
+
+@pytest.mark.parametrize(("posterior", "passes"), [("dropout", 3), ("ensemble", None), ("imported", None)])
+def test_every_posterior_has_passes_and_adapter(posterior, passes):
+    assert CONFIG.posteriors[posterior].passes == passes
+    assert CONFIG.posteriors[posterior].adapter is None

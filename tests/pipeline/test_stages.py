@@ -3,56 +3,55 @@ import shutil
 
 import pytest
 
-from overtop.pipeline.stages import VERSIONS, digest
-
-RECORD = "stages.json"
-
-
-def state(scripts):
-    """Version and digest of every stage, as `make stages` records them."""
-    return {stage: {"version": version, "digest": digest(stage, scripts)} for stage, version in VERSIONS.items()}
+from overtop.pipeline.stages import VERSIONS, digest, stage_states
 
 
 @pytest.mark.parametrize("stage", VERSIONS)
-def test_a_stage_that_changed_has_a_new_version(repo, stage):
-    recorded = json.loads((repo / "tests" / RECORD).read_text())[stage]
-    now = state(repo / "scripts")[stage]
-    if now["version"] == recorded["version"]:
-        assert now["digest"] == recorded["digest"], (
-            f"the code behind stage {stage!r} changed. If its results change, raise its version in overtop/stages.py, "
-            "so that they are made again; then `make stages`"
+def test_stage_with_changed_sources_has_new_version(repo, stage):
+    recorded = json.loads((repo / "tests" / "stages.json").read_text())[stage]
+    current = stage_states(repo / "scripts")[stage]
+    if current["version"] == recorded["version"]:
+        assert current["digest"] == recorded["digest"], (
+            f"the sources of stage {stage!r} changed. If its results change, raise its version in "
+            "overtop/pipeline/stages.py, so that they are made again; then run `make stages`"
         )
-    assert now == recorded, "run `make stages`"
+    assert current == recorded, "run `make stages`"
 
 
-def test_every_script_is_a_stage(repo):
+def test_stages_are_the_rule_scripts(repo):
     assert {path.stem for path in (repo / "scripts").glob("*.py")} == set(VERSIONS)
 
 
-def _edited(tmp_path, repo, module, old, new):
-    shutil.copytree(repo / "scripts", tmp_path / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
-    path = tmp_path / "scripts" / "overtop" / module
-    assert old in path.read_text()
-    path.write_text(path.read_text().replace(old, new))
-    return tmp_path / "scripts"
+@pytest.fixture
+def edited_stages(repo, tmp_path):
+    """The stages whose digest changes when a module of the library is edited."""
+
+    def edit(module):
+        scripts = tmp_path / "scripts"
+        shutil.copytree(repo / "scripts", scripts, ignore=shutil.ignore_patterns("__pycache__"))
+        path = scripts / "overtop" / module
+        path.write_text(path.read_text() + "\nEDITED = True\n")
+        return {stage for stage in VERSIONS if digest(stage, scripts) != digest(stage, repo / "scripts")}
+
+    return edit
 
 
-def _changed(repo, scripts):
-    return {stage for stage in VERSIONS if digest(stage, scripts) != digest(stage, repo / "scripts")}
+def test_edit_of_module_changes_only_stages_that_import_it(edited_stages):
+    assert edited_stages("evaluation/conformal.py") == {"operate"}
 
 
-def test_an_edit_concerns_exactly_the_stages_that_use_it(repo, tmp_path):
-    scripts = _edited(tmp_path, repo, "evaluation/conformal.py", "import numpy as np", "import numpy as numpy")
-    assert _changed(repo, scripts) == {"operate"}
+def test_edit_of_deep_module_changes_all_stages_above(edited_stages):
+    changed = edited_stages("storage/shards.py")
+    assert {"embed", "rank", "radius"} <= changed
+    assert not {"plot", "tabulate"} & changed
 
 
-def test_an_edit_deep_down_reaches_every_stage_above(repo, tmp_path):
-    scripts = _edited(tmp_path, repo, "store.py", "CHUNK_ITEMS = 256", "CHUNK_ITEMS = 128")
-    assert {"embed", "rank", "radius"} <= _changed(repo, scripts)
-    assert not {"plot", "tables"} & _changed(repo, scripts)
+def test_edit_of_data_set_kind_changes_fetch_and_split(edited_stages):
+    changed = edited_stages("datasets/shapes.py")
+    assert {"fetch", "split"} <= changed
+    assert not {"rank", "evaluate", "plot"} & changed
 
 
-def test_a_data_set_named_only_in_a_string_counts(repo, tmp_path):
-    scripts = _edited(tmp_path, repo, "datasets/shapes.py", "import json", "import json as json")
-    assert _changed(repo, scripts) <= {"fetch", "split", "embed", "train", "score", "features", "import_embeddings"}
-    assert {"fetch", "split"} <= _changed(repo, scripts)
+@pytest.mark.parametrize("module", ["config/ranking.py", "pipeline/job.py", "errors.py"])
+def test_edit_of_module_without_results_changes_no_stage(edited_stages, module):
+    assert edited_stages(module) == set()

@@ -1,6 +1,6 @@
 import pytest
 
-from overtop.reference.architecture import joined
+from overtop.reference.architecture import join_architectures
 
 
 @pytest.mark.parametrize(
@@ -12,10 +12,11 @@ from overtop.reference.architecture import joined
         (["ViT-L-14-336-quickgelu"], "ViT-L-14-336"),
     ],
 )
-def test_each_architecture_once_and_without_its_activation(names, expected):
-    assert joined([{"name": str(i), "architecture": name} for i, name in enumerate(names)]) == expected
+def test_architectures_are_joined_once_each_without_activation(names, expected):
+    encoders = [{"name": str(i), "architecture": name} for i, name in enumerate(names)]
+    assert join_architectures(encoders) == expected
 
 
-def test_embeddings_made_elsewhere_have_none():
-    assert joined([{"name": "imported"}]) == ""
-    assert joined([{"name": "a", "architecture": "ViT-L-14"}, {"name": "imported"}]) == ""
+def test_imported_embeddings_have_no_architecture():
+    assert join_architectures([{"name": "imported"}]) == ""
+    assert join_architectures([{"name": "a", "architecture": "ViT-L-14"}, {"name": "imported"}]) == ""

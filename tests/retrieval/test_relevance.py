@@ -2,54 +2,73 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
+from helpers.rankings import make_ranking
 from overtop.errors import OvertopError
-from overtop.retrieval.relevance import best_rank, tied_at_top
+from overtop.retrieval.relevance import best_rank, is_tied_at_top, positives_matrix
+from overtop.storage.split import Split
 
 
-def matrix(rows, gallery):
+def sparse_matrix(rows, gallery):
     dense = np.zeros((len(rows), gallery), dtype=bool)
     for query, row in enumerate(rows):
         dense[query, row] = True
     return csr_array(dense)
 
 
-TOP = np.array([[3, 1, 0], [0, 1, 2], [4, 3, 2], [2, 0, 4]])
-POSITIVES = matrix([[1, 0], [0], [0, 1], []], 5)
+TOP_IDS = np.array([[3, 1, 0], [0, 1, 2], [4, 3, 2], [2, 0, 4]])
+POSITIVES = sparse_matrix([[1, 0], [0], [0, 1], []], 5)
 
 
-def test_best_rank():
-    assert best_rank(TOP, POSITIVES).tolist() == [2, 1, np.inf, np.inf]
+def test_best_rank_is_that_of_the_first_positive():
+    assert best_rank(TOP_IDS, POSITIVES).tolist() == [2, 1, np.inf, np.inf]
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_against_loops(seed):
+def test_best_rank_of_random_rankings_equals_a_loop(seed):
     rng = np.random.default_rng(seed)
     gallery = 12
-    top = np.argsort(rng.random((60, gallery)), axis=1)[:, :6]
-    rows = [np.flatnonzero(rng.random(gallery) < 0.15) for _ in top]
+    top_ids = np.argsort(rng.random((60, gallery)), axis=1)[:, :6]
+    rows = [np.flatnonzero(rng.random(gallery) < 0.15) for _ in top_ids]
     expected = [
-        min([top_row.index(p) + 1 for p in row if p in top_row], default=np.inf)
-        for top_row, row in zip(top.tolist(), rows, strict=True)
+        min([items.index(p) + 1 for p in row if p in items], default=np.inf)
+        for items, row in zip(top_ids.tolist(), rows, strict=True)
     ]
-    positives = matrix(rows, gallery)
-    assert best_rank(top, positives).tolist() == expected
+    assert best_rank(top_ids, sparse_matrix(rows, gallery)).tolist() == expected
 
 
-def test_labels_of_both_directions():
+def test_best_rank_uses_the_transposed_matrix_for_the_other_direction():
     labelled = csr_array((np.ones(4, bool), ([0, 1, 2, 3], [0, 0, 1, 1])), shape=(4, 2))
     assert best_rank(np.array([[0], [1], [1], [1]]), labelled).tolist() == [1, np.inf, 1, 1]
     assert best_rank(np.array([[1], [0]]), labelled.T.tocsr()).tolist() == [1, np.inf]
 
 
-def test_gallery_of_one_has_no_tenth_item():
-    assert best_rank(np.zeros((3, 1), int), matrix([[0], [0], []], 1)).tolist() == [1, 1, np.inf]
+def test_best_rank_in_a_gallery_of_one_item_is_1_or_infinite():
+    assert best_rank(np.zeros((3, 1), int), sparse_matrix([[0], [0], []], 1)).tolist() == [1, 1, np.inf]
 
 
-def test_other_queries():
+def test_positives_of_other_queries_are_an_error():
     with pytest.raises(OvertopError, match="4 queries and the positives 1"):
-        best_rank(TOP, matrix([[0]], 5))
+        best_rank(TOP_IDS, sparse_matrix([[0]], 5))
 
 
-def test_ties_at_top():
-    assert tied_at_top(np.array([[0.5, 0.5, 0.1], [0.5, 0.4, 0.4], [0.2, 0.2, 0.2]])).tolist() == [True, False, True]
-    assert tied_at_top(np.ones((3, 1))).tolist() == [False] * 3
+@pytest.mark.parametrize("extended", [False, True])
+def test_positives_matrix_follows_the_order_of_the_ranking(extended):
+    split = Split(
+        image_ids=["1", "0"],
+        image_paths=["", ""],
+        caption_ids=["2", "0", "1"],
+        captions=["a", "b", "c"],
+        image_of_caption=np.array([0, 0, 1]),
+        extended=[np.array([0, 1]), np.array([0]), np.array([1])],
+    )
+    ranking = make_ranking(np.zeros((3, 2)))
+    expected = [[False, True], [True, False], [extended, True]]
+    assert positives_matrix(split, "t2i", ranking, extended).toarray().tolist() == expected
+    ranking = make_ranking(np.zeros((2, 3)))
+    assert positives_matrix(split, "i2t", ranking, extended).toarray().T.tolist() == expected
+
+
+def test_tie_at_top_needs_two_equal_best_scores():
+    scores = np.array([[0.5, 0.5, 0.1], [0.5, 0.4, 0.4], [0.2, 0.2, 0.2]])
+    assert is_tied_at_top(scores).tolist() == [True, False, True]
+    assert is_tied_at_top(np.ones((3, 1))).tolist() == [False] * 3

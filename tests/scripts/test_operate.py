@@ -1,4 +1,4 @@
-"""The script end to end: rankings and scores of two drawn splits in, one table out."""
+"""The script end to end: rankings and scores of two random splits as input, one table as output."""
 
 from types import SimpleNamespace
 
@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 
 from helpers.scripts import load_script
-from overtop.estimators.evidence import Evidence
+from overtop.estimators.inputs import EstimatorInputs
 from overtop.estimators.scoring import score_direction
-from overtop.evaluation.operating import COLUMNS, independent, operating_points
+from overtop.evaluation.operating import COLUMNS
+from overtop.evaluation.thresholds import evaluate_thresholds, sample_one_query_per_image
 from overtop.retrieval.exact import rank
 from overtop.retrieval.ranking import write_ranking
 from overtop.seeds import derive_seed
@@ -20,61 +21,96 @@ from overtop.terms import DIRECTIONS
 
 operate = load_script("operate")
 
-IMAGES, CAPTIONS = 60, 3
+N_IMAGES, CAPTIONS_PER_IMAGE = 60, 3
+TARGETS = [0.6, 0.9]
 
 
-def posterior(folder, side, seed):
-    """A split, its ranking and its scores, as files."""
+def write_results(folder, role, seed, extended):
+    """Write a random split, its ranking and its scores."""
     rng = np.random.default_rng(seed)
-    owner = np.repeat(np.arange(IMAGES), CAPTIONS)
-    images = rng.normal(size=(IMAGES, 8)).astype(np.float32)
+    owner = np.repeat(np.arange(N_IMAGES), CAPTIONS_PER_IMAGE)
+    images = rng.normal(size=(N_IMAGES, 8)).astype(np.float32)
     captions = (images[owner] + 0.7 * rng.normal(size=(len(owner), 8))).astype(np.float32)
-    names = [f"{side}{i}" for i in range(IMAGES)], [f"{side}{i}-{j}" for i in range(IMAGES) for j in range(CAPTIONS)]
-    split = Split(names[0], names[0], names[1], ["words"] * len(owner), owner)
-    rankings = rank(ArraySource([images], names[0]), ArraySource([captions], names[1]), top=20, device="cpu")
-    scores = [score_direction(split, way, Evidence(rankings[way]), ["top1_similarity"]) for way in DIRECTIONS]
-    write_split(folder / f"{side}.parquet", split)
-    write_ranking(folder / f"{side}.h5", rankings, {})
-    write_table(folder / f"{side}-scores.parquet", pd.concat(scores, ignore_index=True))
+    image_ids = [f"{role}{i}" for i in range(N_IMAGES)]
+    caption_ids = [f"{role}{i}-{j}" for i in range(N_IMAGES) for j in range(CAPTIONS_PER_IMAGE)]
+    split = Split(image_ids, image_ids, caption_ids, ["words"] * len(owner), owner, extended)
+    rankings = rank(ArraySource([images], image_ids), ArraySource([captions], caption_ids), top=20, device="cpu")
+    scores = [score_direction(split, d, EstimatorInputs(rankings[d]), ["top1_similarity"]) for d in DIRECTIONS]
+    write_split(folder / f"{role}.parquet", split)
+    write_ranking(folder / f"{role}.h5", rankings, {})
+    write_table(folder / f"{role}-scores.parquet", pd.concat(scores, ignore_index=True))
 
 
-@pytest.fixture
-def job(tmp_path):
-    for seed, side in enumerate(("val", "test")):
-        posterior(tmp_path, side, seed)
-    names = {"split": "{}.parquet", "ranking": "{}.h5", "scores": "{}-scores.parquet"}
-    files = {f"{side}_{what}": tmp_path / name.format(side) for side in ("val", "test") for what, name in names.items()}
+def make_job(folder, extended=None):
+    """Write the results on both splits and return a job that reads them."""
+    files = {}
+    for seed, role in enumerate(("val", "test")):
+        write_results(folder, role, seed, extended)
+        files |= {
+            f"{role}_split": folder / f"{role}.parquet",
+            f"{role}_ranking": folder / f"{role}.h5",
+            f"{role}_scores": folder / f"{role}-scores.parquet",
+        }
     return SimpleNamespace(
         input=SimpleNamespace(**files),
-        output=[tmp_path / "operating.parquet"],
-        params=SimpleNamespace(precisions=[0.6, 0.9], confidence=0.9, seed=0),
+        output=[folder / "operating.parquet"],
+        params=SimpleNamespace(precisions=TARGETS, confidence=0.9, seed=0),
         wildcards=SimpleNamespace(dataset="d", posterior="p"),
     )
 
 
-def test_one_row_for_each_point(job):
+@pytest.fixture
+def job(tmp_path):
+    return make_job(tmp_path)
+
+
+def test_table_has_one_row_per_operating_point(job):
     operate.main(job)
-    found = pd.read_parquet(job.output[0])
-    assert list(found) == [*COLUMNS, "dataset", "posterior"]
+    table = pd.read_parquet(job.output[0])
+    assert list(table) == [*COLUMNS, "dataset", "posterior"]
     for direction in DIRECTIONS:
-        rows = found[found["direction"] == direction]
-        protocols = rows["protocol"].nunique()
-        assert rows["form"].value_counts().to_dict() == {"guaranteed_precision": 2 * protocols, "conformal_set": 2}
-    assert (found["n_test"] == IMAGES).all()
-    assert set(found["positives"]) == {"labelled"}
-    assert found["achieved_low"].notna().all()
+        rows = table[table["direction"] == direction]
+        n_protocols = rows["protocol"].nunique()
+        assert rows["form"].value_counts().to_dict() == {"guaranteed_precision": 2 * n_protocols, "conformal_set": 2}
+    assert (table["n_test"] == N_IMAGES).all()
+    assert set(table["positives"]) == {"labelled"}
+    assert table["achieved_low"].notna().all()
 
 
-def test_it_says_what_the_library_says(job):
+def test_columns_of_the_other_form_are_missing(job):
     operate.main(job)
-    first = job.output[0].read_bytes()
-    found = pd.read_parquet(job.output[0])
-    chosen = [
-        independent(pd.read_parquet(getattr(job.input, f"{side}_scores")), derive_seed(0, "operate", side))
-        for side in ("val", "test")
+    table = pd.read_parquet(job.output[0])
+    sets, thresholds = (table[table["form"] == form] for form in ("conformal_set", "guaranteed_precision"))
+    assert sets[["estimator", "protocol", "coverage", "validation_coverage"]].isna().all(axis=None)
+    assert thresholds[["mean_set_size", "median_set_size", "share_censored"]].isna().all(axis=None)
+
+
+def test_extended_positives_have_their_own_rows(tmp_path):
+    owner = np.repeat(np.arange(N_IMAGES), CAPTIONS_PER_IMAGE)
+    rng = np.random.default_rng(2)
+    job = make_job(tmp_path, [np.unique([image, *rng.integers(0, N_IMAGES, 20)]) for image in owner])
+    operate.main(job)
+    table = pd.read_parquet(job.output[0])
+    for form in ("guaranteed_precision", "conformal_set"):
+        rows = table[table["form"] == form].set_index(["positives", "direction", "target"])
+        labelled, extended = (rows.loc[positives] for positives in ("labelled", "extended"))
+        assert len(labelled) == len(extended)
+    assert (extended["mean_set_size"] < labelled["mean_set_size"]).any()
+
+
+def test_thresholds_are_those_of_the_library(job):
+    operate.main(job)
+    first_bytes = job.output[0].read_bytes()
+    table = pd.read_parquet(job.output[0])
+    samples = [
+        sample_one_query_per_image(
+            pd.read_parquet(getattr(job.input, f"{role}_scores")), derive_seed(0, "operate", role)
+        )
+        for role in ("val", "test")
     ]
-    expected = operating_points(*chosen, [0.6, 0.9], 0.9)
-    kept = found[found["form"] == "guaranteed_precision"][["threshold", "coverage", "achieved"]]
-    np.testing.assert_array_equal(kept.to_numpy(float), expected[["threshold", "coverage", "achieved"]].to_numpy(float))
+    expected = evaluate_thresholds(*samples, TARGETS, 0.9)
+    rows = table[table["form"] == "guaranteed_precision"]
+    columns = ["threshold", "coverage", "achieved"]
+    np.testing.assert_array_equal(rows[columns].to_numpy(float), expected[columns].to_numpy(float))
     operate.main(job)
-    assert job.output[0].read_bytes() == first
+    assert job.output[0].read_bytes() == first_bytes

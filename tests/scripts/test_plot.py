@@ -1,4 +1,4 @@
-"""The script end to end: curves and metrics of some posteriors in; a figure and its numbers out."""
+"""The script end to end: curves and metrics as input, a figure and its numbers as output."""
 
 from types import SimpleNamespace
 
@@ -7,54 +7,91 @@ import pandas as pd
 import pytest
 
 from helpers.scripts import load_script
+from helpers.synthetic_curves import simulate_run
 from overtop.errors import OvertopError
 from overtop.storage.files import write_table
 
 plot = load_script("plot")
 
-VALUES = {"r1": {"rate": 0.1, "passes": 50}, "base": {"rate": 0.2, "passes": 50}, "p9": {"rate": 0.2, "passes": 9}}
-FIGURE = {"kind": "sensitivity", "dataset": "shapes", "rates": ["base", "r1"], "passes": ["base", "p9"]}
+DROPOUT = {"r1": {"rate": 0.1, "passes": 50}, "base": {"rate": 0.2, "passes": 50}, "p9": {"rate": 0.2, "passes": 9}}
+SENSITIVITY = {
+    "kind": "sensitivity",
+    "dataset": "shapes",
+    "estimator": "top1_consistency",
+    "rates": ["base", "r1"],
+    "passes": ["base", "p9"],
+}
+METHODS = (("mc_dropout", "top1_similarity"), ("mc_dropout", "top1_consistency"))
 
 
 @pytest.fixture
-def job(tmp_path, world, first_methods):
-    """Every posterior with two estimators and two binnings."""
-    files = {"curves": [], "metrics": []}
-    for seed, posterior in enumerate(VALUES):
-        made = [
-            world(directions=("t2i",), pairs=first_methods(6)[-2:], queries=(300,), binning=binning, seed=seed)
+def make_job(tmp_path):
+    """Return a function that makes the job of a figure; each posterior has two estimators and two binnings."""
+    inputs = {"calibration": [], "rejection": [], "metrics": []}
+    for seed, posterior in enumerate(DROPOUT):
+        runs = [
+            simulate_run(directions=("t2i",), methods=METHODS, queries=(300,), binning=binning, seed=seed)
             for binning in ("equal_width", "equal_count")
         ]
+        frames = [pd.concat(same_table, ignore_index=True) for same_table in zip(*runs, strict=True)]
+        tables = dict(zip(inputs, frames, strict=True))
         ends = {f"{name}{end}": 0.5 for name in ("neg_sr2", "aurc") for end in ("_low", "_high")}
-        for what, part in (("curves", 0), ("metrics", 2)):
-            rows = pd.concat([frames[part] for frames in made]).assign(posterior=posterior, kind="mc_dropout")
-            path = tmp_path / f"{what}-{posterior}.parquet"
-            write_table(path, rows.assign(aurc=0.5, **ends) if what == "metrics" else rows)
-            files[what].append(path)
-    output = {end: tmp_path / f"figure.{end}" for end in ("pdf", "png", "csv")}
-    return SimpleNamespace(
-        input=SimpleNamespace(**files),
-        output=SimpleNamespace(**output),
-        params=SimpleNamespace(spec=FIGURE | {"estimator": "top1_consistency"}, values=VALUES),
-        wildcards=SimpleNamespace(figure="mine"),
-    )
+        tables["metrics"] = tables["metrics"].assign(aurc=0.5, **ends)
+        for name, rows in tables.items():
+            path = tmp_path / f"{name}-{posterior}.parquet"
+            write_table(path, rows.assign(posterior=posterior, kind="mc_dropout").drop_duplicates())
+            inputs[name].append(path)
+
+    def make(spec, curves="calibration"):
+        return SimpleNamespace(
+            input=SimpleNamespace(curves=inputs[curves], metrics=inputs["metrics"]),
+            output=SimpleNamespace(**{end: tmp_path / f"figure.{end}" for end in ("pdf", "png", "csv")}),
+            params=SimpleNamespace(spec=spec, values=DROPOUT),
+            wildcards=SimpleNamespace(figure="mine"),
+        )
+
+    return make
 
 
-def test_a_sensitivity_figure_and_its_numbers(job):
+def test_sensitivity_figure_and_its_numbers_are_written(make_job):
+    job = make_job(SENSITIVITY)
     plot.main(job)
-    found = pd.read_csv(job.output.csv)
-    assert found.groupby("varied", sort=False)["posterior"].unique().map(list).to_dict() == {
+    numbers = pd.read_csv(job.output.csv)
+    assert numbers.groupby("varied", sort=False)["posterior"].unique().map(list).to_dict() == {
         "rate": ["r1", "base"],
         "passes": ["p9", "base"],
     }
-    assert set(found["estimator"]) == {"top1_consistency"}
-    assert set(found["binning"]) == {"equal_width"}
-    np.testing.assert_allclose(found.groupby(["varied", "posterior"])["share"].sum(), 1)
+    assert set(numbers["estimator"]) == {"top1_consistency"}
+    assert set(numbers["binning"]) == {"equal_width"}
+    np.testing.assert_allclose(numbers.groupby(["varied", "posterior"])["share"].sum(), 1)
     assert job.output.pdf.read_bytes().startswith(b"%PDF")
     assert job.output.png.read_bytes().startswith(b"\x89PNG")
 
 
-def test_an_estimator_that_was_not_measured_is_an_error_that_names_the_figure(job):
-    job.params.spec = FIGURE | {"estimator": "adversarial_pgd"}
-    with pytest.raises(OvertopError, match=r"figures\.mine: nothing was measured that it asks for"):
+@pytest.mark.parametrize("kind", ["calibration", "rejection"])
+def test_figure_of_a_table_shows_the_declared_rows(make_job, kind):
+    job = make_job({"kind": kind, "table": "demo", "estimators": ["top1_similarity"]}, curves=kind)
+    plot.main(job)
+    numbers = pd.read_csv(job.output.csv)
+    assert set(numbers["estimator"]) == {"top1_similarity"}
+    assert list(numbers["posterior"].unique()) == list(DROPOUT)
+    assert job.output.png.read_bytes().startswith(b"\x89PNG")
+
+
+def test_cascade_figure_and_its_numbers_are_written(make_job, tmp_path):
+    job = make_job({"kind": "cascade", "cascade": "demo"})
+    steps = {"fraction": [0.0, 1.0], "samples_per_query": [1.0, 51.0], "aurc": [0.2, 0.1], "change": [0.0, -0.1]}
+    curve = pd.DataFrame(steps).assign(change_low=-0.2, change_high=0.0, n_queries=9, direction="t2i", rule="full")
+    spent = pd.DataFrame(columns=["direction", "rule", "samples", "share_settled"])
+    for name, table in (("curve", curve), ("spent", spent)):
+        write_table(tmp_path / f"{name}.csv", table)
+    job.input = SimpleNamespace(curve=tmp_path / "curve.csv", spent=tmp_path / "spent.csv")
+    plot.main(job)
+    assert list(pd.read_csv(job.output.csv)["panel"]) == ["curve", "curve"]
+    assert job.output.png.read_bytes().startswith(b"\x89PNG")
+
+
+def test_estimator_that_was_not_scored_is_rejected_with_the_name_of_the_figure(make_job):
+    job = make_job(SENSITIVITY | {"estimator": "adversarial_pgd"})
+    with pytest.raises(OvertopError, match=r"figures\.mine: no rows"):
         plot.main(job)

@@ -1,27 +1,27 @@
-"""The script end to end: metrics and recalls in, a table in its forms out."""
+"""The script end to end: metrics and recalls as input, a table in all its forms as output."""
 
 from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
-from helpers.metric_rows import metrics, recalls
 from helpers.scripts import load_script
+from helpers.synthetic_tables import make_metrics, make_recalls
 from overtop.errors import OvertopError
-from overtop.reference.recalls import RECALL_COLUMNS
+from overtop.evaluation.recall import RECALL_COLUMNS
 from overtop.storage.files import write_table
 
-script = load_script("tabulate")
+tabulate = load_script("tabulate")
 
 SPEC = {"datasets": ["mscoco"], "posteriors": ["l14"], "reference": "table1", "protocols": ["published"]}
 
 
 @pytest.fixture
 def job(tmp_path):
-    given = metrics(("mscoco",), ("published", "corrected"), ("equal_width", "equal_count"))
-    write_table(tmp_path / "metrics.parquet", given.assign(architecture="ViT-L-14"))
-    for member in ("deterministic-0", "mc_dropout-0"):
-        write_table(tmp_path / f"{member}.csv", recalls({("mscoco", member): -3.0 if "mc" in member else 0.0}))
+    metrics = make_metrics(("mscoco",), ("published", "corrected"), ("equal_width", "equal_count"))
+    write_table(tmp_path / "metrics.parquet", metrics.assign(architecture="ViT-L-14"))
+    for member, difference in (("deterministic-0", 0.0), ("mc_dropout-0", -3.0)):
+        write_table(tmp_path / f"{member}.csv", make_recalls({("mscoco", member): difference}))
     return SimpleNamespace(
         input=SimpleNamespace(
             metrics=[tmp_path / "metrics.parquet"],
@@ -35,8 +35,8 @@ def job(tmp_path):
     )
 
 
-def test_the_table_holds_what_is_declared_beside_what_is_published(job):
-    script.main(job)
+def test_table_contains_the_declared_rows_and_the_published_numbers(job):
+    tabulate.main(job)
     table, members = pd.read_csv(job.output.csv), pd.read_csv(job.output.members)
     assert set(table["protocol"]) == {"published"}
     assert (table["paper_neg_sr2"].notna() == (table["binning"] == "equal_width")).all()
@@ -46,26 +46,26 @@ def test_the_table_holds_what_is_declared_beside_what_is_published(job):
     assert list(members["encoder"].unique()) == ["deterministic-0", "mc_dropout-0"]
     for path in (job.output.md, job.output.tex):
         assert "Table 1 of Gomez" in path.read_text()
-        assert "Rests on encoders" in path.read_text()
+        assert "Includes encoders whose recall differs" in path.read_text()
 
 
-def test_other_splits_are_not_held_against_the_papers_test_split(job):
+def test_other_splits_are_not_compared_with_the_papers_test_split(job):
     job.params.spec = SPEC | {"split": "val"}
-    script.main(job)
+    tabulate.main(job)
     assert pd.read_csv(job.output.csv)["paper_neg_sr2"].isna().all()
 
 
-def test_nothing_has_to_be_checked(job):
+def test_table_without_checked_encoders_has_empty_members(job):
     job.input.recalls = []
     job.params.spec = SPEC | {"reference": None}
-    script.main(job)
+    tabulate.main(job)
     assert job.output.members.read_text() == ",".join(RECALL_COLUMNS) + "\n"
     table = pd.read_csv(job.output.csv)
     assert "paper_neg_sr2" not in table
     assert set(table["members_unchecked"]) == {1}
 
 
-def test_a_table_of_nothing_is_refused(job):
+def test_table_without_rows_is_rejected(job):
     job.params.spec = SPEC | {"estimators": ["margin"]}
-    with pytest.raises(OvertopError, match=r"tables\.t: nothing was measured"):
-        script.main(job)
+    with pytest.raises(OvertopError, match=r"tables\.t: no rows"):
+        tabulate.main(job)

@@ -3,9 +3,13 @@ import numpy as np
 import pytest
 
 from overtop.errors import OvertopError
-from overtop.storage.arrays import decode, encode, read_arrays, write_arrays
+from overtop.storage.arrays import decode_strings, encode_strings, read_arrays, write_arrays
 
-ARRAYS = {"a/ids": encode(["x", "café", ""]), "a/values": np.arange(6.0).reshape(2, 3), "none": np.empty((0, 4))}
+ARRAYS = {
+    "a/ids": encode_strings(["x", "café", ""]),
+    "a/values": np.arange(6.0).reshape(2, 3),
+    "none": np.empty((0, 4)),
+}
 
 
 @pytest.fixture
@@ -15,68 +19,68 @@ def path(tmp_path):
     return path
 
 
-def test_round_trip(path):
+def test_arrays_and_attributes_after_round_trip_are_equal(path):
     arrays, attributes = read_arrays(path, "thing/1")
     assert attributes == {"seed": 3, "names": ["a", "b"]}
     assert arrays.keys() == ARRAYS.keys()
     for name, array in ARRAYS.items():
         np.testing.assert_array_equal(arrays[name], array)
-    assert decode(arrays["a/ids"]) == ["x", "café", ""]
+    assert decode_strings(arrays["a/ids"]) == ["x", "café", ""]
 
 
-def test_same_content_same_bytes(path, tmp_path):
+def test_same_content_gives_same_bytes(path, tmp_path):
     again = tmp_path / "again.h5"
     write_arrays(again, "thing/1", dict(reversed(ARRAYS.items())), {"names": ["a", "b"], "seed": 3})
     assert again.read_bytes() == path.read_bytes()
 
 
-def test_missing(tmp_path):
+def test_missing_file_is_rejected(tmp_path):
     with pytest.raises(OvertopError, match="no such file"):
         read_arrays(tmp_path / "absent.h5", "thing/1")
 
 
-@pytest.mark.parametrize("keep", [0, 100, 0.5, 0.9])
-def test_truncated(path, keep):
+@pytest.mark.parametrize("length", [0, 100, 0.5, 0.9])
+def test_truncated_file_is_rejected(path, length):
     content = path.read_bytes()
-    path.write_bytes(content[: int(keep * len(content)) if keep < 1 else keep])
+    path.write_bytes(content[: int(length * len(content)) if length < 1 else length])
     with pytest.raises(OvertopError, match=r"file\.h5: .*rebuild"):
         read_arrays(path, "thing/1")
 
 
-def test_altered_value(path):
+def test_file_with_altered_value_is_rejected(path):
     with h5py.File(path, "r+") as file:
         file["a/values"][1, 2] += 1e-9
     with pytest.raises(OvertopError, match="digest"):
         read_arrays(path, "thing/1")
 
 
-def test_removed_array(path):
+def test_file_with_removed_array_is_rejected(path):
     with h5py.File(path, "r+") as file:
         del file["none"]
     with pytest.raises(OvertopError, match="digest"):
         read_arrays(path, "thing/1")
 
 
-def test_altered_attributes(path):
+def test_file_with_altered_attributes_is_rejected(path):
     with h5py.File(path, "r+") as file:
         file.attrs["attributes"] = '{"seed": 4}'
     with pytest.raises(OvertopError, match="digest"):
         read_arrays(path, "thing/1")
 
 
-def test_other_kind(path):
-    with pytest.raises(OvertopError, match="'thing/1'.*'thing/2'"):
+def test_file_of_another_schema_is_rejected(path):
+    with pytest.raises(OvertopError, match="has schema 'thing/1', expected 'thing/2'"):
         read_arrays(path, "thing/2")
 
 
-def test_not_ours(tmp_path):
+def test_hdf5_file_of_another_program_is_rejected(tmp_path):
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file["x"] = 1
     with pytest.raises(OvertopError, match="not written by overtop"):
         read_arrays(tmp_path / "other.h5", "thing/1")
 
 
-def test_failed_write_leaves_the_old_file(path):
+def test_failed_write_leaves_previous_file_unchanged(path):
     before = path.read_bytes()
     with pytest.raises(TypeError):
         write_arrays(path, "thing/1", {"bad": np.array([object()])}, {})

@@ -9,10 +9,18 @@ import pandas as pd
 import pytest
 
 from overtop.errors import OvertopError
-from overtop.storage.files import atomic_path, inside, sha256, table_metadata, write_json, write_table, write_text
+from overtop.storage.files import (
+    atomic_path,
+    read_table_metadata,
+    resolve_inside,
+    sha256,
+    write_json,
+    write_table,
+    write_text,
+)
 
 
-def test_a_file_appears_whole(tmp_path):
+def test_file_exists_only_after_successful_write(tmp_path):
     target = tmp_path / "deep" / "a.txt"
     with atomic_path(target) as temporary:
         temporary.write_text("half")
@@ -22,17 +30,17 @@ def test_a_file_appears_whole(tmp_path):
     assert list(target.parent.iterdir()) == [target]
 
 
-def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path):
+def test_failed_write_leaves_previous_file_and_no_temporary(tmp_path):
     target = tmp_path / "a.txt"
     write_text(target, "old")
     with suppress(RuntimeError), atomic_path(target) as temporary:
-        temporary.write_text("new, but")
+        temporary.write_text("half")
         raise RuntimeError
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_what_a_killed_process_left_is_gone_after_the_next_write(tmp_path):
+def test_temporary_of_killed_process_is_removed_by_next_write(tmp_path):
     code = "import os, sys; from overtop.storage.files import atomic_path\nwith atomic_path(sys.argv[1]) as t:\n"
     code += "    t.write_text('half'); os.kill(os.getpid(), 9)"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -44,8 +52,8 @@ def test_what_a_killed_process_left_is_gone_after_the_next_write(tmp_path):
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_no_space_is_one_clear_error(tmp_path):
-    """A real write beyond a real limit, in a process of its own."""
+def test_full_disk_is_one_line_error(tmp_path):
+    """Exceeds a real file size limit, in a separate process."""
     code = textwrap.dedent(
         """
         import resource, signal, sys
@@ -73,16 +81,16 @@ def test_no_space_is_one_clear_error(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_tables_round_trip_with_provenance(tmp_path):
+def test_tables_and_metadata_after_round_trip_are_equal(tmp_path):
     frame = pd.DataFrame({"a": [1, 2], "b": ["x", "y"]})
     write_table(tmp_path / "t.parquet", frame, {"posterior": "ensemble"})
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "t.parquet"), frame)
-    assert table_metadata(tmp_path / "t.parquet") == {"posterior": "ensemble"}
+    assert read_table_metadata(tmp_path / "t.parquet") == {"posterior": "ensemble"}
     write_table(tmp_path / "t.csv", frame)
     assert (tmp_path / "t.csv").read_bytes() == b"a,b\n1,x\n2,y\n"
 
 
-def test_the_same_content_gives_the_same_bytes(tmp_path):
+def test_same_json_gives_same_bytes(tmp_path):
     for name in ("1.json", "2.json"):
         write_json(tmp_path / name, {"b": 1, "a": [1.5]})
     assert sha256(tmp_path / "1.json") == sha256(tmp_path / "2.json")
@@ -90,14 +98,14 @@ def test_the_same_content_gives_the_same_bytes(tmp_path):
 
 
 @pytest.mark.parametrize("path", ["../x", "/etc/passwd", "a/../../x"])
-def test_no_path_leaves_its_folder(tmp_path, path):
+def test_path_outside_folder_is_rejected(tmp_path, path):
     with pytest.raises(OvertopError, match="outside"):
-        inside(tmp_path, path)
+        resolve_inside(tmp_path, path)
 
 
-def test_a_link_out_of_the_folder_is_refused(tmp_path):
+def test_symbolic_link_out_of_folder_is_rejected(tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "link").symlink_to(tmp_path)
     with pytest.raises(OvertopError, match="outside"):
-        inside(tmp_path / "in", "link/x")
-    assert inside(tmp_path / "in", "a/b") == tmp_path / "in" / "a" / "b"
+        resolve_inside(tmp_path / "in", "link/x")
+    assert resolve_inside(tmp_path / "in", "a/b") == tmp_path / "in" / "a" / "b"

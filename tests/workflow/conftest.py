@@ -1,4 +1,4 @@
-"""The tiny run, for tests that look at it, or change and rebuild a copy."""
+"""The tiny run: built once, read by all tests; tests that change something rebuild a copy."""
 
 import shutil
 from collections.abc import Callable
@@ -7,27 +7,27 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from helpers.pipeline import TINY, Project, checkout
+from helpers.pipeline import TINY_CONFIG, Project, copy_project
 
 
 @pytest.fixture(scope="session")
 def tiny(repo: Path, tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Project:
-    """The tiny run, built once for all workers. Look, do not touch."""
+    """The tiny run, built once for all workers; read-only."""
     shared = tmp_path_factory.getbasetemp()
     if worker_id != "master":
         shared = shared.parent
     project = Project(shared / "tiny")
     with FileLock(shared / "tiny.lock"):
         if not (shared / "tiny.built").exists():
-            checkout(repo, project.root)
-            project.run(*TINY)
+            copy_project(repo, project.root)
+            project.run(*TINY_CONFIG)
             (shared / "tiny.built").touch()
     return project
 
 
 @pytest.fixture
 def copy_of(tmp_path: Path) -> Callable[[Project], Project]:
-    """A built project to change and rebuild."""
+    """A function that copies a built project, to change and rebuild it."""
 
     def copy(project: Project) -> Project:
         shutil.copytree(project.root, tmp_path / "copy", symlinks=True)
@@ -38,5 +38,5 @@ def copy_of(tmp_path: Path) -> Callable[[Project], Project]:
 
 @pytest.fixture
 def fresh(repo: Path, tmp_path: Path) -> Project:
-    """A checkout in which nothing was built."""
-    return checkout(repo, tmp_path / "fresh")
+    """A checkout without results."""
+    return copy_project(repo, tmp_path / "fresh")

@@ -1,4 +1,4 @@
-"""Bad input ends in one clear error, before time is spent, and nothing wrong reaches a table."""
+"""Bad input ends in one clear error before time is spent, and never reaches a table."""
 
 import json
 
@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.pipeline import TINY
+from helpers.pipeline import TINY_CONFIG
 
 pytestmark = pytest.mark.slow
 
@@ -20,20 +20,20 @@ def _fails(project, *arguments):
     return result.stdout + result.stderr
 
 
-def test_a_wrong_key_stops_before_any_job(fresh):
+def test_wrong_key_stops_before_any_job(fresh):
     output = _fails(fresh, "--config", "evaluation={bin: 5}", "estimators=[margn]")
     assert "evaluation.bin: unknown key; did you mean 'bins'?" in output
     assert "Traceback" not in output
     assert not list(fresh.root.glob("data/raw/*"))
 
 
-def test_an_unknown_table_is_answered_with_what_there_is(fresh):
+def test_unknown_table_is_an_error_with_suggestion(fresh):
     output = _fails(fresh, "results/tables/dem.csv")
     assert "tables has no 'dem'; did you mean 'demo'?" in output
 
 
 @pytest.mark.parametrize("damage", ["truncated", "altered"])
-def test_a_damaged_shard_never_reaches_a_table(tiny, copy_of, damage):
+def test_damaged_shard_never_reaches_a_table(tiny, copy_of, damage):
     project = copy_of(tiny)
     shard = project.root / SHARD
     content = bytearray(shard.read_bytes())
@@ -42,13 +42,13 @@ def test_a_damaged_shard_never_reaches_a_table(tiny, copy_of, damage):
     else:
         content[len(content) // 2] ^= 1
     shard.write_bytes(content)
-    output = _fails(project, *TINY, "--rerun-triggers", "mtime")
+    output = _fails(project, *TINY_CONFIG, "--rerun-triggers", "mtime")
     assert f"overtop: {SHARD}: " in output
     assert "Rule: evaluate" not in output
-    assert project.bytes("results/tables/*") == tiny.bytes("results/tables/*"), "the old table stands"
+    assert project.read_files("results/tables/*") == tiny.read_files("results/tables/*"), "the old table is kept"
     shard.unlink()
-    project.run(TABLE, *TINY)
-    assert project.bytes("results/tables/*") == tiny.bytes("results/tables/*")
+    project.run(TABLE, *TINY_CONFIG)
+    assert project.read_files("results/tables/*") == tiny.read_files("results/tables/*")
 
 
 @pytest.fixture
@@ -62,16 +62,16 @@ def unreadable(tiny, copy_of):
     return project, image
 
 
-def test_an_unreadable_image_is_named(unreadable):
+def test_unreadable_image_is_named(unreadable):
     project, image = unreadable
-    output = _fails(project, *TINY)
+    output = _fails(project, *TINY_CONFIG)
     assert f"overtop: image {image.relative_to(project.root)} cannot be read" in output
     assert "on_error: skip" in output
 
 
-def test_a_skipped_image_is_counted_in_the_table(unreadable):
+def test_skipped_image_is_counted_in_the_table(unreadable):
     project, _ = unreadable
-    project.run(TABLE, *TINY, "--config", "datasets={shapes: {on_error: skip}}")
+    project.run(TABLE, *TINY_CONFIG, "--config", "datasets={shapes: {on_error: skip}}")
     table = pd.read_csv(project.root / TABLE)
     assert set(table["n_skipped"]) == {1}
     assert set(table[table["direction"] == "i2t"]["n_queries"]) == {39}
@@ -85,7 +85,7 @@ def _imported(project, **arrays):
     return ("results/tables/mine.csv", "--config", f"datasets={json.dumps(config)}", f"tables={json.dumps(table)}")
 
 
-def test_embeddings_that_are_not_finite_are_named(fresh):
+def test_item_with_non_finite_embedding_is_named(fresh):
     image = np.random.default_rng(0).normal(size=(3, 4))
     image[1, 2] = np.nan
     output = _fails(fresh, *_imported(fresh, image=image, text=image[::-1], filenames=np.array(["a", "b", "c"])))
@@ -93,7 +93,7 @@ def test_embeddings_that_are_not_finite_are_named(fresh):
     assert not list(fresh.root.glob("results/embeddings/**/*.h5"))
 
 
-def test_a_gallery_of_one_item_has_a_table(fresh):
+def test_gallery_of_one_item_has_a_table(fresh):
     rng = np.random.default_rng(0)
     owner = np.zeros(5, dtype=int)
     fresh.run(*_imported(fresh, image=rng.normal(size=(1, 8)), text=rng.normal(size=(5, 8)), image_of_caption=owner))
@@ -102,8 +102,8 @@ def test_a_gallery_of_one_item_has_a_table(fresh):
     assert table[["spearman", "r2", "neg_sr2", "rejection_auc", "oracle_auc"]].notna().all(axis=None)
 
 
-def test_a_missing_mirror_is_one_clear_error(fresh):
+def test_missing_mirror_is_an_error_with_fix(fresh):
     output = _fails(fresh, "results/tables/imported.csv")
-    assert "no mirror is set; name the folder that holds it: --config mirror=FOLDER" in output
+    assert "no mirror is set; give an absolute path, or the folder that contains it: --config mirror=FOLDER" in output
     output = _fails(fresh, "results/tables/imported.csv", "--config", "mirror=/nowhere")
     assert "does not exist; correct `mirror`" in output

@@ -1,4 +1,4 @@
-"""The demo, whole: what a stranger gets from `make demo`, and whether its science holds."""
+"""The whole demo: the files of `make demo`, and whether its results are plausible."""
 
 import re
 import shutil
@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.pipeline import ENVIRONMENT, Project, checkout
-from overtop.estimators.registry import ESTIMATORS
+from helpers.pipeline import ENVIRONMENT, Project, copy_project
+from overtop.estimators.registry import REGISTRY
 from overtop.tables.rows import INTERVALS
 
 pytestmark = pytest.mark.slow
@@ -21,7 +21,7 @@ POSTERIORS = ("shapes", "shapes-dropout", "shapes-ensemble")
 @pytest.fixture(scope="module")
 def demo(repo: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The default target, built once."""
-    project = checkout(repo, tmp_path_factory.mktemp("demo"))
+    project = copy_project(repo, tmp_path_factory.mktemp("demo"))
     project.run()
     return project
 
@@ -31,7 +31,7 @@ def table(demo: Project) -> pd.DataFrame:
     return pd.read_csv(demo.root / "results/tables/demo.csv")
 
 
-def test_the_promised_files_are_there(demo):
+def test_demo_writes_the_promised_files(demo):
     for name in ("tables/demo.csv", "tables/demo.md", "tables/demo.tex"):
         assert (demo.root / "results" / name).stat().st_size > 500
     for figure in ("demo-calibration", "demo-rejection"):
@@ -40,17 +40,17 @@ def test_the_promised_files_are_there(demo):
         assert len(pd.read_csv(demo.root / f"results/figures/{figure}.csv")) > 100
 
 
-def test_the_table_holds_every_combination_once(table):
+def test_table_has_every_combination_once(table):
     key = ["direction", "posterior", "estimator", "protocol", "binning", "positives"]
     assert not table.duplicated(key).any()
-    needs = [record.needs for record in ESTIMATORS.values() if "spread" not in record.needs]
-    assert len(table) == 2 * 2 * 2 * 2 * sum(2 if "votes" in need else 3 for need in needs)
+    needs = [record.needs for record in REGISTRY.values() if "adapter" not in record.needs]
+    assert len(table) == 2 * 2 * 2 * 2 * sum(2 if "samples" in need else 3 for need in needs)
     assert table["n_queries"].isin([2000, 400]).all()
     assert table[["spearman", "r2", "neg_sr2", "rejection_auc", "oracle_auc"]].notna().all(axis=None)
     assert (table["rejection_auc"] <= table["oracle_auc"] + 1e-9).all()
 
 
-def test_every_number_stands_in_its_interval(table):
+def test_numbers_are_inside_their_intervals(table):
     for name in INTERVALS:
         assert (table[f"{name}_low"] <= table[f"{name}_high"]).all()
         assert table[[name, f"{name}_low", f"{name}_high"]].notna().all(axis=None)
@@ -61,7 +61,7 @@ def test_every_number_stands_in_its_interval(table):
     assert (table["p_holm"] >= table["p_value"])[judged].all()
 
 
-def test_every_member_retrieves_precise_captions_far_better_than_chance(demo):
+def test_every_member_retrieves_exact_captions_better_than_chance(demo):
     """At least ten times chance (1 of 400), by the labelled pair alone."""
     for log in sorted((demo.root / "logs/train").glob("shapes-*.log")):
         recall = float(re.search(r"t2i exact ([\d.]+)", log.read_text())[1])
@@ -79,7 +79,7 @@ def _t2i(demo, posterior):
 
 
 def uncertainty_by_level(demo):
-    """Mean uncertainty of the levels of captions, from precise to vague: a row per posterior and estimator."""
+    """Mean uncertainty by caption level, a row per posterior and estimator."""
     means = {}
     for posterior in POSTERIORS:
         for estimator, rows in _t2i(demo, posterior).groupby("estimator"):
@@ -87,11 +87,11 @@ def uncertainty_by_level(demo):
     return pd.DataFrame(means).T
 
 
-def test_uncertainty_rises_from_precise_to_vague(demo):
-    """The ambiguity of a caption is known by construction; an estimator that claims to see it must.
+def test_vague_captions_are_more_uncertain_than_exact_ones(demo):
+    """The ambiguity of a caption is known by construction.
 
-    Held: the mean uncertainty of vague captions exceeds that of exact ones by five standard errors. Not of those that
-    claim nothing of the kind: vacuity falls with many matches, and two look at the top-1 and little else.
+    The mean uncertainty of vague captions exceeds that of exact ones by five standard errors, except for vacuity, which
+    falls with many matches, and for two estimators that depend on little but the top-1.
     """
     failing = []
     for posterior in POSTERIORS:
@@ -106,8 +106,8 @@ def test_uncertainty_rises_from_precise_to_vague(demo):
     assert failing == []
 
 
-def test_dvc_reproduces_nothing_after_the_run_and_records_it(demo, tmp_path):
-    """One stage; Snakemake has nothing to do, DVC takes in what there is, and a second `dvc repro` is a no-op."""
+def test_dvc_repro_after_the_run_only_records_it(demo, tmp_path):
+    """Snakemake has nothing to do, DVC records the outputs, and a second `dvc repro` does nothing."""
     root = tmp_path / "demo"
     shutil.copytree(demo.root, root, symlinks=True)
 

@@ -1,4 +1,4 @@
-"""Any target is rebuilt incrementally: nothing too little, nothing too much, whatever happened before."""
+"""Any target is rebuilt incrementally: exactly the jobs that are needed."""
 
 import os
 import signal
@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from helpers.pipeline import BINARIES, ENVIRONMENT, TINY
+from helpers.pipeline import BIN, ENVIRONMENT, TINY_CONFIG
 
 pytestmark = pytest.mark.slow
 
@@ -21,18 +21,18 @@ def _times(counts, factor):
     return Counter({rule: count * factor for rule, count in counts.items()})
 
 
-def test_a_second_run_does_nothing(tiny):
-    assert tiny.planned(*TINY) == Counter()
+def test_second_run_does_nothing(tiny):
+    assert tiny.planned_jobs(*TINY_CONFIG) == Counter()
 
 
-def test_a_deleted_shard_is_rebuilt_with_what_hangs_on_it(tiny, copy_of):
+def test_deleted_shard_is_rebuilt_with_everything_downstream(tiny, copy_of):
     project = copy_of(tiny)
-    before = project.bytes(*RESULTS)
+    before = project.read_files(*RESULTS)
     (project.root / "results/embeddings/shapes/test/tiny-0/dropout-0.2x4/image-1of2.h5").unlink()
-    assert project.planned(*TINY) == Counter({"embed": 1}) + PER_POSTERIOR + DRAWN
-    project.run(*TINY)
-    assert project.bytes(*RESULTS) == before
-    assert project.planned(*TINY) == Counter()
+    assert project.planned_jobs(*TINY_CONFIG) == Counter({"embed": 1}) + PER_POSTERIOR + DRAWN
+    project.run(*TINY_CONFIG)
+    assert project.read_files(*RESULTS) == before
+    assert project.planned_jobs(*TINY_CONFIG) == Counter()
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_a_deleted_shard_is_rebuilt_with_what_hangs_on_it(tiny, copy_of):
         ("radius={step: 0.05}", Counter({"radius": 3, "score": 3, "evaluate": 3}) + DRAWN),
         ("ranking={top: 20}", _times(PER_POSTERIOR, 3) + DRAWN),
         (
-            # The figures of config.yaml ask for the last two.
+            # Figures in config.yaml need the last two.
             "estimators=[top1_similarity, top1_consistency, adversarial_exact, max_softmax, energy]",
             Counter({"score": 3, "evaluate": 3}) + DRAWN,
         ),
@@ -65,14 +65,14 @@ def test_a_deleted_shard_is_rebuilt_with_what_hangs_on_it(tiny, copy_of):
         ("mirror=/elsewhere", Counter()),
     ],
 )
-def test_a_changed_key_reruns_exactly_what_uses_it(tiny, change, expected):
-    assert tiny.planned(*TINY, "--config", change) == expected
+def test_changed_key_reruns_exactly_its_users(tiny, change, expected):
+    assert tiny.planned_jobs(*TINY_CONFIG, "--config", change) == expected
 
 
-def test_a_killed_run_is_taken_up_where_it_stopped(tiny, fresh):
-    """SIGKILL to Snakemake and all its jobs; what comes of it equals an undisturbed run elsewhere, byte for byte."""
+def test_killed_run_is_resumed(tiny, fresh):
+    """SIGKILL to Snakemake and all its jobs; the resumed run equals an undisturbed one byte for byte."""
     run = subprocess.Popen(
-        [BINARIES / "snakemake", "--cores", "2", *TINY],
+        [BIN / "snakemake", "--cores", "2", *TINY_CONFIG],
         cwd=fresh.root,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -87,9 +87,9 @@ def test_a_killed_run_is_taken_up_where_it_stopped(tiny, fresh):
     os.killpg(run.pid, signal.SIGKILL)
     run.wait()
     kept = {path: path.stat().st_mtime_ns for path in fresh.root.glob("data/encoders/*.safetensors")}
-    assert "--unlock" in fresh.run(*TINY, check=False).stderr
-    fresh.run(*TINY, "--unlock")
-    fresh.run(*TINY)
-    assert fresh.bytes(*RESULTS) == tiny.bytes(*RESULTS)
+    assert "--unlock" in fresh.run(*TINY_CONFIG, check=False).stderr
+    fresh.run(*TINY_CONFIG, "--unlock")
+    fresh.run(*TINY_CONFIG)
+    assert fresh.read_files(*RESULTS) == tiny.read_files(*RESULTS)
     assert kept
-    assert {path: path.stat().st_mtime_ns for path in kept} == kept, "what was whole is not made again"
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept, "complete files are not made again"

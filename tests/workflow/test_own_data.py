@@ -1,17 +1,17 @@
-"""Somebody's own images, captions and encoder, by entries in the configuration alone."""
+"""A user's own images, captions and encoder need only entries in the configuration."""
 
 import json
 
 import pandas as pd
 import pytest
 
-from helpers.pipeline import TINY
+from helpers.pipeline import TINY_CONFIG
 
 pytestmark = pytest.mark.slow
 
 
-def test_a_folder_of_images_a_table_and_a_checkpoint(tiny, copy_of):
-    """Images of any place, a caption that is too long among them, and weights from a file."""
+def test_folder_of_images_with_own_checkpoint_has_table_and_figure(tiny, copy_of):
+    """Images outside the project, one caption that is too long, and weights from a file."""
     project = copy_of(tiny)
     images = sorted((project.root / "data/raw/shapes/test").glob("*.png"))[:12]
     mine = project.root / "mine"
@@ -31,7 +31,7 @@ def test_a_folder_of_images_a_table_and_a_checkpoint(tiny, copy_of):
         "figures": {"mine": {"kind": "rejection", "table": "mine"}},
     }
     (project.root / "mine.json").write_text(json.dumps(overlay))
-    project.run("results/tables/mine.csv", "results/figures/mine.png", *TINY, "mine.json")
+    project.run("results/tables/mine.csv", "results/figures/mine.png", *TINY_CONFIG, "mine.json")
     table = pd.read_csv(project.root / "results/tables/mine.csv")
     assert set(table["n_queries"]) == {24, 12}
     assert set(table["n_truncated"]) == {1}

@@ -17,20 +17,20 @@ RELEASED = {
 }
 
 
-def test_the_published_protocol_gives_the_released_codes_numbers(fresh, mirror):
-    """From the released code's own inputs to our table: S, R2 and -S.R2 to 1e-3, confidences to its tolerance."""
+def test_published_protocol_equals_released_code(fresh, mirror):
+    """The whole pipeline on the inputs of the released code: S, R2 and -S.R2 to 1e-3, confidences to its tolerance."""
     config = {"golden": {"kind": "embeddings", "splits": {"test": "golden/flickr8k_b32_noisy8_inputs.npz"}}}
-    table = {"golden": {"datasets": ["golden"], "posteriors": ["imported"], "positives": ["labelled"]}}
-    overrides = (f"mirror={mirror}", f"datasets={json.dumps(config)}", f"tables={json.dumps(table)}")
+    tables = {"golden": {"datasets": ["golden"], "posteriors": ["imported"], "positives": ["labelled"]}}
+    overrides = (f"mirror={mirror}", f"datasets={json.dumps(config)}", f"tables={json.dumps(tables)}")
     fresh.run("results/tables/golden.csv", "--config", *overrides)
     expected = np.load(mirror / "golden" / "flickr8k_b32_noisy8_expected.npz")
-    found = pd.read_csv(fresh.root / "results/tables/golden.csv")
-    found = found[(found["protocol"] == "published") & (found["binning"] == "equal_width")]
+    table = pd.read_csv(fresh.root / "results/tables/golden.csv")
+    table = table[(table["protocol"] == "published") & (table["binning"] == "equal_width")]
     scores = pd.read_parquet(fresh.root / "results/scores/golden/test/imported.parquet")
     scores = scores[scores["protocol"] == "published"].set_index(["estimator", "direction"])
     for estimator, released in RELEASED.items():
         for direction in ("t2i", "i2t"):
-            row = found[(found["estimator"] == estimator) & (found["direction"] == direction)]
+            row = table[(table["estimator"] == estimator) & (table["direction"] == direction)]
             measured = row[["spearman", "r2", "neg_sr2"]].to_numpy()[0]
             np.testing.assert_allclose(measured, expected[f"{released}/{direction}_S_R2"], atol=1e-3)
             confidence = 1 - scores.loc[(estimator, direction), "uncertainty"].to_numpy()
@@ -38,8 +38,8 @@ def test_the_published_protocol_gives_the_released_codes_numbers(fresh, mirror):
             np.testing.assert_allclose(confidence, expected[f"{released}/{direction}_confidence"], atol=tolerance)
 
 
-def test_clip_embeddings_that_others_made_have_a_table_and_figures(fresh, mirror):
-    """R@1 of OpenAI's ViT-B/32, as the maker of the file measured it."""
+def test_imported_clip_embeddings_have_published_recall(fresh, mirror):
+    """R@1 of OpenAI's ViT-B/32, as reported with the file."""
     targets = ("results/tables/imported.csv", "results/figures/imported-calibration.pdf")
     fresh.run(*targets, "results/figures/imported-rejection.pdf", "--config", f"mirror={mirror}")
     table = pd.read_csv(fresh.root / "results/tables/imported.csv").drop_duplicates("direction").set_index("direction")
@@ -47,7 +47,7 @@ def test_clip_embeddings_that_others_made_have_a_table_and_figures(fresh, mirror
     assert table.loc["t2i", "recall_at_1"] == pytest.approx(0.527, abs=5e-4)
 
 
-def test_photographs_are_fetched_and_split_as_declared(fresh, mirror):
+def test_flickr8k_split_has_declared_counts(fresh, mirror):
     fresh.run("data/splits/flickr8k/test.parquet", "--config", f"mirror={mirror}")
     split = pd.read_parquet(fresh.root / "data/splits/flickr8k/test.parquet")
     assert (split["image_id"].nunique(), len(split)) == (1000, 5000)

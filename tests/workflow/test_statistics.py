@@ -1,4 +1,4 @@
-"""What goes beyond the table: adapters, fitted temperatures, operating points, cascades, on a tiny world."""
+"""Adapters, fitted temperatures, operating points and cascades on the tiny run."""
 
 import json
 
@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.pipeline import TINY
-from overtop.estimators.registry import ESTIMATORS
+from helpers.pipeline import TINY_CONFIG
+from overtop.estimators.registry import REGISTRY
 
 pytestmark = pytest.mark.slow
 
@@ -15,52 +15,52 @@ SPLITS = ("val", "test")
 
 
 @pytest.fixture
-def more(tiny, copy_of):
+def project(tiny, copy_of):
     return copy_of(tiny)
 
 
-def test_an_adapter_is_trained_and_scored(more):
-    more.run("results/tables/adapted.csv", *TINY)
-    table = pd.read_csv(more.root / "results/tables/adapted.csv")
-    expected = {name for name, record in ESTIMATORS.items() if "votes" not in record.needs}
+def test_adapter_is_trained_and_scored(project):
+    project.run("results/tables/adapted.csv", *TINY_CONFIG)
+    table = pd.read_csv(project.root / "results/tables/adapted.csv")
+    expected = {name for name, record in REGISTRY.items() if "samples" not in record.needs}
     assert set(table["estimator"]) == expected
-    scores = pd.read_parquet(more.root / "results/scores/shapes/test/adapted.parquet")
+    scores = pd.read_parquet(project.root / "results/scores/shapes/test/adapted.parquet")
     spread = scores[scores["estimator"] == "probvlm"]
     assert (spread["uncertainty"] > 0).all()
     assert spread.groupby(["direction", "protocol"])["uncertainty"].nunique().min() > 10
-    assert more.planned("results/tables/adapted.csv", *TINY) == {}
-    again = more.planned("results/tables/adapted.csv", *TINY, "--config", "adapters={tiny: {epochs: 2}}")
-    assert set(again) == {"adapt", "spread", "score", "evaluate", "tabulate"}
+    assert project.planned_jobs("results/tables/adapted.csv", *TINY_CONFIG) == {}
+    rerun = project.planned_jobs("results/tables/adapted.csv", *TINY_CONFIG, "--config", "adapters={tiny: {epochs: 2}}")
+    assert set(rerun) == {"adapt", "spread", "score", "evaluate", "tabulate"}
 
 
-def test_a_posterior_without_an_adapter_says_so(tiny):
-    run = tiny.run("results/spread/shapes/test/tiny.h5", *TINY, "--dry-run", check=False)
+def test_posterior_without_adapter_is_an_error(tiny):
+    run = tiny.run("results/spread/shapes/test/tiny.h5", *TINY_CONFIG, "--dry-run", check=False)
     assert "posteriors.tiny has no adapter; add `adapter: NAME`" in run.stdout + run.stderr
 
 
-def test_operating_points_cascade_and_its_figure(more):
+def test_operating_points_and_cascade_have_expected_rows(project):
     targets = (
         "results/operating/shapes/test/tiny-dropout.csv",
         "results/cascades/tiny/votes.csv",
         "results/figures/tiny-cascade.pdf",
     )
-    more.run(*targets, *TINY)
-    points = pd.read_csv(more.root / targets[0])
+    project.run(*targets, *TINY_CONFIG)
+    points = pd.read_csv(project.root / targets[0])
     assert set(points["form"]) == {"guaranteed_precision", "conformal_set"}
     assert set(points["direction"]) == {"t2i", "i2t"}
     assert points["coverage"].dropna().between(0, 1).all()
-    votes = pd.read_csv(more.root / targets[1])
+    votes = pd.read_csv(project.root / targets[1])
     assert (votes["mean_samples"] <= 4).all()
-    curve = pd.read_csv(more.root / "results/cascades/tiny/curve.csv")
+    curve = pd.read_csv(project.root / "results/cascades/tiny/curve.csv")
     assert set(curve["rule"]) >= {"full", "random", "certain"}
     first = curve[(curve["rule"] == "full") & (curve["fraction"] == 0)]
     np.testing.assert_allclose(first["samples_per_query"], 1)
-    assert (more.root / targets[2]).read_bytes().startswith(b"%PDF")
-    assert more.planned(*targets, *TINY) == {}
+    assert (project.root / targets[2]).read_bytes().startswith(b"%PDF")
+    assert project.planned_jobs(*targets, *TINY_CONFIG) == {}
 
 
-def test_fitted_temperatures_reach_the_scores(tmp_path, fresh):
-    """Embeddings whose captions are noisy copies of their images: the likeliest temperature is neither end's."""
+def test_fitted_temperature_changes_softmax_scores_only(tmp_path, fresh):
+    """Captions are noisy copies of their images, so the fitted temperature is inside the grid."""
     rng = np.random.default_rng(0)
     for split, n in (("val", 60), ("test", 40)):
         image = rng.normal(size=(n, 16))
@@ -72,13 +72,13 @@ def test_fitted_temperatures_reach_the_scores(tmp_path, fresh):
     (fresh.root / "planted.json").write_text(json.dumps(config))
     scores = "results/scores/planted/test/imported.parquet"
     fresh.run(scores, "--configfile", "planted.json")
-    found = json.loads((fresh.root / "results/temperatures/planted/val/imported.json").read_text())
-    assert set(found) == {"t2i", "i2t"}
-    for fit in found.values():
+    fits = json.loads((fresh.root / "results/temperatures/planted/val/imported.json").read_text())
+    assert set(fits) == {"t2i", "i2t"}
+    for fit in fits.values():
         assert 0.01 < fit["temperature"] < 0.4
         assert np.isfinite(fit["nll"])
         assert fit["n_queries"] == 60
-    assert fresh.planned(scores, "--configfile", "planted.json") == {}
+    assert fresh.planned_jobs(scores, "--configfile", "planted.json") == {}
     uncertainty = pd.read_parquet(fresh.root / scores).set_index("estimator")["uncertainty"]
     fresh.run(scores, "--configfile", "planted.json", "--config", "temperature={softmax: 0.01}")
     fixed = pd.read_parquet(fresh.root / scores).set_index("estimator")["uncertainty"]
@@ -86,11 +86,15 @@ def test_fitted_temperatures_reach_the_scores(tmp_path, fresh):
     np.testing.assert_array_equal(uncertainty["top1_similarity"], fixed["top1_similarity"])
 
 
-def test_a_temperature_that_cannot_be_fitted_says_so(more):
-    """A tiny world is hardly learned: its likelihood has no maximum, and no number is made up for it."""
-    run = more.run(
-        "results/scores/shapes/test/tiny.parquet", *TINY, "--config", "temperature={softmax: fitted}", check=False
+def test_temperature_without_maximum_is_an_error(project):
+    """The tiny encoder is hardly trained: its likelihood has no maximum inside the grid."""
+    run = project.run(
+        "results/scores/shapes/test/tiny.parquet",
+        *TINY_CONFIG,
+        "--config",
+        "temperature={softmax: fitted}",
+        check=False,
     )
     assert run.returncode != 0
     assert "set temperature.softmax to a number" in run.stdout + run.stderr
-    assert not (more.root / "results/temperatures/shapes/val/tiny.json").exists()
+    assert not (project.root / "results/temperatures/shapes/val/tiny.json").exists()

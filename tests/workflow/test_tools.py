@@ -1,4 +1,4 @@
-"""What Snakemake's and DVC's users expect to work."""
+"""Features of Snakemake that users expect: lint, report, summary, documented commands."""
 
 import re
 import subprocess
@@ -6,10 +6,10 @@ import subprocess
 import pytest
 import yaml
 
-from helpers.pipeline import BINARIES, TINY
+from helpers.pipeline import BIN, TINY_CONFIG
 
 
-def test_environments_hold_the_versions_of_the_constraints(repo):
+def test_conda_environment_has_the_pinned_versions(repo):
     pins = dict(
         line.split("==") for line in (repo / "constraints.txt").read_text().lower().replace("_", "-").splitlines()
     )
@@ -21,7 +21,7 @@ def test_environments_hold_the_versions_of_the_constraints(repo):
         assert pins[name] == version, f"envs/overtop.yaml: {requirement}"
 
 
-def test_nothing_names_a_machine_of_ours(repo):
+def test_no_file_contains_a_path_of_a_development_machine(repo):
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=repo, capture_output=True, check=True).stdout.decode()
     named = [
         name
@@ -32,47 +32,52 @@ def test_nothing_names_a_machine_of_ours(repo):
 
 
 @pytest.mark.slow
-def test_the_workflow_is_clean(repo):
-    result = subprocess.run([BINARIES / "snakemake", "--lint"], cwd=repo, capture_output=True, text=True, check=False)
+def test_workflow_passes_lint(repo):
+    result = subprocess.run([BIN / "snakemake", "--lint"], cwd=repo, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
 
 
-def _words(command):
-    """What a shell makes of a line: quotes, comments and braces."""
+def _shell_arguments(command):
+    """The arguments that a shell makes of a line, with quotes, comments and braces."""
     printed = subprocess.run(["bash", "-c", f"printf '%s\\0' {command}"], capture_output=True, text=True, check=True)
     return printed.stdout.split("\0")[:-1]
 
 
+def _documented_commands(repo):
+    """The arguments of every `snakemake ...` line in the console blocks of README and docs."""
+    commands = set()
+    for page in (repo / "README.md", repo / "CONTRIBUTING.md", *sorted((repo / "docs").glob("**/*.md"))):
+        for block in re.findall(r"```(?:console|bash|sh)\n(.*?)```", page.read_text(), re.S):
+            for line in block.replace("\\\n", " ").splitlines():
+                if line.removeprefix("$ ").startswith("snakemake "):
+                    commands.add(tuple(_shell_arguments(line.removeprefix("$ "))[1:]))
+    return sorted(commands)
+
+
 @pytest.mark.slow
-def test_every_snakemake_command_of_the_readme_resolves(repo, fresh):
-    blocks = re.findall(r"```(?:console|bash|sh)\n(.*?)```", (repo / "README.md").read_text(), re.S)
-    commands = [
-        _words(line.removeprefix("$ "))
-        for block in blocks
-        for line in block.replace("\\\n", " ").splitlines()
-        if line.removeprefix("$ ").startswith("snakemake ")
-    ]
+def test_documented_snakemake_commands_resolve(repo, fresh):
+    commands = _documented_commands(repo)
     assert len(commands) >= 4
     for command in commands:
-        arguments = command[1:]
-        if "--report" in arguments:  # a report is of what was built
-            at = arguments.index("--report")
-            del arguments[at : at + 2]
+        arguments = list(command)
+        if "--report" in arguments:  # a report needs a finished run
+            position = arguments.index("--report")
+            del arguments[position : position + 2]
         if "--profile" in arguments:
             arguments += ["--executor", "local"]
         fresh.run(*arguments, "--dry-run")
 
 
 @pytest.mark.slow
-def test_a_report_is_made(tiny, copy_of):
+def test_report_contains_figures(tiny, copy_of):
     project = copy_of(tiny)
-    project.run(*TINY, "--report", "report.html")
+    project.run(*TINY_CONFIG, "--report", "report.html")
     assert "tiny-calibration.png" in (project.root / "report.html").read_text()
 
 
 @pytest.mark.slow
-def test_the_closing_summary_names_the_results(tiny, copy_of):
+def test_closing_summary_lists_the_results(tiny, copy_of):
     project = copy_of(tiny)
     (project.root / "results/tables/tiny.csv").unlink()
-    output = project.run(*TINY)
+    output = project.run(*TINY_CONFIG)
     assert "results/tables/tiny.csv" in output.stderr.split("overtop: done")[1]

@@ -1,20 +1,26 @@
+# ProbVLM: train probabilistic adapters, and predict the variance of each query.
+
+
+include: "adapters.inputs.smk"
+
+
 rule adapt:
     """Train the probabilistic adapters of an encoder on its embeddings."""
     input:
-        unpack(adapt_inputs),
+        unpack(adapt_files),
     output:
-        "data/adapters/{adapter}.safetensors",
+        paths.ADAPTER,
     log:
-        "logs/adapt/{adapter}.log",
+        log_file("adapt", "{adapter}"),
     benchmark:
-        "benchmarks/adapt/{adapter}.tsv"
+        benchmark_file("adapt", "{adapter}")
     conda:
         "../../envs/overtop.yaml"
     resources:
         mem_mb=4000,
         runtime=240,
     params:
-        adapter=adapter_spec,
+        adapter=entry("adapters"),
         seed=settings.seed,
         version=VERSIONS["adapt"],
     script:
@@ -22,22 +28,22 @@ rule adapt:
 
 
 rule spread:
-    """How widely the adapters spread the embedding of each query."""
+    """Predict the variance of the embedding of each query with the adapters."""
     input:
-        unpack(of_split),
-        adapter=adapter_of,
+        unpack(posterior_on_split),
+        adapter=adapter_file,
     output:
-        f"results/spread/{TAIL}.h5",
+        paths.SPREAD,
     log:
-        f"logs/spread/{TAIL}.log",
+        log_file("spread", paths.OF_POSTERIOR),
     benchmark:
-        f"benchmarks/spread/{TAIL}.tsv"
+        benchmark_file("spread", paths.OF_POSTERIOR)
     conda:
         "../../envs/overtop.yaml"
     resources:
         mem_mb=4000,
     params:
-        passes=n_passes,
+        passes=field("posteriors", "passes"),
         version=VERSIONS["spread"],
     script:
         "../../scripts/spread.py"

@@ -1,46 +1,111 @@
-# What several rules need: the checked configuration, and which files a wildcard stands for.
+# What several rules share: the checked configuration, look-ups in it, and the shards of a posterior.
 import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
+# Appended: some scripts have the name of an installed package.
 sys.path.append(str(Path(workflow.basedir).parent / "scripts"))
 
+from overtop.config.base import NAME_PATTERN
+from overtop.errors import OvertopError, did_you_mean
 from overtop.pipeline import paths
-from overtop.terms import IMPORTED
 from overtop.pipeline.loading import load_config
-from overtop.errors import OvertopError, suggestion
 from overtop.pipeline.stages import VERSIONS
+from overtop.terms import IMPORTED, MODALITIES
 
 try:
-    settings = load_config({key: value for key, value in config.items()})
+    settings = load_config(dict(config))
+    if workflow.is_main_process and settings.encoders:
+        from overtop.pipeline.encoder_checks import check_encoders
+
+        check_encoders(settings)
 except OvertopError as error:
     raise WorkflowError(f"\n{error}") from None
 
-NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
-TAIL = paths.OF_POSTERIOR
+
+def log_file(rule_name, tail):
+    return f"logs/{rule_name}/{tail}.log"
+
+
+def benchmark_file(rule_name, tail):
+    return f"benchmarks/{rule_name}/{tail}.tsv"
+
+
+def data_folder(wildcards):
+    """The data folder, as a params function: lint takes the plain string for the prefix of an output."""
+    return paths.DATA
 
 
 def plain(model):
-    """A section of the configuration as plain values: a change of one of them reruns the rule."""
+    """A section of the configuration as plain values: a change of any of them reruns the rule."""
     return model.model_dump(mode="json")
 
 
-def declared(section, wildcards, key):
-    """One entry of a section, or a word on what there is."""
-    entries, name = getattr(settings, section), getattr(wildcards, key)
+def look_up(section, wildcards):
+    """The entry of a section that the wildcard of its name selects, as in `encoders` and `{encoder}`."""
+    entries = getattr(settings, section)
+    name = getattr(wildcards, section.removesuffix("s"))
     if name not in entries:
         raise WorkflowError(
-            f"config.yaml: {section} has no {name!r}; {suggestion(name, entries)}"
+            f"config.yaml: {section} has no {name!r}; {did_you_mean(name, entries)}"
         )
     return entries[name]
 
 
-def summarise():
-    """Say where the results are and what they say; not for the inner runs that executors start."""
+def entry(section):
+    """A params function: the selected entry of a section, as plain values."""
+    return lambda wildcards: plain(look_up(section, wildcards))
+
+
+def field(section, name):
+    """A params function: one field of the selected entry of a section."""
+    return lambda wildcards: getattr(look_up(section, wildcards), name)
+
+
+def split_and_shards(wildcards, shards_of):
+    """The manifest of a split, and its shards of each modality by `shards_of(modality)`."""
+    look_up("datasets", wildcards)
+    shards = {modality: shards_of(modality) for modality in MODALITIES}
+    return {"split": paths.SPLIT.format(**wildcards), **shards}
+
+
+def posterior_on_split(wildcards):
+    """The manifest of a split, and the shards of a posterior on it."""
+    posterior = look_up("posteriors", wildcards)
+    return split_and_shards(
+        wildcards,
+        lambda modality: paths.posterior_shards(
+            settings, wildcards.dataset, wildcards.split, posterior, modality
+        ),
+    )
+
+
+def fitted_temperatures(wildcards):
+    """The file of the fitted temperatures; none if the configuration gives a number."""
+    if settings.temperature.softmax != "fitted":
+        return []
+    names = dict(wildcards) | {"split": settings.temperature.fit_split}
+    return paths.TEMPERATURES.format(**names)
+
+
+def table_files(pattern):
+    """An input function: one file per data set and posterior of a table."""
+
+    def files(wildcards):
+        table = look_up("tables", wildcards)
+        return paths.for_posteriors(
+            pattern, table.datasets, table.split, table.posteriors
+        )
+
+    return files
+
+
+def print_summary():
+    """Print where the results are and what they show; not in the processes that executors start."""
     if workflow.remote_exec or not workflow.is_main_process:
         return
-    from overtop.pipeline.summary import closing_words
+    from overtop.pipeline.summary import summarise_run
 
-    asked = sorted(workflow.dag_settings.targets) or settings.targets
-    print(closing_words(asked), file=sys.stderr)
+    targets = sorted(workflow.dag_settings.targets) or settings.targets
+    print(summarise_run(targets), file=sys.stderr)

@@ -1,11 +1,17 @@
+# Data sets: fetch the files of a split, write its manifest, import embeddings.
+
+
+include: "data.inputs.smk"
+
+
 rule fetch:
-    """Bring the files of a split here and record their digests."""
+    """Copy or download the files of a split and record their digests."""
     output:
-        "data/raw/{dataset}/{split}/source.json",
+        paths.SOURCE,
     log:
-        "logs/fetch/{dataset}/{split}.log",
+        log_file("fetch", paths.OF_SPLIT),
     benchmark:
-        "benchmarks/fetch/{dataset}/{split}.tsv"
+        benchmark_file("fetch", paths.OF_SPLIT)
     retries: 2
     conda:
         "../../envs/overtop.yaml"
@@ -14,6 +20,7 @@ rule fetch:
     params:
         spec=fetch_spec,
         sources=fetch_sources,
+        data=data_folder,
         seed=settings.seed,
         version=VERSIONS["fetch"],
     script:
@@ -21,56 +28,66 @@ rule fetch:
 
 
 rule split:
-    """Write who is in a split and which caption belongs to which image; prove the declared counts."""
+    """Write the manifest of a split: its images, its captions and their pairs; check the declared counts."""
     input:
-        "data/raw/{dataset}/{split}/source.json",
+        paths.SOURCE,
     output:
-        "data/splits/{dataset}/{split}.parquet",
+        paths.SPLIT,
     log:
-        "logs/split/{dataset}/{split}.log",
+        log_file("split", paths.OF_SPLIT),
     benchmark:
-        "benchmarks/split/{dataset}/{split}.tsv"
+        benchmark_file("split", paths.OF_SPLIT)
     conda:
         "../../envs/overtop.yaml"
     params:
         spec=split_spec,
+        data=data_folder,
         version=VERSIONS["split"],
     script:
         "../../scripts/split.py"
 
 
 rule import_embeddings:
-    """Turn embeddings made elsewhere into shards."""
+    """Write embeddings that were made elsewhere as shards."""
     input:
-        source="data/raw/{dataset}/{split}/source.json",
+        source=paths.SOURCE,
     output:
-        image=f"results/embeddings/{{dataset}}/{{split}}/{IMPORTED}/samples/image-0of1.h5",
-        text=f"results/embeddings/{{dataset}}/{{split}}/{IMPORTED}/samples/text-0of1.h5",
+        **{
+            modality: paths.fill(
+                paths.SHARD,
+                encoder=IMPORTED,
+                sampling=paths.SAMPLES,
+                modality=modality,
+                shard=0,
+                shards=1,
+            )
+            for modality in MODALITIES
+        },
     log:
-        "logs/import_embeddings/{dataset}/{split}.log",
+        log_file("import_embeddings", paths.OF_SPLIT),
     benchmark:
-        "benchmarks/import_embeddings/{dataset}/{split}.tsv"
+        benchmark_file("import_embeddings", paths.OF_SPLIT)
     conda:
         "../../envs/overtop.yaml"
     resources:
         mem_mb=4000,
     params:
-        on_error=on_error,
+        on_error=field("datasets", "on_error"),
         version=VERSIONS["import_embeddings"],
     script:
         "../../scripts/import_embeddings.py"
 
 
 rule prefetch:
-    """All data and weights of a table, on a node with network: afterwards its jobs need none."""
+    """Download all data and weights of a table, on a node with network; its jobs then need none."""
     input:
-        prefetch_inputs,
+        prefetch_files,
     output:
-        "data/prefetch/{table}.json",
+        paths.PREFETCH,
     log:
-        "logs/prefetch/{table}.log",
+        log_file("prefetch", "{table}"),
     benchmark:
-        "benchmarks/prefetch/{table}.tsv"
+        benchmark_file("prefetch", "{table}")
     conda:
         "../../envs/overtop.yaml"
     params:

@@ -1,13 +1,19 @@
+# Encoders: download or train their weights, and embed data sets with them.
+
+
+include: "encoders.inputs.smk"
+
+
 rule features:
-    """What locked towers say of a split: computed once, whatever number of heads is trained on it."""
+    """Embed a split with the locked towers of an architecture, once for all heads that are trained on it."""
     input:
-        "data/splits/{dataset}/{split}.parquet",
+        paths.SPLIT,
     output:
-        "data/features/{dataset}/{split}/{architecture}.safetensors",
+        paths.FEATURES,
     log:
-        "logs/features/{dataset}/{split}/{architecture}.log",
+        log_file("features", f"{paths.OF_SPLIT}/{{architecture}}"),
     benchmark:
-        "benchmarks/features/{dataset}/{split}/{architecture}.tsv"
+        benchmark_file("features", f"{paths.OF_SPLIT}/{{architecture}}")
     conda:
         "../../envs/overtop.yaml"
     threads: 2
@@ -16,6 +22,7 @@ rule features:
         runtime=240,
         gpu=1,
     params:
+        data=data_folder,
         version=VERSIONS["features"],
     script:
         "../../scripts/features.py"
@@ -24,13 +31,13 @@ rule features:
 rule train:
     """Train an encoder that is declared with `train`."""
     input:
-        unpack(train_inputs),
+        unpack(train_files),
     output:
-        "data/encoders/{encoder}.safetensors",
+        paths.CHECKPOINT,
     log:
-        "logs/train/{encoder}.log",
+        log_file("train", "{encoder}"),
     benchmark:
-        "benchmarks/train/{encoder}.tsv"
+        benchmark_file("train", "{encoder}")
     conda:
         "../../envs/overtop.yaml"
     threads: train_threads
@@ -39,7 +46,8 @@ rule train:
         runtime=240,
         gpu=1,
     params:
-        encoder=encoder_spec,
+        encoder=entry("encoders"),
+        data=data_folder,
         seed=settings.seed,
         version=VERSIONS["train"],
     script:
@@ -47,34 +55,35 @@ rule train:
 
 
 rule weights:
-    """Download an encoder's weights, and record which file they are."""
+    """Download the weights of an encoder, and record which file they are."""
     output:
-        "data/weights/{encoder}.json",
+        paths.WEIGHTS,
     log:
-        "logs/weights/{encoder}.log",
+        log_file("weights", "{encoder}"),
     benchmark:
-        "benchmarks/weights/{encoder}.tsv"
+        benchmark_file("weights", "{encoder}")
     retries: 2
     conda:
         "../../envs/overtop.yaml"
     params:
         encoder=downloaded_encoder,
+        data=data_folder,
         version=VERSIONS["weights"],
     script:
         "../../scripts/weights.py"
 
 
 rule embed:
-    """All samples of the embeddings of one slice of one modality."""
+    """Embed one slice of the items of one modality: all samples."""
     input:
-        unpack(embed_inputs),
+        unpack(embed_files),
     output:
-        "results/embeddings/{dataset}/{split}/{encoder}/{sampling}/{modality}-{shard}of{shards}.h5",
+        paths.SHARD,
     log:
-        "logs/embed/{dataset}/{split}/{encoder}/{sampling}/{modality}-{shard}of{shards}.log",
+        log_file("embed", paths.OF_SHARD),
     benchmark:
-        "benchmarks/embed/{dataset}/{split}/{encoder}/{sampling}/{modality}-{shard}of{shards}.tsv"
-    # Before more training: the passes of MC dropout are the longest job of all.
+        benchmark_file("embed", paths.OF_SHARD)
+    # Before further training: MC-dropout passes are the longest jobs.
     priority: 1
     conda:
         "../../envs/overtop.yaml"
@@ -83,12 +92,13 @@ rule embed:
         runtime=240,
         gpu=1,
     params:
-        encoder=encoder_spec,
+        encoder=entry("encoders"),
         batch_size=batch_size,
         precision=settings.embedding.precision,
         compile=settings.embedding.compile,
         many_samples_dtype=settings.embedding.many_samples_dtype,
-        on_error=on_error,
+        on_error=embed_on_error,
+        data=data_folder,
         seed=settings.seed,
         version=VERSIONS["embed"],
     script:

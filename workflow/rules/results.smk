@@ -1,24 +1,29 @@
+# Results: declared tables and figures.
+
+
+include: "results.inputs.smk"
+
+
 rule tabulate:
-    """One declared table: long as CSV, in the paper's layout as Markdown and LaTeX."""
+    """Write one declared table: long as CSV, in the paper's layout as Markdown and LaTeX."""
     input:
-        unpack(table_inputs),
+        metrics=table_files(paths.METRICS),
+        recalls=table_recalls,
     output:
         csv=report(
-            "results/tables/{table}.csv",
-            caption="../report/table.rst",
-            category="Tables",
+            f"{paths.TABLE}.csv", caption="../report/table.rst", category="Tables"
         ),
-        md="results/tables/{table}.md",
-        tex="results/tables/{table}.tex",
-        members="results/members/{table}.csv",
+        md=f"{paths.TABLE}.md",
+        tex=f"{paths.TABLE}.tex",
+        members=paths.MEMBERS,
     log:
-        "logs/tabulate/{table}.log",
+        log_file("tabulate", "{table}"),
     benchmark:
-        "benchmarks/tabulate/{table}.tsv"
+        benchmark_file("tabulate", "{table}")
     conda:
         "../../envs/overtop.yaml"
     params:
-        spec=table_spec,
+        spec=entry("tables"),
         benchmarks=table_benchmarks,
         version=VERSIONS["tabulate"],
     script:
@@ -26,25 +31,23 @@ rule tabulate:
 
 
 rule plot:
-    """One declared figure, for print and screen, with its numbers beside it."""
+    """Draw one declared figure for print and screen, and write its numbers as CSV."""
     input:
-        unpack(figure_inputs),
+        unpack(figure_files),
     output:
-        pdf="results/figures/{figure}.pdf",
+        pdf=f"{paths.FIGURE}.pdf",
         png=report(
-            "results/figures/{figure}.png",
-            caption="../report/figure.rst",
-            category="Figures",
+            f"{paths.FIGURE}.png", caption="../report/figure.rst", category="Figures"
         ),
-        csv="results/figures/{figure}.csv",
+        csv=f"{paths.FIGURE}.csv",
     log:
-        "logs/plot/{figure}.log",
+        log_file("plot", "{figure}"),
     benchmark:
-        "benchmarks/plot/{figure}.tsv"
+        benchmark_file("plot", "{figure}")
     conda:
         "../../envs/overtop.yaml"
     params:
-        spec=figure_spec,
+        spec=entry("figures"),
         values=figure_values,
         version=VERSIONS["plot"],
     script:

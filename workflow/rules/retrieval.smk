@@ -1,36 +1,42 @@
+# Retrieval: rank a gallery for every query, measure radii, and score every query.
+
+
+include: "retrieval.inputs.smk"
+
+
 rule temperature:
     """Fit the temperature of the softmax over the gallery."""
     input:
-        unpack(of_split),
+        unpack(posterior_on_split),
     output:
-        f"results/temperatures/{TAIL}.json",
+        paths.TEMPERATURES,
     log:
-        f"logs/temperature/{TAIL}.log",
+        log_file("temperature", paths.OF_POSTERIOR),
     benchmark:
-        f"benchmarks/temperature/{TAIL}.tsv"
+        benchmark_file("temperature", paths.OF_POSTERIOR)
     conda:
         "../../envs/overtop.yaml"
     threads: 2
     resources:
         mem_mb=8000,
     params:
-        passes=n_passes,
+        passes=field("posteriors", "passes"),
         version=VERSIONS["temperature"],
     script:
         "../../scripts/temperature.py"
 
 
 rule rank:
-    """Multiply once: the top items of every query, on the mean and in every sample."""
+    """Rank the gallery for every query: on the mean similarity, and in every sample."""
     input:
-        unpack(of_split),
-        temperatures=fitted_temperature,
+        unpack(ranking_inputs),
+        temperatures=fitted_temperatures,
     output:
-        f"results/rankings/{TAIL}.h5",
+        paths.RANKING,
     log:
-        f"logs/rank/{TAIL}.log",
+        log_file("rank", paths.OF_POSTERIOR),
     benchmark:
-        f"benchmarks/rank/{TAIL}.tsv"
+        benchmark_file("rank", paths.OF_POSTERIOR)
     conda:
         "../../envs/overtop.yaml"
     threads: 2
@@ -39,23 +45,23 @@ rule rank:
     params:
         **plain(settings.ranking),
         temperature=plain(settings.temperature),
-        passes=n_passes,
+        passes=field("posteriors", "passes"),
         version=VERSIONS["rank"],
     script:
         "../../scripts/rank.py"
 
 
 rule radius:
-    """How far each query may move before its top-1 changes."""
+    """Measure how far each query may move before its top-1 changes."""
     input:
-        unpack(of_split),
-        ranking=f"results/rankings/{TAIL}.h5",
+        unpack(posterior_on_split),
+        ranking=paths.RANKING,
     output:
-        f"results/radii/{TAIL}.h5",
+        paths.RADII,
     log:
-        f"logs/radius/{TAIL}.log",
+        log_file("radius", paths.OF_POSTERIOR),
     benchmark:
-        f"benchmarks/radius/{TAIL}.tsv"
+        benchmark_file("radius", paths.OF_POSTERIOR)
     conda:
         "../../envs/overtop.yaml"
     threads: 2
@@ -64,31 +70,31 @@ rule radius:
     params:
         **plain(settings.radius),
         search=settings.ranking.search,
-        passes=n_passes,
+        passes=field("posteriors", "passes"),
         version=VERSIONS["radius"],
     script:
         "../../scripts/radius.py"
 
 
 rule score:
-    """One uncertainty per query, direction, estimator and protocol; and whether the top-1 was right."""
+    """Compute one uncertainty per query, estimator and protocol, and whether the top-1 is right."""
     input:
-        split="data/splits/{dataset}/{split}.parquet",
-        ranking=f"results/rankings/{TAIL}.h5",
-        radii=f"results/radii/{TAIL}.h5",
-        temperatures=fitted_temperature,
+        split=paths.SPLIT,
+        ranking=paths.RANKING,
+        radii=paths.RADII,
+        temperatures=fitted_temperatures,
         spread=spread_if_adapted,
     output:
-        f"results/scores/{TAIL}.parquet",
+        paths.SCORES,
     log:
-        f"logs/score/{TAIL}.log",
+        log_file("score", paths.OF_POSTERIOR),
     benchmark:
-        f"benchmarks/score/{TAIL}.tsv"
+        benchmark_file("score", paths.OF_POSTERIOR)
     conda:
         "../../envs/overtop.yaml"
     params:
         estimators=settings.estimators,
-        protocols=posterior_protocols,
+        protocols=field("posteriors", "protocols"),
         temperature=plain(settings.temperature),
         version=VERSIONS["score"],
     script:

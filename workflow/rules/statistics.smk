@@ -1,91 +1,97 @@
+# Statistics: how good each uncertainty is, and what can be done with it.
+
+
+include: "statistics.inputs.smk"
+
+
 rule evaluate:
-    """Recall, calibration and rejection of every score."""
+    """Compute recall, calibration, rejection and selective risk of every score, with intervals."""
     input:
-        f"results/scores/{TAIL}.parquet",
+        paths.SCORES,
     output:
-        metrics=f"results/metrics/{TAIL}.parquet",
-        calibration=f"results/curves/calibration/{TAIL}.parquet",
-        rejection=f"results/curves/rejection/{TAIL}.parquet",
+        metrics=paths.METRICS,
+        calibration=paths.fill(paths.CURVES, kind="calibration"),
+        rejection=paths.fill(paths.CURVES, kind="rejection"),
     log:
-        f"logs/evaluate/{TAIL}.log",
+        log_file("evaluate", paths.OF_POSTERIOR),
     benchmark:
-        f"benchmarks/evaluate/{TAIL}.tsv"
+        benchmark_file("evaluate", paths.OF_POSTERIOR)
     conda:
         "../../envs/overtop.yaml"
     threads: 2
     params:
         spec=plain(settings.evaluation),
         seed=settings.seed,
-        kind=posterior_kind,
+        kind=field("posteriors", "kind"),
         version=VERSIONS["evaluate"],
     script:
         "../../scripts/evaluate.py"
 
 
 rule recall:
-    """Is the encoder the one that was published? Its recall, beside the published one."""
+    """Compare the recall of an encoder with the published one: are its weights and preprocessing right?"""
     input:
-        unpack(deterministic),
+        unpack(deterministic_on_split),
     output:
-        "results/recall/{dataset}/{split}/{encoder}.csv",
+        paths.RECALL,
     log:
-        "logs/recall/{dataset}/{split}/{encoder}.log",
+        log_file("recall", f"{paths.OF_SPLIT}/{{encoder}}"),
     benchmark:
-        "benchmarks/recall/{dataset}/{split}/{encoder}.tsv"
+        benchmark_file("recall", f"{paths.OF_SPLIT}/{{encoder}}")
     conda:
         "../../envs/overtop.yaml"
     threads: 2
     resources:
         mem_mb=8000,
     params:
-        encoder=encoder_spec,
-        benchmark=benchmark_of,
+        encoder=entry("encoders"),
+        benchmark=field("datasets", "benchmark"),
         version=VERSIONS["recall"],
     script:
         "../../scripts/recall.py"
 
 
 rule compare:
-    """Which differences between the methods of a table survive their intervals."""
+    """Test the differences between the methods of a table."""
     input:
-        scores=table_scores,
+        scores=table_files(paths.SCORES),
     output:
         csv=report(
-            "results/differences/{table}.csv",
+            f"{paths.DIFFERENCES}.csv",
             caption="../report/differences.rst",
             category="Tables",
         ),
-        md="results/differences/{table}.md",
+        md=f"{paths.DIFFERENCES}.md",
     log:
-        "logs/compare/{table}.log",
+        log_file("compare", "{table}"),
     benchmark:
-        "benchmarks/compare/{table}.tsv"
+        benchmark_file("compare", "{table}")
     conda:
         "../../envs/overtop.yaml"
     threads: 2
     resources:
         mem_mb=8000,
     params:
-        spec=table_spec,
+        spec=entry("tables"),
         evaluation=plain(settings.evaluation),
         seed=settings.seed,
         benchmarks=table_benchmarks,
-        kinds=table_kinds,
+        sources=table_sources,
         version=VERSIONS["compare"],
     script:
         "../../scripts/compare.py"
 
 
 rule operate:
-    """Thresholds that keep a precision, chosen on one split, and what they keep on another."""
+    """Choose thresholds with a guaranteed precision on one split, and apply them on another."""
     input:
-        unpack(val_and_test),
+        unpack(operating_files),
     output:
-        f"results/operating/{TAIL}.csv",
+        paths.OPERATING,
     log:
-        f"logs/operate/{TAIL}.log",
+        log_file("operate", paths.OF_POSTERIOR),
     benchmark:
-        f"benchmarks/operate/{TAIL}.tsv"
+        benchmark_file("operate", paths.OF_POSTERIOR)
     conda:
         "../../envs/overtop.yaml"
     params:
@@ -97,17 +103,17 @@ rule operate:
 
 
 rule judge:
-    """Do uncertain queries have other items that people call relevant?"""
+    """Compare uncertainty with human judgments: do uncertain queries have further relevant items?"""
     input:
-        source="data/raw/{dataset}/{split}/source.json",
-        split="data/splits/{dataset}/{split}.parquet",
-        scores=f"results/scores/{TAIL}.parquet",
+        source=paths.SOURCE,
+        split=paths.SPLIT,
+        scores=paths.SCORES,
     output:
-        f"results/judgments/{TAIL}.csv",
+        paths.JUDGMENTS,
     log:
-        f"logs/judge/{TAIL}.log",
+        log_file("judge", paths.OF_POSTERIOR),
     benchmark:
-        f"benchmarks/judge/{TAIL}.tsv"
+        benchmark_file("judge", paths.OF_POSTERIOR)
     conda:
         "../../envs/overtop.yaml"
     params:
@@ -120,21 +126,22 @@ rule judge:
 
 
 rule cascade:
-    """A cheap estimator for all queries, an expensive posterior for those it trusts least."""
+    """Escalate the most uncertain queries of a cheap estimator to an expensive posterior: cost and benefit."""
     input:
-        unpack(cascade_inputs),
+        unpack(cascade_files),
     output:
-        curve="results/cascades/{cascade}/curve.csv",
-        votes="results/cascades/{cascade}/votes.csv",
-        spent="results/cascades/{cascade}/spent.csv",
+        **{
+            part: paths.fill(paths.CASCADE, part=part)
+            for part in ("curve", "votes", "spent")
+        },
     log:
-        "logs/cascade/{cascade}.log",
+        log_file("cascade", "{cascade}"),
     benchmark:
-        "benchmarks/cascade/{cascade}.tsv"
+        benchmark_file("cascade", "{cascade}")
     conda:
         "../../envs/overtop.yaml"
     params:
-        spec=cascade_spec,
+        spec=entry("cascades"),
         bootstrap=plain(settings.evaluation.bootstrap),
         seed=settings.seed,
         version=VERSIONS["cascade"],

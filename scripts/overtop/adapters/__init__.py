@@ -1,1 +1,1 @@
-"""Probabilistic adapters on frozen embeddings: the comparison row of Table 1 (Upadhyay et al., ICCV 2023)."""
+"""Probabilistic adapters on frozen embeddings (ProbVLM, the comparison method of Table 1)."""

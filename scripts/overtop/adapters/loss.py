@@ -1,4 +1,4 @@
-"""What adapters minimise: L1 and the negative log-likelihood of generalised Gaussians, within and across modalities."""
+"""The training loss of adapters: L1 and the likelihood of generalised Gaussians, within and across modalities."""
 
 import math
 from collections.abc import Callable
@@ -9,30 +9,40 @@ from overtop.adapters.model import Prediction
 from overtop.config.adapters import AdapterSpec
 from overtop.terms import Protocol
 
-LEAST, LARGEST = 1e-4, 1e3
-"""Bounds of the residual term. `published` stops there, gradient and all; `corrected` keeps a gradient above."""
+MIN_RESIDUAL = 1e-4
+MAX_RESIDUAL_TERM = 1e3
+"""Bounds of the residual term. `published` clamps to them, which also removes the gradient; `corrected` keeps a
+gradient above the upper bound."""
 
 
 def published_nll(residual: torch.Tensor, log_alpha: torch.Tensor, log_beta: torch.Tensor) -> torch.Tensor:
-    """The release's likelihood term, elementwise: |z - mean| / alpha times beta where the density has a power.
+    """The likelihood term of the released code, elementwise.
+
+    It multiplies |z - mean| / alpha by beta where the density of a generalised Gaussian has the power beta.
 
     Args:
-        residual: |z - mean|.
-        log_alpha: logarithm of the scale, of the same shape.
-        log_beta: logarithm of the shape parameter.
+        residual: |z - mean|, any shape.
+        log_alpha: logarithm of the scale, same shape.
+        log_beta: logarithm of the shape parameter, same shape.
     """
-    scaled = (residual * (log_beta - log_alpha).exp()).clamp(LEAST, LARGEST)
-    return scaled + _log_normaliser(log_alpha, log_beta)
+    residual_term = (residual * (log_beta - log_alpha).exp()).clamp(MIN_RESIDUAL, MAX_RESIDUAL_TERM)
+    return residual_term + _log_normaliser(log_alpha, log_beta)
 
 
 def corrected_nll(residual: torch.Tensor, log_alpha: torch.Tensor, log_beta: torch.Tensor) -> torch.Tensor:
-    """(|z - mean| / alpha)^beta - ln(beta / alpha) + ln Gamma(1 / beta): -ln density less ln 2 (Eq. 4 of the paper).
+    """The negative log density of a generalised Gaussian minus ln 2, elementwise (Eq. 4 of the paper).
 
-    Arguments are those of `published_nll`. A residual below 1e-4 counts as 1e-4, else an exact fit would have an
-    unbounded likelihood; a power p above 1,000 counts as 1,000 (1 + ln(p / 1,000)), which joins without a kink.
+    (|z - mean| / alpha)^beta - ln(beta / alpha) + ln Gamma(1 / beta). Residuals are clamped to at least 1e-4, because
+    an exact fit would have an unbounded likelihood. A power p above 1,000 is replaced by 1,000 (1 + ln(p / 1,000)),
+    which is continuous in value and slope.
+
+    Args:
+        residual: |z - mean|, any shape.
+        log_alpha: logarithm of the scale, same shape.
+        log_beta: logarithm of the shape parameter, same shape.
     """
-    exponent = log_beta.exp() * (residual.clamp(min=LEAST).log() - log_alpha)
-    bound = math.log(LARGEST)
+    exponent = log_beta.exp() * (residual.clamp(min=MIN_RESIDUAL).log() - log_alpha)
+    bound = math.log(MAX_RESIDUAL_TERM)
     power = exponent.clamp(max=bound).exp() * (1 + (exponent - bound).clamp(min=0))
     return power + _log_normaliser(log_alpha, log_beta)
 
@@ -45,12 +55,13 @@ NLL: dict[Protocol, Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.T
     "published": published_nll,
     "corrected": corrected_nll,
 }
+"""The likelihood term of each protocol."""
 
 
 def prediction_loss(
     prediction: Prediction, target: torch.Tensor, protocol: Protocol, nll_weight: float
 ) -> torch.Tensor:
-    """L1 plus `nll_weight` times the likelihood term, mean over the target (n, D)."""
+    """L1 plus `nll_weight` times the likelihood term, as a mean over the target (n, D)."""
     residual = (prediction.mean - target).abs()
     likelihood = NLL[protocol](residual, prediction.log_alpha, prediction.log_beta)
     return residual.mean() + nll_weight * likelihood.mean()
@@ -62,7 +73,16 @@ def pair_loss(
     protocol: Protocol,
     spec: AdapterSpec,
 ) -> torch.Tensor:
-    """The loss of (image, text) pairs: each modality predicts itself and, with `spec.cross_weight`, the other."""
+    """The loss of n (image, text) pairs.
+
+    Each modality predicts its own embedding and, with weight `spec.cross_weight`, the embedding of the other.
+
+    Args:
+        predictions: predictions from the images and from the texts.
+        targets: embeddings (n, D) of the images and of the texts.
+        protocol: likelihood term to use.
+        spec: weights of the terms.
+    """
 
     def loss(source: int, target: int) -> torch.Tensor:
         return prediction_loss(predictions[source], targets[target], protocol, spec.nll_weight)

@@ -1,4 +1,4 @@
-"""How widely adapters spread each query's embedding, and the file that keeps it. No network is needed to read it."""
+"""The predicted variance of each query's embedding, and its file. Reading it does not import torch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import numpy as np
 
 from overtop.errors import OvertopError
 from overtop.retrieval.ranking import Ranking
-from overtop.storage.arrays import decode, encode, read_arrays, write_arrays
+from overtop.storage.arrays import decode_strings, encode_strings, read_arrays, write_arrays
 from overtop.terms import DIRECTIONS, PROTOCOLS, Direction, Protocol
 
 SCHEMA = "spread/1"
@@ -21,46 +21,46 @@ class Spread:
 
     Attributes:
         query_ids: Q names: captions for t2i, images for i2t.
-        variance: by protocol (Q,) float64, higher is less trustworthy.
+        variance: by protocol, (Q,) float64; higher is less trustworthy.
     """
 
     query_ids: list[str]
     variance: Mapping[Protocol, np.ndarray]
 
-    def of_queries(self, ranking: Ranking) -> Mapping[Protocol, np.ndarray]:
-        """The variances of a ranking's queries, in its order.
+    def variance_for(self, ranking: Ranking) -> Mapping[Protocol, np.ndarray]:
+        """The variances in the order of a ranking's queries.
 
         Raises:
-            OvertopError: the ranking has other queries.
+            OvertopError: the ranking has other queries, or the same in another order.
         """
         if self.query_ids != ranking.query_ids:
             raise OvertopError(
-                "the spread and the ranking are of different queries, or in another order; delete the older file and "
-                "run the same command again"
+                "the spread and the ranking contain different queries, or the same in another order; delete the older "
+                "file and run the same command again"
             )
         return self.variance
 
 
 def write_spread(path: str | Path, spreads: Mapping[Direction, Spread], attributes: Mapping[str, Any]) -> None:
-    """Write the spread of both directions' queries with its provenance (JSON-able) to one HDF5 file."""
+    """Write the spreads of both directions and their provenance (JSON-serialisable) to one HDF5 file, atomically."""
     arrays = {}
     for direction, spread in spreads.items():
-        arrays[f"{direction}/query_ids"] = encode(spread.query_ids)
+        arrays[f"{direction}/query_ids"] = encode_strings(spread.query_ids)
         for protocol, variance in spread.variance.items():
             arrays[f"{direction}/{protocol}"] = variance
     write_arrays(path, SCHEMA, arrays, attributes)
 
 
 def read_spread(path: str | Path) -> tuple[dict[Direction, Spread], dict[str, Any]]:
-    """The spreads and attributes that `write_spread` wrote.
+    """Read the spreads and the provenance that `write_spread` wrote.
 
     Raises:
-        OvertopError: the file is missing, truncated, altered, or of another kind.
+        OvertopError: the file is missing, truncated or altered, or has another schema.
     """
     arrays, attributes = read_arrays(path, SCHEMA)
     spreads = {
         direction: Spread(
-            decode(arrays[f"{direction}/query_ids"]),
+            decode_strings(arrays[f"{direction}/query_ids"]),
             {protocol: arrays[f"{direction}/{protocol}"] for protocol in PROTOCOLS},
         )
         for direction in DIRECTIONS

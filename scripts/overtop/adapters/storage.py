@@ -1,4 +1,4 @@
-"""The file of a pair of adapters: the weights under both protocols, and what they were trained on."""
+"""Trained adapters and their file: the weights under each protocol, and what they were trained on."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -6,48 +6,65 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from overtop.adapters.model import MODALITIES, Adapter
-from overtop.adapters.training import Fitted
+from overtop.adapters.model import Adapter
 from overtop.config.adapters import AdapterSpec
 from overtop.errors import OvertopError
 from overtop.storage.files import atomic_path
-from overtop.terms import Protocol
+from overtop.terms import MODALITIES, Modality, Protocol
 
 SCHEMA = "adapters/1"
 
 
 @dataclass(frozen=True)
-class Adapters:
-    """What a file of adapters holds.
+class TrainedAdapters:
+    """The adapters of both modalities under one protocol, and their training history.
 
     Attributes:
-        name: in config.yaml.
-        spec: its entry there.
+        by_modality: adapters with the weights of the best epoch.
+        train_loss: mean loss of the batches of each epoch.
+        val_loss: loss after each epoch, without dropout.
+        best_epoch: first epoch of lowest `val_loss`, counted from 0.
+    """
+
+    by_modality: Mapping[Modality, Adapter]
+    train_loss: list[float]
+    val_loss: list[float]
+    best_epoch: int
+
+
+@dataclass(frozen=True)
+class AdapterBundle:
+    """The content of an adapter file.
+
+    Attributes:
+        name: name in config.yaml.
+        spec: entry in config.yaml.
         width: D of the embeddings.
-        encoder: the shards' facts about the encoder.
-        seed: of the run.
-        fitted: by protocol.
+        encoder: provenance of the encoder that computed the embeddings.
+        seed: seed of the run.
+        by_protocol: trained adapters.
     """
 
     name: str
     spec: AdapterSpec
     width: int
-    encoder: dict[str, Any]
+    encoder: Mapping[str, Any]
     seed: int
-    fitted: Mapping[Protocol, Fitted]
+    by_protocol: Mapping[Protocol, TrainedAdapters]
 
-    def check(self, dims: Sequence[int], encoders: Sequence[Mapping[str, Any]]) -> None:
-        """Refuse embeddings that the adapters were not trained for.
+    def check_embeddings(self, dims: Sequence[int], encoders: Sequence[Mapping[str, Any]]) -> None:
+        """Check that embeddings come from the encoder that the adapters were trained for.
 
         Args:
             dims: widths of the samples.
-            encoders: the shards' facts about each encoder behind them.
+            encoders: provenance of the encoder of each sample.
 
         Raises:
-            OvertopError: another encoder or another width.
+            OvertopError: another encoder, another state of the encoder, or another width.
         """
         for other in encoders:
             different = sorted(key for key in {*self.encoder, *other} if self.encoder.get(key) != other.get(key))
@@ -68,56 +85,71 @@ class Adapters:
             )
 
 
-def write_adapters(path: str | Path, adapters: Adapters) -> None:
+def write_adapters(path: str | Path, bundle: AdapterBundle) -> None:
     """Write adapters as safetensors, atomically; equal adapters give equal bytes."""
     tensors = {
         f"{protocol}.{modality}.{key}": value.contiguous()
-        for protocol, fitted in adapters.fitted.items()
-        for modality, adapter in fitted.adapters.items()
+        for protocol, trained in bundle.by_protocol.items()
+        for modality, adapter in trained.by_modality.items()
         for key, value in adapter.state_dict().items()
     }
-    facts = {
-        "name": adapters.name,
-        "spec": adapters.spec.model_dump(mode="json"),
-        "width": adapters.width,
-        "encoder": adapters.encoder,
-        "seed": adapters.seed,
+    metadata = {
+        "name": bundle.name,
+        "spec": bundle.spec.model_dump(mode="json"),
+        "width": bundle.width,
+        "encoder": bundle.encoder,
+        "seed": bundle.seed,
         "history": {
-            protocol: {"train_loss": f.train_loss, "val_loss": f.val_loss, "best_epoch": f.best_epoch}
-            for protocol, f in adapters.fitted.items()
+            protocol: {
+                "train_loss": trained.train_loss,
+                "val_loss": trained.val_loss,
+                "best_epoch": trained.best_epoch,
+            }
+            for protocol, trained in bundle.by_protocol.items()
         },
     }
-    with atomic_path(path) as temporary:  # one entry: safetensors keeps several in no fixed order
-        temporary.write_bytes(save(tensors, metadata={SCHEMA: json.dumps(facts, sort_keys=True)}))
+    # A single metadata entry, because safetensors writes several in no fixed order.
+    content = save(tensors, metadata={SCHEMA: json.dumps(metadata, sort_keys=True)})
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
 
 
-def read_adapters(path: str | Path) -> Adapters:
-    """Read what `write_adapters` wrote, ready to predict.
+def read_adapters(path: str | Path) -> AdapterBundle:
+    """Read the adapters that `write_adapters` wrote, in evaluation mode and without gradients.
 
     Raises:
-        OvertopError: the file is missing, truncated, or something else.
+        OvertopError: the file is missing or truncated, or is not a file of adapters.
     """
     if not Path(path).is_file():
         raise OvertopError(f"{path}: no such file; run the rule that makes it")
     try:
         with safe_open(path, framework="pt") as file:
-            facts = json.loads((file.metadata() or {})[SCHEMA])
+            metadata = json.loads((file.metadata() or {})[SCHEMA])
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
-        spec = AdapterSpec.model_validate(facts["spec"])
-        fitted: dict[Protocol, Fitted] = {}
-        for protocol, history in facts["history"].items():
-            models = {}
-            for modality in MODALITIES:
-                prefix = f"{protocol}.{modality}."
-                models[modality] = Adapter(facts["width"], spec)
-                models[modality].load_state_dict(
-                    {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
-                )
-                models[modality].eval().requires_grad_(False)
-            fitted[protocol] = Fitted(models, **history)
-        return Adapters(facts["name"], spec, facts["width"], facts["encoder"], facts["seed"], fitted)
+        spec = AdapterSpec.model_validate(metadata["spec"])
+        by_protocol: dict[Protocol, TrainedAdapters] = {
+            protocol: TrainedAdapters(_build_adapters(tensors, protocol, metadata["width"], spec), **history)
+            for protocol, history in metadata["history"].items()
+        }
+        return AdapterBundle(
+            metadata["name"], spec, metadata["width"], metadata["encoder"], metadata["seed"], by_protocol
+        )
     except (OSError, SafetensorError, LookupError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise OvertopError(
-            f"{path}: damaged, or no adapters of this version ({reason}); delete it and rebuild"
+            f"{path}: damaged, or not an adapter file of this version ({reason}); delete it and rebuild"
         ) from error
+
+
+def _build_adapters(
+    tensors: Mapping[str, torch.Tensor], protocol: str, width: int, spec: AdapterSpec
+) -> dict[Modality, Adapter]:
+    """The adapters of one protocol with the weights of a file."""
+    adapters = {}
+    for modality in MODALITIES:
+        prefix = f"{protocol}.{modality}."
+        weights = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+        adapters[modality] = Adapter(width, spec)
+        adapters[modality].load_state_dict(weights)
+        adapters[modality].eval().requires_grad_(False)
+    return adapters

@@ -9,17 +9,17 @@ from overtop.terms import Protocol
 
 
 class CascadeSpec(Model):
-    """One `results/cascades/NAME.csv`: a cheap estimator for all queries, an expensive posterior for some."""
+    """One study, `results/cascades/NAME/*.csv`: a cheap estimator for all queries, an expensive posterior for some."""
 
     dataset: Name
     cheap: Name = Field(description="posterior of the cheap estimator")
-    expensive: Name = Field(description="posterior of several samples")
+    expensive: Name = Field(description="posterior with several samples")
     cheap_estimator: Name = "adversarial_exact"
     expensive_estimator: Name = "top1_consistency"
     protocol: Protocol = "corrected"
     split: Name = "test"
-    val: Name = Field("val", description="split that puts both uncertainties on one scale")
+    val: Name = Field("val", description="split on which both uncertainties are calibrated to one scale")
     errors: list[Annotated[float, Field(ge=0, lt=1)]] = Field(
         [0, 0.001, 0.01, 0.05, 0.1],
-        description="chances to be wrong at which a vote is taken for settled; 0: it cannot change",
+        description="error probabilities of the stopping rules; 0: stop when the outcome cannot change",
     )

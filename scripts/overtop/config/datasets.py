@@ -1,4 +1,4 @@
-"""`datasets` in config.yaml: where each comes from and how it is cut into shards."""
+"""`datasets` in config.yaml: where each comes from and how it is split into shards."""
 
 from typing import Annotated, Literal
 
@@ -8,14 +8,14 @@ from overtop.config.base import Count, Model, Name
 
 
 class Counts(Model):
-    """How large a split is declared to be; `split` proves it."""
+    """Declared size of a split; the rule `split` fails if the data differ."""
 
     images: Count
     captions: Count
 
 
 class Shards(Model):
-    """In how many files the embeddings of each modality are written: the unit of parallel and repeated work."""
+    """Number of files that the embeddings of each modality are written to: the unit of parallel and repeated work."""
 
     image: Count = 1
     text: Count = 1
@@ -24,50 +24,66 @@ class Shards(Model):
 class _Dataset(Model):
     shards: Shards = Shards()
     on_error: Literal["fail", "skip"] = Field(
-        "fail", description="what an unreadable or missing image or NaN embedding does"
+        "fail", description="on an unreadable or missing image, or a NaN embedding: stop, or leave the item out"
     )
-    expect: dict[Name, Counts] = Field({}, description="declared size of splits; another size is an error")
+    expect: dict[Name, Counts] = Field({}, description="declared size of each split; a different size is an error")
     benchmark: Literal["coco", "flickr30k"] | None = Field(
-        None, description="the published figures that apply to its test split"
+        None, description="the published results that apply to its test split"
     )
+
+    def source_names(self) -> list[str]:
+        """Names under `sources` that it can be downloaded from."""
+        return []
+
+    def split_names(self) -> list[str] | None:
+        """The splits that its entry lists; None if only its files tell."""
+        return None
+
+    def judgment_files(self) -> dict[str, str]:
+        """Files with human relevance judgments, by source."""
+        return {}
 
 
 class ShapesDataset(_Dataset):
-    """Drawn scenes whose captions' true positives are known by construction."""
+    """Synthetic scenes of shapes whose captions' positives are known by construction."""
 
     kind: Literal["shapes"]
     images: dict[Name, Count] = Field({"train": 4000, "val": 400, "test": 400}, description="images of each split")
-    image_size: Annotated[int, Field(ge=16)] = 48
+    image_size: Annotated[int, Field(ge=16)] = Field(48, description="width and height in pixels")
+
+    def split_names(self) -> list[str]:
+        """The splits that its entry lists."""
+        return list(self.images)
 
 
 class _Route(Model):
-    """One way to the files of a data set; the first that serves a split and succeeds is taken."""
+    """One way to download a data set; the first route that offers a split and succeeds is used."""
 
     annotations: Name | None = Field(None, description="one of `sources`: Karpathy's JSON, or a zip that holds it")
-    member: str = Field("", description="the JSON inside that zip")
-    splits: list[Name] | None = Field(None, description="splits to be had this way; default: all")
+    member: str = Field("", description="name of the JSON inside that zip")
+    splits: list[Name] | None = Field(None, description="splits that this route offers; default: all")
 
 
 class ArchivesRoute(_Route):
-    """Annotations, and zips that hold the images."""
+    """Annotations, and zip archives of the images."""
 
     kind: Literal["archives"]
     annotations: Name = Field(description="one of `sources`: Karpathy's JSON, or a zip that holds it")
-    images: Annotated[list[Name], Field(min_length=1)] = Field(description="zips among `sources`")
+    images: Annotated[list[Name], Field(min_length=1)] = Field(description="zip archives among `sources`")
 
-    def places(self) -> list[str]:
-        """The sources of its images."""
+    def image_sources(self) -> list[str]:
+        """Names under `sources` that hold its images."""
         return self.images
 
 
 class ShardsRoute(_Route):
-    """webdataset shards: SPLIT/nshards.txt and SPLIT/0.tar, 1.tar, ... with KEY.jpg and KEY.txt, a caption a line."""
+    """webdataset shards: SPLIT/nshards.txt, and SPLIT/0.tar, 1.tar, ... with KEY.jpg and KEY.txt, a caption per line."""
 
     kind: Literal["shards"]
     shards: Name = Field(description="one of `sources`: a repository on the hub, or a folder")
 
-    def places(self) -> list[str]:
-        """The source of its images."""
+    def image_sources(self) -> list[str]:
+        """The name under `sources` that holds its images."""
         return [self.shards]
 
 
@@ -78,29 +94,38 @@ class KarpathyDataset(_Dataset):
     """Photographs with captions in the Karpathy splits."""
 
     kind: Literal["karpathy"]
-    source: str | None = Field(None, description="folder inside the mirror, or an absolute path; comes before `routes`")
+    source: str | None = Field(None, description="folder inside the mirror, or an absolute path; tried before `routes`")
     annotations: str = Field(
         "captions.jsonl", description="JSON lines, or Karpathy's .json, inside the source; may be gzipped"
     )
     images: str = Field("images", description="folder of the images inside the source")
-    routes: list[Route] = Field([], description="where else the files are to be had, tried in order")
+    routes: list[Route] = Field([], description="where else to get the files, tried in order")
     captions_per_image: Count | Literal["all"] = 5
     extended: list[Literal["cxc", "eccv"]] = Field(
-        [], description="known positives of COCO's test split: CrissCrossed Captions, ECCV Caption, or both together"
+        [], description="further positives of COCO's test split: CrissCrossed Captions, ECCV Caption, or both"
     )
     judgments: dict[Literal["expert", "crowd"], str] = Field(
-        {}, description="files inside the source where people judge further pairs, in the form of Flickr8k's"
+        {}, description="files inside the source with human judgments of further pairs, in the format of Flickr8k's"
     )
 
     @model_validator(mode="after")
-    def _some_way(self) -> "KarpathyDataset":
+    def _check_has_source(self) -> "KarpathyDataset":
         if self.source is None and not self.routes:
-            raise ValueError("no way to its files; give `source` (a folder) or `routes`")
+            raise ValueError("no source of its files; give `source` (a folder) or `routes`")
         return self
+
+    def source_names(self) -> list[str]:
+        """Names under `sources` that it can be downloaded from."""
+        names = [name for route in self.routes for name in [route.annotations, *route.image_sources()]]
+        return sorted({name for name in names if name is not None})
+
+    def judgment_files(self) -> dict[str, str]:
+        """Files with human relevance judgments, by source."""
+        return {str(source): file for source, file in self.judgments.items()}
 
 
 class TableDataset(_Dataset):
-    """Your own images and a table of captions."""
+    """A folder of images and a table of captions."""
 
     kind: Literal["table"]
     source: str = Field(description="folder inside the mirror, or an absolute path")
@@ -114,6 +139,10 @@ class EmbeddingsDataset(_Dataset):
     splits: dict[Name, str] = Field(
         description="for each split a file or folder inside the mirror, or an absolute path"
     )
+
+    def split_names(self) -> list[str]:
+        """The splits that its entry lists."""
+        return list(self.splits)
 
 
 DatasetSpec = Annotated[ShapesDataset | KarpathyDataset | TableDataset | EmbeddingsDataset, Field(discriminator="kind")]

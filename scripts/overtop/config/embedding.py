@@ -8,7 +8,7 @@ from overtop.config.base import Count, Model
 
 
 class BatchSizes(Model):
-    """Items in one forward pass. Part of the result: the masks of MC dropout are drawn batch by batch."""
+    """Items per forward pass. Part of the result, because the masks of MC dropout are drawn per batch."""
 
     image: Count = 64
     text: Count = 256
@@ -19,10 +19,10 @@ class EmbeddingSpec(Model):
 
     batch_size: BatchSizes = BatchSizes()
     precision: Literal["fp32", "bf16", "fp16"] = Field(
-        "fp32", description="of the network's arithmetic: full, or automatic mixed precision"
+        "fp32", description="precision of the forward pass: full, or automatic mixed precision"
     )
-    compile: bool = Field(False, description="torch.compile, on a GPU: minutes to start, then faster")
-    passes_per_shard: Count = Field(50, description="a shard holds at most so many passes of MC dropout")
+    compile: bool = Field(False, description="use torch.compile on a GPU: minutes to start, then faster")
+    passes_per_shard: Count = Field(50, description="most MC-dropout passes in one shard")
     many_samples_dtype: Literal["float32", "float16"] = Field(
-        "float32", description="storage of posteriors with several samples; a single sample is always float32"
+        "float32", description="storage type of posteriors with several samples; a single sample is always float32"
     )

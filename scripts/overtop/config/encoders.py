@@ -10,51 +10,53 @@ from overtop.config.base import Fraction, Model, Positive
 class TrainSpec(Model):
     """How an encoder is trained: the contrastive loss, AdamW, linear warm-up, then a cosine to zero."""
 
-    dataset: str = Field(description="data set whose train split it learns from")
+    dataset: str = Field(description="data set whose train split it is trained on")
     towers: Literal["whole", "locked"] = Field(
-        "whole", description="`whole`: every weight; `locked`: only the heads, on features of pretrained towers"
+        "whole", description="`whole`: train all weights; `locked`: only the heads, on features of pretrained towers"
     )
     seed: int = 0
     epochs: Annotated[int, Field(ge=1)] = 4
     batch_size: Annotated[int, Field(ge=2)] = 64
     learning_rate: Positive = 1e-3
     weight_decay: Annotated[float, Field(ge=0)] = 0.05
-    warm_up: Fraction = Field(0.1, description="fraction of all steps")
+    warm_up: Fraction = Field(0.1, description="linear warm-up, as a fraction of all steps")
     label_smoothing: Fraction = 0.0
-    text_dropout: Fraction = Field(0.0, description="of the text features that locked towers' heads learn from")
+    text_dropout: Fraction = Field(0.0, description="dropout of the text features when only heads are trained")
     caption_weights: dict[str, Annotated[float, Field(ge=0)]] = Field(
-        {}, description="how often captions of each level are drawn; empty: all alike"
+        {}, description="sampling weight of each caption level; empty: uniform"
     )
-    threads: Annotated[int, Field(ge=1)] = Field(1, description="part of the result: sums depend on it")
+    threads: Annotated[int, Field(ge=1)] = Field(
+        1, description="CPU threads; part of the result, because sums depend on it"
+    )
 
 
 class EncoderSpec(Model):
     """One dual-tower model that open_clip can build, and where its weights come from."""
 
-    architecture: str = Field(description="name of an open_clip model, or of one of this project's")
-    tag: str | None = Field(None, description="pretrained weights by open_clip's name for them")
-    hub: str | None = Field(None, description="repository on the hub with weights in open_clip's layout: OWNER/NAME")
+    architecture: str = Field(description="an open_clip model, or one of this project's (overtop/encoders/models)")
+    tag: str | None = Field(None, description="open_clip's name of pretrained weights")
+    hub: str | None = Field(None, description="Hugging Face repository with weights in open_clip's layout: OWNER/NAME")
     checkpoint: str | None = Field(
-        None, description="file with the weights, or a folder in open_clip's layout; with a tag: a copy of that tag's"
+        None, description="file with weights, or a folder in open_clip's layout; with `tag`: a local copy of that tag"
     )
     activation: Literal["own", "gelu", "quickgelu"] = Field(
-        "own", description="`own`: the one the weights were trained with"
+        "own", description="`own`: the activation that the weights were trained with"
     )
     train: TrainSpec | None = None
 
     @model_validator(mode="after")
-    def _one_source_of_weights(self) -> "EncoderSpec":
+    def _check_one_source_of_weights(self) -> "EncoderSpec":
         if self.train is not None and (self.tag or self.hub or self.checkpoint):
             raise ValueError(
                 "an encoder is trained here (`train`) or comes with weights (`tag`, `hub`, `checkpoint`), not both"
             )
         if self.hub and (self.tag or self.checkpoint):
-            raise ValueError("`hub` names all that is needed; remove `tag` and `checkpoint`, or `hub`")
+            raise ValueError("`hub` cannot be combined with `tag` or `checkpoint`; remove them, or remove `hub`")
         if self.train is None and not (self.tag or self.hub or self.checkpoint):
             raise ValueError("no weights; give `tag`, `hub`, `checkpoint` or `train`")
         return self
 
     @property
     def is_downloaded(self) -> bool:
-        """Whether its weights come over the network."""
+        """Whether its weights are downloaded."""
         return bool(self.hub or (self.tag and not self.checkpoint))

@@ -9,38 +9,38 @@ from overtop.terms import Binning, Positives, Protocol
 
 
 class CurveFigure(Model):
-    """One `results/figures/NAME.pdf`, `.png` and `.csv`, drawn of what a table holds."""
+    """One figure, `results/figures/NAME.{pdf,png,csv}`, of the curves behind a table."""
 
     kind: Literal["calibration", "rejection"]
     table: Name
-    estimators: list[Name] = Field([], description="empty: all of the table")
+    estimators: list[Name] = Field([], description="empty: all estimators of the table")
     protocol: Protocol = "corrected"
     binning: Binning = "equal_width"
     positives: Positives = "labelled"
 
 
 class CascadeFigure(Model):
-    """One `results/figures/NAME.pdf`, `.png` and `.csv`, drawn of a cascade."""
+    """One figure, `results/figures/NAME.{pdf,png,csv}`, of a cascade."""
 
     kind: Literal["cascade"]
     cascade: Name
 
 
 class SensitivityFigure(Model):
-    """One `results/figures/NAME.pdf`, `.png` and `.csv`: what the rate and the number of passes of MC dropout do."""
+    """One figure, `results/figures/NAME.{pdf,png,csv}`: the effect of dropout rate and number of passes."""
 
     kind: Literal["sensitivity"]
     dataset: Name
     estimator: Name = "top1_consistency"
-    rates: list[Name] = Field([], description="posteriors that differ in their rate")
-    passes: list[Name] = Field([], description="posteriors that differ in their passes")
+    rates: list[Name] = Field([], description="posteriors that differ only in their rate")
+    passes: list[Name] = Field([], description="posteriors that differ only in their passes")
     split: Name = "test"
     protocol: Protocol = "corrected"
     binning: Binning = "equal_width"
     positives: Positives = "labelled"
 
     def posteriors(self) -> list[str]:
-        """All that are drawn, each once."""
+        """All posteriors of the figure, each once."""
         return list(dict.fromkeys([*self.rates, *self.passes]))
 
 

@@ -26,9 +26,9 @@ class Config(Model):
     """The whole of config.yaml."""
 
     seed: int = 0
-    mirror: str | None = Field(None, description="folder that holds the sources of data sets")
+    mirror: str | None = Field(None, description="folder with the sources of data sets; relative sources are inside it")
     targets: Annotated[list[str], Field(min_length=1)] = Field(
-        ["results/tables/demo.csv"], description="what `snakemake` and `dvc repro` build when nothing is named"
+        ["results/tables/demo.csv"], description="default targets of `snakemake` and `dvc repro`"
     )
     estimators: Annotated[list[Name], Field(min_length=1)] = list(ESTIMATORS)
     embedding: EmbeddingSpec = EmbeddingSpec()
@@ -37,7 +37,7 @@ class Config(Model):
     radius: RadiusSpec = RadiusSpec()
     evaluation: EvaluationSpec = EvaluationSpec()
     operating: OperatingSpec = OperatingSpec()
-    sources: dict[Name, SourceSpec] = Field({}, description="where files are to be had; see workflow/sources.yaml")
+    sources: dict[Name, SourceSpec] = Field({}, description="where to download files from; see workflow/sources.yaml")
     datasets: dict[Name, DatasetSpec]
     encoders: dict[Name, EncoderSpec] = {}
     adapters: dict[Name, AdapterSpec] = {}
@@ -48,7 +48,7 @@ class Config(Model):
 
     @field_validator("encoders")
     @classmethod
-    def _imported_is_taken(cls, encoders: dict[str, EncoderSpec]) -> dict[str, EncoderSpec]:
+    def _check_reserved_names(cls, encoders: dict[str, EncoderSpec]) -> dict[str, EncoderSpec]:
         if IMPORTED in encoders:
-            raise ValueError(f"{IMPORTED!r} stands for embeddings made elsewhere; choose another name")
+            raise ValueError(f"{IMPORTED!r} is reserved for imported embeddings; choose another name")
         return encoders

@@ -8,8 +8,12 @@ from overtop.config.base import Model, Name
 
 
 class OperatingSpec(Model):
-    """Thresholds that are chosen on one split and kept on another."""
+    """Thresholds chosen on one split and applied on another."""
 
-    val: Name = Field("val", description="split that the threshold is chosen on")
-    precisions: Annotated[list[Annotated[float, Field(gt=0, lt=1)]], Field(min_length=1)] = [0.8, 0.9, 0.95]
-    confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(0.95, description="that the precision is kept")
+    val: Name = Field("val", description="split on which thresholds are chosen")
+    precisions: Annotated[list[Annotated[float, Field(gt=0, lt=1)]], Field(min_length=1)] = Field(
+        [0.8, 0.9, 0.95], description="target values of R@1"
+    )
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(
+        0.95, description="probability with which the precision is guaranteed"
+    )

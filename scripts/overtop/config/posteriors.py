@@ -1,4 +1,8 @@
-"""`posteriors` in config.yaml: how samples of the embeddings are drawn."""
+"""`posteriors` in config.yaml: how samples of the embeddings are drawn.
+
+Every posterior has `encoders()`, `passes` (how many samples to use of shards that may hold more; None for all) and
+`adapter` (a name under `adapters`, or None).
+"""
 
 from typing import Annotated, Literal
 
@@ -10,26 +14,30 @@ from overtop.terms import IMPORTED, Protocol
 
 class _Posterior(Model):
     protocols: Annotated[list[Protocol], Field(min_length=1)] = Field(
-        ["published", "corrected"], description="that it may be evaluated under"
+        ["published", "corrected"], description="protocols that it may be evaluated under"
     )
 
 
-class _Adapted(_Posterior):
-    adapter: Name | None = Field(None, description="one of `adapters`; gives this posterior the estimator probvlm")
+class _Adaptable(_Posterior):
+    adapter: Name | None = Field(None, description="one of `adapters`; adds the estimator probvlm to this posterior")
 
 
-class Deterministic(_Adapted):
+class Deterministic(_Adaptable):
     """One encoder, one sample."""
 
     kind: Literal["deterministic"]
     encoder: Name
+
+    @property
+    def passes(self) -> None:
+        """All samples: the only one."""
 
     def encoders(self) -> list[str]:
         """The encoders whose shards make up the posterior."""
         return [self.encoder]
 
 
-class McDropout(_Adapted):
+class McDropout(_Adaptable):
     """One encoder, S passes with dropout on."""
 
     kind: Literal["mc_dropout"]
@@ -43,7 +51,7 @@ class McDropout(_Adapted):
 
     @property
     def draws(self) -> tuple[str, float]:
-        """What decides each of its passes: posteriors alike in this differ in the number of passes alone."""
+        """Encoder and rate: posteriors with the same pair differ only in their number of passes."""
         return self.encoder, self.rate
 
 
@@ -53,18 +61,30 @@ class Ensemble(_Posterior):
     kind: Literal["ensemble"]
     members: Annotated[list[Name], Field(min_length=2)]
 
+    @property
+    def passes(self) -> None:
+        """All samples: one per member."""
+
+    @property
+    def adapter(self) -> None:
+        """None: an adapter belongs to one encoder."""
+
     def encoders(self) -> list[str]:
         """The encoders whose shards make up the posterior."""
         return self.members
 
 
-class Imported(_Adapted):
+class Imported(_Adaptable):
     """The samples that a data set of kind `embeddings` came with."""
 
     kind: Literal["imported"]
 
+    @property
+    def passes(self) -> None:
+        """All samples that were imported."""
+
     def encoders(self) -> list[str]:
-        """A single stand-in: the shards hold what was imported."""
+        """A single placeholder: the shards hold what was imported."""
         return [IMPORTED]
 
 

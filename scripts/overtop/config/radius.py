@@ -8,7 +8,7 @@ from overtop.config.base import Count, Model
 
 
 class RadiusSpec(Model):
-    """The walk of adversarial_pgd."""
+    """Step size and number of steps of adversarial_pgd."""
 
-    step: Annotated[float, Field(gt=0)] = 0.025
-    iterations: Count = 50
+    step: Annotated[float, Field(gt=0)] = Field(0.025, description="length of one step")
+    iterations: Count = Field(50, description="most steps")

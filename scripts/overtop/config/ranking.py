@@ -1,4 +1,4 @@
-"""`ranking` in config.yaml: what is kept of every ranking, and how its items are found."""
+"""`ranking` in config.yaml: how many items are ranked per query, and how they are searched."""
 
 from typing import Annotated, Literal
 
@@ -8,9 +8,9 @@ from overtop.config.base import Model
 
 
 class RankingSpec(Model):
-    """What is kept of every ranking, and how its items are found."""
+    """How many items are ranked per query, and how they are searched."""
 
-    top: Annotated[int, Field(ge=10)] = Field(50, description="ids and scores kept per query")
+    top: Annotated[int, Field(ge=10)] = Field(50, description="items (ids and scores) stored per query")
     search: Literal["stream", "flat", "hnsw"] = Field(
-        "stream", description="stream: the exact pass; flat, hnsw: FAISS, for galleries too large for it"
+        "stream", description="stream: the exact pass; flat, hnsw: a FAISS index, for very large galleries"
     )

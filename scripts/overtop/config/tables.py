@@ -9,14 +9,13 @@ from overtop.terms import Binning, Positives, Protocol
 
 
 class TableSpec(Model):
-    """One `results/tables/NAME.csv`: data sets x posteriors x the rest."""
+    """One table, `results/tables/NAME.{csv,md,tex}`: data sets x posteriors x estimators and their settings."""
 
-    reference: Literal["table1", "table2"] | None = Field(None, description="the paper's table to stand beside it")
-
+    reference: Literal["table1", "table2"] | None = Field(None, description="the paper's table to compare with")
     datasets: Annotated[list[Name], Field(min_length=1)]
     posteriors: Annotated[list[Name], Field(min_length=1)]
     split: Name = "test"
-    estimators: list[Name] = Field([], description="empty: all that are configured")
+    estimators: list[Name] = Field([], description="empty: all configured estimators")
     protocols: Annotated[list[Protocol], Field(min_length=1)] = ["published", "corrected"]
     binnings: Annotated[list[Binning], Field(min_length=1)] = ["equal_width", "equal_count"]
     positives: Annotated[list[Positives], Field(min_length=1)] = ["labelled", "extended"]

@@ -13,7 +13,9 @@ class TemperatureSpec(Model):
 
     softmax: Annotated[float, Field(gt=0)] | Literal["fitted"] = Field(
         SOFTMAX_TEMPERATURE,
-        description="of entropy, max_softmax and energy; `fitted`: the likeliest one on `fit_split`",
+        description="temperature of entropy, max_softmax and energy; `fitted`: maximum likelihood on `fit_split`",
     )
-    dirichlet: Annotated[float, Field(gt=0)] = Field(DIRICHLET_TEMPERATURE, description="of the Dirichlet estimators")
-    fit_split: Name = "val"
+    dirichlet: Annotated[float, Field(gt=0)] = Field(
+        DIRICHLET_TEMPERATURE, description="temperature of the Dirichlet estimators"
+    )
+    fit_split: Name = Field("val", description="split that a fitted temperature is fitted on")

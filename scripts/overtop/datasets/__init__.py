@@ -1,1 +1,1 @@
-"""Data sets: one module per kind with `fetch` and `read`; each ends in a split manifest."""
+"""Data sets: one module per kind with `fetch` and `read`, which returns a `Split`."""

@@ -1,13 +1,15 @@
-"""Which captions an image has, in which split: Karpathy's JSON, and the lines of our own that every way ends in.
+"""Annotations: the captions of each image and its split, in Karpathy's JSON and in JSON lines.
 
-Annotations are either Karpathy's own JSON (`{"images": [{"filename", "split", "sentences": [{"raw"}]}]}`) or JSON
-lines with `filename`, `captions` and optionally `split` (or `karpathy_split`; default: all records are `test`); both
-may be gzipped. With `filepath`, as COCO has it, an image lies in that folder of its source; with `image`, at that path
-beside the annotations. COCO's ids are `cocoid` and the sentences' `sentid` in Karpathy's own JSON, in JSON lines
-`image_id` and `caption_ids`.
+Accepted formats are Karpathy's own JSON (`{"images": [{"filename", "split", "sentences": [{"raw"}]}]}`) and JSON lines
+with `filename`, `captions` and optionally `split` (or `karpathy_split`; by default all records are `test`); both may be
+gzipped. Optional keys give the place of an image: `filepath` (as in COCO) is its folder within the source, `image` its
+path relative to the annotations. COCO's ids are `cocoid` and the sentences' `sentid` in Karpathy's JSON, and `image_id`
+and `caption_ids` in JSON lines.
 
-Karpathy's JSON of COCO has a fourth split, `restval`: images of COCO's validation set that his own left over. Everyone
-trains on them, and so do we: they are of the split `train`.
+Karpathy's JSON of COCO has a fourth split, `restval`: the images of COCO's validation set that are not in Karpathy's
+`val` or `test`. As is common practice, they are part of the split `train`.
+
+Whatever the source, the raw folder of a split contains `RECORDS_FILE` in our JSON lines format.
 """
 
 import gzip
@@ -19,14 +21,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from overtop.datasets.raw import no_split
+from overtop.datasets.raw import unknown_split_error
 from overtop.errors import OvertopError
 from overtop.storage.files import write_text
 
-RECORDS = "captions.jsonl"
-IMAGES = "images"
+RECORDS_FILE = "captions.jsonl"
+IMAGES_FOLDER = "images"
 
-_TRAINED_ON = {"restval": "train"}
+_SPLIT_ALIASES = {"restval": "train"}
 
 
 @dataclass(frozen=True)
@@ -35,11 +37,11 @@ class Record:
 
     Attributes:
         filename: name of the image, unique within its split.
-        captions: all that were written for it.
-        folder: where the image lies in its source; empty where that is not told.
-        image_id: COCO's id of the image, None where unknown.
-        caption_ids: COCO's ids of the captions, None where one is unknown.
-        path: of the image from the folder of its annotations; empty where it lies as `filename` among the images.
+        captions: all captions of the image.
+        folder: folder of the image within its source; empty if unknown.
+        image_id: COCO's id of the image; None if unknown.
+        caption_ids: COCO's ids of the captions; None if any is unknown.
+        path: path of the image relative to the annotations; empty if it is found by `folder` and `filename`.
     """
 
     filename: str
@@ -54,22 +56,22 @@ def parse_split(name: str, content: bytes, split: str) -> list[Record]:
     """The records of one split, in the order of the annotations.
 
     Args:
-        name: the file's name, for its form and for errors.
-        content: what the file holds.
-        split: `train` has `restval`, too.
+        name: name of the file; its suffixes determine the format, and messages start with it.
+        content: content of the file.
+        split: name of the split; `train` includes `restval`.
 
     Raises:
-        OvertopError: not annotations, or without that split; an image has no caption or comes twice.
+        OvertopError: the content is not annotations or has no such split; an image has no caption or occurs twice.
     """
-    entries = _entries(name, content)
-    names = [entry.get("split", entry.get("karpathy_split", "test")) for entry in entries]
-    for number, found in enumerate(names):
-        if not isinstance(found, str):
-            raise OvertopError(f"{name}: record {number} has no split name; give it one")
-    names = [_TRAINED_ON.get(found, found) for found in names]
-    if split not in names:
-        raise no_split(split, name, set(names))
-    records = [_record(name, entry) for entry, found in zip(entries, names, strict=True) if found == split]
+    entries = _parse_entries(name, content)
+    split_names = [_split_name(name, number, entry) for number, entry in enumerate(entries)]
+    if split not in split_names:
+        raise unknown_split_error(split, name, set(split_names))
+    records = [
+        _parse_record(name, entry)
+        for entry, split_name in zip(entries, split_names, strict=True)
+        if split_name == split
+    ]
     repeated = [file for file, count in Counter(record.filename for record in records).items() if count > 1]
     if repeated:
         raise OvertopError(f"{name}: image {repeated[0]!r} occurs more than once in split {split!r}; keep one record")
@@ -77,7 +79,10 @@ def parse_split(name: str, content: bytes, split: str) -> list[Record]:
 
 
 def write_records(raw: Path, records: Sequence[Record]) -> None:
-    """Write the records of a split as `RECORDS`, one JSON object a line. Its images lie in `IMAGES`."""
+    """Write the records of a split to `RECORDS_FILE` in `raw`, one JSON object per line.
+
+    The images are expected in `IMAGES_FOLDER` under their file names, so `folder` and `path` are not written.
+    """
     lines = []
     for record in records:
         entry: dict[str, Any] = {"filename": record.filename, "captions": record.captions}
@@ -86,16 +91,17 @@ def write_records(raw: Path, records: Sequence[Record]) -> None:
         if record.caption_ids is not None:
             entry["caption_ids"] = record.caption_ids
         lines.append(json.dumps(entry, ensure_ascii=False) + "\n")
-    write_text(raw / RECORDS, "".join(lines))
+    write_text(raw / RECORDS_FILE, "".join(lines))
 
 
 def read_records(raw: Path) -> list[Record]:
-    """Read what `write_records` wrote."""
-    path = raw / RECORDS
-    return [_record(str(path), entry) for entry in _entries(str(path), path.read_bytes())]
+    """Read the records that `write_records` wrote into `raw`."""
+    path = raw / RECORDS_FILE
+    return [_parse_record(str(path), entry) for entry in _parse_entries(str(path), path.read_bytes())]
 
 
-def _entries(name: str, content: bytes) -> list[dict[str, Any]]:
+def _parse_entries(name: str, content: bytes) -> list[dict[str, Any]]:
+    """The JSON objects of all images."""
     try:
         text = (gzip.decompress(content) if name.endswith(".gz") else content).decode("utf-8")
         if name.removesuffix(".gz").endswith(".json"):
@@ -105,13 +111,22 @@ def _entries(name: str, content: bytes) -> list[dict[str, Any]]:
         if not all(isinstance(entry, dict) for entry in entries):
             raise TypeError("a record is not an object")
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise OvertopError(f"{name}: cannot be unpacked ({error}); the file is damaged, get it again") from error
+        raise OvertopError(f"{name}: cannot be decompressed ({error}); the file is damaged, get it again") from error
     except (ValueError, KeyError, TypeError) as error:
-        raise _not_annotations(name, error) from error
+        raise _format_error(name, error) from error
     return entries
 
 
-def _record(name: str, entry: dict[str, Any]) -> Record:
+def _split_name(name: str, number: int, entry: dict[str, Any]) -> str:
+    """The split of a record, with `restval` as `train`."""
+    split = entry.get("split", entry.get("karpathy_split", "test"))
+    if not isinstance(split, str):
+        raise OvertopError(f"{name}: record {number} has no split name; give it one")
+    return _SPLIT_ALIASES.get(split, split)
+
+
+def _parse_record(name: str, entry: dict[str, Any]) -> Record:
+    """The record of one JSON object, in either format."""
     try:
         if "sentences" in entry:
             captions = [sentence["raw"] for sentence in entry["sentences"]]
@@ -128,15 +143,15 @@ def _record(name: str, entry: dict[str, Any]) -> Record:
             caption_ids=None if None in caption_ids else tuple(caption_ids),
         )
         if not all(isinstance(text, str) for text in (record.filename, record.folder, record.path, *captions)):
-            raise TypeError("a name or a caption is not a text")
+            raise TypeError("a name or a caption is not a string")
     except (AttributeError, KeyError, TypeError) as error:
-        raise _not_annotations(name, error) from error
+        raise _format_error(name, error) from error
     if not record.captions:
         raise OvertopError(f"{name}: image {record.filename!r} has no caption; give it one or remove its record")
     return record
 
 
-def _not_annotations(name: str, error: Exception) -> OvertopError:
+def _format_error(name: str, error: Exception) -> OvertopError:
     return OvertopError(
         f"{name}: not Karpathy annotations ({type(error).__name__}: {error}); "
         "each image needs filename and captions (or sentences with raw)"

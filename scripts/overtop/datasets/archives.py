@@ -1,4 +1,4 @@
-"""Single files out of zip archives, found by their base names, checked by the archive's own CRC."""
+"""Extracting single files from zip archives by their base names; zipfile verifies the CRC of each."""
 
 import shutil
 import zipfile
@@ -12,41 +12,41 @@ from tqdm import tqdm
 
 from overtop.datasets.annotations import Record
 from overtop.errors import OvertopError
-from overtop.storage.files import atomic_path, inside
+from overtop.storage.files import atomic_path, resolve_inside
 
 
 def read_member(path: Path, member: str) -> bytes:
-    """The content of one member.
+    """The content of one member of an archive.
 
     Raises:
         OvertopError: the archive is damaged or has no such member.
     """
-    with _opened(path) as archive:
+    with _open_archive(path) as archive:
         if member not in archive.namelist():
             files = ", ".join(name for name in archive.namelist() if ".json" in name)
             raise OvertopError(f"{path}: no member {member!r}; its JSON files: {files or 'none'}; correct `member`")
         return archive.read(member)
 
 
-def extract(path: Path, records: Sequence[Record], folder: Path) -> set[str]:
-    """Extract the images of those records that the archive has.
+def extract_images(path: Path, records: Sequence[Record], folder: Path) -> set[str]:
+    """Extract the images of the records that are in the archive.
 
-    A member is taken for a record's image by its base name. Where several have that name, it is the one in the
-    record's own folder.
+    A member belongs to a record if their base names are equal. If several members have this name, the one in the
+    record's folder is used.
 
     Args:
         path: the zip archive.
-        records: what is wanted.
-        folder: where an image goes, under the record's own name; the names of members never become paths.
+        records: the records whose images are requested.
+        folder: where the images are written, under the records' file names; member names never become paths.
 
     Returns:
-        File names of the records that were found.
+        File names of the records whose images are in the archive.
 
     Raises:
-        OvertopError: the archive is damaged, or several members may be an image; the message names archive and member.
+        OvertopError: the archive is damaged, or several members match one image.
     """
-    found = set()
-    with _opened(path) as archive:
+    extracted = set()
+    with _open_archive(path) as archive:
         members = defaultdict(list)
         for member in archive.namelist():
             if not member.endswith("/"):
@@ -54,36 +54,38 @@ def extract(path: Path, records: Sequence[Record], folder: Path) -> set[str]:
         for record in tqdm(records, desc=path.name, unit="image", disable=None):
             candidates = members.get(PurePosixPath(record.filename).name)
             if candidates:
-                member = _choose(path, candidates, record)
+                member = _select_member(path, candidates, record)
                 with (
                     archive.open(member) as source,
-                    atomic_path(inside(folder, record.filename)) as temporary,
+                    atomic_path(resolve_inside(folder, record.filename)) as temporary,
                     open(temporary, "wb") as target,
                 ):
                     shutil.copyfileobj(source, target)
-                found.add(record.filename)
-    return found
+                extracted.add(record.filename)
+    return extracted
 
 
-def _choose(path: Path, candidates: Sequence[str], record: Record) -> str:
+def _select_member(path: Path, candidates: Sequence[str], record: Record) -> str:
+    """The only candidate, or the one in the folder of the record."""
     if len(candidates) == 1:
         return candidates[0]
     end = "/" + str(PurePosixPath(record.folder) / record.filename)
-    own = [member for member in candidates if f"/{member}".endswith(end)]
-    if len(own) != 1:
+    matches = [member for member in candidates if f"/{member}".endswith(end)]
+    if len(matches) != 1:
         raise OvertopError(
-            f"{path}: {' and '.join(candidates)} may each be image {record.filename!r}; "
-            "annotations with the right `filepath` would tell, or an archive with one of them"
+            f"{path}: {' and '.join(candidates)} all match image {record.filename!r}; "
+            "use annotations with the right `filepath`, or an archive with only one of them"
         )
-    return own[0]
+    return matches[0]
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+def _open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
+    """Open an archive, and report any damage as an `OvertopError`."""
     try:
         with zipfile.ZipFile(path) as archive:
             yield archive
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:  # RuntimeError: it is encrypted
         raise OvertopError(
-            f"{path}: cannot be unpacked ({error}); the archive is damaged or encrypted, get it again"
+            f"{path}: cannot be decompressed ({error}); the archive is damaged or encrypted, get it again"
         ) from error

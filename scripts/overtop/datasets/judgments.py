@@ -1,78 +1,96 @@
-"""What people say of pairs that are not labelled: does this caption describe that image?
+"""Reading human judgments of image-caption pairs that are not labelled: does the caption describe the image?
 
-The form is that of Flickr8k's two files (Hodosh, Young and Hockenmaier 2013, doi:10.1613/jair.3994), tab-separated and
-possibly gzipped: image, caption (`NAME.jpg#2`, as our splits name it), then three fields on what the raters said.
+The format is that of the two files of Flickr8k (Hodosh, Young and Hockenmaier 2013, doi:10.1613/jair.3994):
+tab-separated, possibly gzipped, with the columns image, caption (`NAME.jpg#2`, as in our splits) and three fields of
+ratings.
 
-- `expert`: three ratings, from 1 (does not describe the image) to 4 (describes it); 3 is but for minor mistakes.
-- `crowd`: the share of yes (it describes the image, maybe with minor mistakes), the number of yes, the number of no.
+- `expert`: three ratings from 1 (does not describe the image) to 4 (describes it); 3 allows minor mistakes.
+- `crowd`: the share of yes (it describes the image, possibly with minor mistakes), the number of yes and of no.
 """
 
 import gzip
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from overtop.errors import OvertopError
 from overtop.storage.split import Split
 
-_LOWEST, _RELEVANT, _HIGHEST = 1, 3, 4  # ratings of experts
-_ROUNDING = 1e-6  # the crowd's shares are printed as floats
+_LOWEST_RATING, _RELEVANT_RATING, _HIGHEST_RATING = 1, 3, 4
+_SHARE_TOLERANCE = 1e-6  # the shares in the file are rounded
+
+
+@dataclass(frozen=True)
+class _Judgment:
+    """The summary of all ratings of one pair.
+
+    Attributes:
+        relevance: in [0, 1].
+        relevant: whether the pair counts as a match.
+        n_raters: number of ratings.
+    """
+
+    relevance: float
+    relevant: bool
+    n_raters: int
 
 
 def read_judgments(files: Mapping[str, Path], split: Split) -> pd.DataFrame:
-    """Read the judgments of pairs whose image and caption both are of `split`.
+    """Read the judgments of all pairs whose image and caption are both in `split`.
 
     Args:
         files: for each source, `expert` or `crowd`, its file.
-        split: whose ids the judgments speak of.
+        split: the split.
 
     Returns:
-        One row per source and pair: `image_id`, `caption_id`, `source`, `relevance` in [0, 1] (experts: the mean
-        rating, scaled; crowd: the share of yes), `relevant` (experts: a mean of at least 3; crowd: more yes than no),
-        `n_raters`, and `labelled`, whether the caption was written for that very image.
+        One row per source and pair: `image_id`, `caption_id`, `source`, `relevance` in [0, 1] (experts: the scaled mean
+        rating; crowd: the share of yes), `relevant` (experts: a mean of at least 3; crowd: more yes than no),
+        `n_raters`, and `labelled`, whether the caption was written for that image.
 
     Raises:
-        OvertopError: a line is not of its form, a pair comes twice, or a file has no pair of the split.
+        OvertopError: a line has the wrong format, a pair occurs twice, or a file has no pair of the split.
     """
-    owner = {caption: split.image_ids[i] for caption, i in zip(split.caption_ids, split.image_of_caption, strict=True)}
     frames = []
     for source, path in files.items():
-        pairs = _read(path, source)
+        pairs = _read_pairs(path, source)
         pairs = pairs[pairs["image_id"].isin(split.image_ids) & pairs["caption_id"].isin(split.caption_ids)]
         if pairs.empty:
             raise OvertopError(
-                f"{path}: no pair has both its image and its caption in the split, which names captions like "
-                f"{split.caption_ids[0]!r}; give the judgments of this data set, or ask for the split they are of"
+                f"{path}: no pair has both its image and its caption in the split, whose captions have ids like "
+                f"{split.caption_ids[0]!r}; give the judgments of this data set, or use the split that they belong to"
             )
-        frames.append(pairs.assign(labelled=pairs["caption_id"].map(owner) == pairs["image_id"]))
+        own_images = np.array(split.image_ids)[split.image_rows(pairs["caption_id"].tolist(), split.image_ids)]
+        frames.append(pairs.assign(labelled=own_images == pairs["image_id"]))
     return pd.concat(frames, ignore_index=True)
 
 
-def _read(path: Path, source: str) -> pd.DataFrame:
-    """Every line of one file."""
-    summarise = {"expert": _expert, "crowd": _crowd}[source]
-    pairs: dict[tuple[str, str], tuple[float, bool, int]] = {}
-    for number, line in enumerate(_lines(path), start=1):
+def _read_pairs(path: Path, source: str) -> pd.DataFrame:
+    """All judged pairs of one file."""
+    parse = {"expert": _parse_expert_ratings, "crowd": _parse_crowd_votes}[source]
+    judgments: dict[tuple[str, str], _Judgment] = {}
+    for number, line in enumerate(_read_lines(path), start=1):
         try:
-            image, caption, *said = line.split("\t")
-            judgment = summarise(said)
+            image, caption, *fields = line.split("\t")
+            judgment = parse(fields)
         except ValueError as error:
             raise OvertopError(f"{path}, line {number}: {error}; correct the line or remove it") from error
-        if (image, caption) in pairs:
+        if (image, caption) in judgments:
             raise OvertopError(
-                f"{path}, line {number}: the pair of {image} and {caption} came before; keep one of them"
+                f"{path}, line {number}: the pair of {image} and {caption} occurs more than once; keep one line"
             )
-        pairs[image, caption] = judgment
-    rows = [(image, caption, source, *judgment) for (image, caption), judgment in pairs.items()]
+        judgments[image, caption] = judgment
+    rows = [(image, caption, source, *astuple(judgment)) for (image, caption), judgment in judgments.items()]
     return pd.DataFrame(rows, columns=["image_id", "caption_id", "source", "relevance", "relevant", "n_raters"])
 
 
-def _lines(path: Path) -> list[str]:
+def _read_lines(path: Path) -> list[str]:
     if not path.is_file():
         raise OvertopError(
-            f"{path} is missing; judgments come with the folder of a data set (`source`), not by `routes`"
+            f"{path} is missing; judgments come with the folder of a data set (`source`), not with `routes`"
         )
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
@@ -81,19 +99,18 @@ def _lines(path: Path) -> list[str]:
         raise OvertopError(f"{path}: cannot be read as text ({error}); the file is damaged, get it again") from error
 
 
-def _expert(said: Sequence[str]) -> tuple[float, bool, int]:
-    """Relevance, whether that is relevant, number of raters."""
-    ratings = [int(rating) for rating in said]
-    if len(ratings) != 3 or not all(_LOWEST <= rating <= _HIGHEST for rating in ratings):
-        raise ValueError(f"not image, caption and three ratings from {_LOWEST} to {_HIGHEST}")
+def _parse_expert_ratings(fields: Sequence[str]) -> _Judgment:
+    ratings = [int(field) for field in fields]
+    if len(ratings) != 3 or not all(_LOWEST_RATING <= rating <= _HIGHEST_RATING for rating in ratings):
+        raise ValueError(f"expected image, caption and three ratings from {_LOWEST_RATING} to {_HIGHEST_RATING}")
     n, total = len(ratings), sum(ratings)
-    return (total - _LOWEST * n) / ((_HIGHEST - _LOWEST) * n), total >= _RELEVANT * n, n
+    relevance = (total - _LOWEST_RATING * n) / ((_HIGHEST_RATING - _LOWEST_RATING) * n)
+    return _Judgment(relevance, total >= _RELEVANT_RATING * n, n)
 
 
-def _crowd(said: Sequence[str]) -> tuple[float, bool, int]:
-    """Relevance, whether that is relevant, number of raters."""
-    share, yes, no = (convert(field) for convert, field in zip((float, int, int), said, strict=True))
+def _parse_crowd_votes(fields: Sequence[str]) -> _Judgment:
+    share, yes, no = (convert(field) for convert, field in zip((float, int, int), fields, strict=True))
     n = yes + no
-    if min(yes, no) < 0 or n == 0 or not abs(share - yes / n) < _ROUNDING:
-        raise ValueError("not image, caption, share of yes, number of yes and number of no")
-    return yes / n, yes > no, int(n)
+    if min(yes, no) < 0 or n == 0 or not abs(share - yes / n) < _SHARE_TOLERANCE:
+        raise ValueError("expected image, caption, share of yes, number of yes and number of no")
+    return _Judgment(yes / n, yes > no, int(n))

@@ -1,87 +1,90 @@
-"""Photographs with a handful of captions each: COCO, Flickr30k and Flickr8k in the Karpathy splits.
+"""Photographs with several captions each: COCO, Flickr30k and Flickr8k in the Karpathy splits.
 
-A split comes from a folder of the user's (`source`) where there is one, else by the first of `routes` that leads to it.
-Whatever the way, its raw folder then holds the same: `captions.jsonl` with the records of that split, `images/` with
-their images, and from a folder the files of `judgments`.
+A split is read from a local folder (`source`) if it exists, otherwise from the first of `routes` that succeeds. In any
+case its raw folder then contains `captions.jsonl` with the records of the split, `images/` with their images, and, from
+a local folder, the files of `judgments`.
 """
 
 import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from overtop.config.datasets import KarpathyDataset, Route
-from overtop.datasets.annotations import IMAGES, RECORDS, Record, parse_split, read_records, write_records
-from overtop.datasets.known_positives import find_positives
-from overtop.datasets.raw import Context, copy_into, keep_only, locate
-from overtop.datasets.routes import follow
+from overtop.datasets.annotations import IMAGES_FOLDER, RECORDS_FILE, Record, parse_split, read_records, write_records
+from overtop.datasets.known_positives import find_extended_positives
+from overtop.datasets.raw import FetchContext, copy_into, remove_other_files, resolve_source
+from overtop.datasets.routes import fetch_by_route
 from overtop.errors import OvertopError
-from overtop.storage.split import Split, from_rows
+from overtop.storage.split import Split, split_from_frame
 
-_LOG = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
-def fetch(name: str, spec: KarpathyDataset, split: str, raw: Path, context: Context) -> None:
-    """Bring the records and images of one split.
+def fetch(name: str, spec: KarpathyDataset, split: str, raw: Path, context: FetchContext) -> None:
+    """Write the records and images of one split into `raw`.
 
     Raises:
-        OvertopError: no way leads to it; the message says of each why.
+        OvertopError: neither the folder nor any route has the split; the message lists the reason of each.
     """
-    records = _bring(name, spec, split, raw, context)
+    records = _fetch_records(name, spec, split, raw, context)
     write_records(raw, records)
-    images = [f"{IMAGES}/{record.filename}" for record in records]
-    keep_only(raw, [RECORDS, *images, *spec.judgments.values()])
+    images = [f"{IMAGES_FOLDER}/{record.filename}" for record in records]
+    remove_other_files(raw, [RECORDS_FILE, *images, *spec.judgments.values()])
 
 
-def _bring(name: str, spec: KarpathyDataset, split: str, raw: Path, context: Context) -> list[Record]:
-    """From the folder if there is one: what is wrong with it is then told, not passed over."""
+def _fetch_records(name: str, spec: KarpathyDataset, split: str, raw: Path, context: FetchContext) -> list[Record]:
+    """Fetch the images and return the records; an error within an existing folder is reported, not skipped."""
     reasons = []
     if spec.source is not None:
         try:
-            place = locate(name, spec.source, context.mirror)
+            folder = resolve_source(f"datasets.{name}.source", spec.source, context.mirror)
         except OvertopError as error:
             if not spec.routes:
                 raise
             reasons.append(f"(0) {error}")
         else:
-            return _from_folder(place, spec, split, raw)
+            return _fetch_from_folder(folder, spec, split, raw)
     for number, route in enumerate(spec.routes, start=1):
         try:
-            records = follow(route, split, raw / IMAGES, context)
+            records = fetch_by_route(route, split, raw / IMAGES_FOLDER, context)
         except OvertopError as error:
-            reasons.append(f"({number}) {_described(route)}: {error}")
+            reasons.append(f"({number}) {_describe_route(route)}: {error}")
         else:
-            _LOG.info("%s, split %s: by %s", name, split, _described(route))
+            logger.info("%s, split %s: fetched by %s", name, split, _describe_route(route))
             return records
-    raise OvertopError(f"data set {name!r}, split {split!r}: no way leads to it: {'; '.join(reasons)}")
+    raise OvertopError(f"data set {name!r}, split {split!r}: could not be fetched: {'; '.join(reasons)}")
 
 
-def _described(route: Route) -> str:
-    return f"route {route.kind} ({', '.join(route.places())})"
+def _describe_route(route: Route) -> str:
+    return f"route {route.kind} ({', '.join(route.image_sources())})"
 
 
-def _from_folder(place: Path, spec: KarpathyDataset, split: str, raw: Path) -> list[Record]:
-    annotations = place / spec.annotations
+def _fetch_from_folder(folder: Path, spec: KarpathyDataset, split: str, raw: Path) -> list[Record]:
+    annotations = folder / spec.annotations
     if not annotations.is_file():
         raise OvertopError(f"{annotations} is missing; complete the source or correct `annotations`")
     records = parse_split(str(annotations), annotations.read_bytes(), split)
     if spec.on_error == "skip":
-        records = [record for record in records if _is_there(place, record, spec)]
-    files = {f"{IMAGES}/{record.filename}": _place_of(record, spec) for record in records}
-    copy_into(raw, place, {path: path for path in spec.judgments.values()} | files)
+        records = [record for record in records if _image_exists(folder, record, spec)]
+    images = {f"{IMAGES_FOLDER}/{record.filename}": _image_path(record, spec) for record in records}
+    copy_into(raw, folder, {path: path for path in spec.judgments.values()} | images)
     return records
 
 
-def _is_there(place: Path, record: Record, spec: KarpathyDataset) -> bool:
-    image = place / _place_of(record, spec)
-    if not image.is_file():
-        _LOG.warning("skipped: %s is missing", image)
-    return image.is_file()
+def _image_exists(folder: Path, record: Record, spec: KarpathyDataset) -> bool:
+    """Whether the image of a record exists; a missing one is logged as skipped."""
+    image = folder / _image_path(record, spec)
+    exists = image.is_file()
+    if not exists:
+        logger.warning("skipped: %s is missing", image)
+    return exists
 
 
-def _place_of(record: Record, spec: KarpathyDataset) -> str:
-    """Where an image lies in the folder of a data set."""
+def _image_path(record: Record, spec: KarpathyDataset) -> str:
+    """Path of an image relative to the folder of the data set."""
     if record.path:
         return os.path.normpath(Path(spec.annotations).parent / record.path)
     return str(Path(spec.images) / record.folder / record.filename)
@@ -90,32 +93,37 @@ def _place_of(record: Record, spec: KarpathyDataset) -> str:
 def read(name: str, spec: KarpathyDataset, raw: Path, split: str) -> Split:
     """The images of `split` with their first `captions_per_image` captions.
 
-    Captions are named after their image and their place in the annotations, from 0: `NAME.jpg#2`. Extended positives
-    are known of the test split alone.
+    The id of a caption is the file name of its image and its position in the annotations, from 0: `NAME.jpg#2`. Only
+    the test split has extended positives.
 
     Raises:
-        OvertopError: an image has fewer captions than that, or lacks the ids that `extended` needs.
+        OvertopError: an image has too few captions, or lacks the ids that `extended` needs.
     """
-    wanted = None if spec.captions_per_image == "all" else spec.captions_per_image
+    limit = None if spec.captions_per_image == "all" else spec.captions_per_image
     records = read_records(raw)
     for record in records:
-        if wanted is not None and len(record.captions) < wanted:
+        if limit is not None and len(record.captions) < limit:
             raise OvertopError(
-                f"image {record.filename!r} has {len(record.captions)} captions, and captions_per_image is {wanted}; "
-                "give it the others, or lower that number (`all` takes as many as each image has)"
+                f"image {record.filename!r} has {len(record.captions)} captions, and captions_per_image is {limit}; "
+                "add captions, or lower that number (`all` uses all captions of each image)"
             )
     rows = [
-        (record.filename, f"{IMAGES}/{record.filename}", f"{record.filename}#{k}", caption)
+        (record.filename, f"{IMAGES_FOLDER}/{record.filename}", f"{record.filename}#{k}", caption)
         for record in records
-        for k, caption in enumerate(record.captions[:wanted])
+        for k, caption in enumerate(record.captions[:limit])
     ]
     frame = pd.DataFrame(rows, columns=["image_id", "image_path", "caption_id", "caption"])
     if spec.extended and split == "test":
-        ids = [(image, caption) for record in records for image, caption in _coco_ids(record)[:wanted]]
-        known = find_positives({caption: image for image, caption in ids}, spec.extended)
-        name_of = {image: name for (image, _), name in zip(ids, frame["image_id"], strict=True)}
-        frame["positives"] = [[name_of[image] for image in sorted(known[caption])] for _, caption in ids]
-    return from_rows(frame)
+        frame["positives"] = _extended_positives(records, limit, spec.extended)
+    return split_from_frame(frame)
+
+
+def _extended_positives(records: list[Record], limit: int | None, sources: Sequence[str]) -> list[list[str]]:
+    """For each of the first `limit` captions of each record, the file names of its positives, by COCO id."""
+    ids = [(record.filename, *pair) for record in records for pair in _coco_ids(record)[:limit]]
+    positives = find_extended_positives({caption: image for _, image, caption in ids}, sources)
+    filename_of = {image: filename for filename, image, _ in ids}
+    return [[filename_of[image] for image in sorted(positives[caption])] for _, _, caption in ids]
 
 
 def _coco_ids(record: Record) -> list[tuple[int, int]]:
@@ -123,7 +131,7 @@ def _coco_ids(record: Record) -> list[tuple[int, int]]:
     image, captions = record.image_id, record.caption_ids
     if image is None or captions is None or len(captions) != len(record.captions):
         raise OvertopError(
-            f"image {record.filename!r} lacks COCO's ids: cocoid and each sentence's sentid, or image_id and as "
-            "many caption_ids as captions; add them, or remove `extended`, which needs them"
+            f"image {record.filename!r} lacks COCO's ids: cocoid and each sentence's sentid, or image_id and one of "
+            "caption_ids per caption; add them, or remove `extended`, which needs them"
         )
     return [(image, caption) for caption in captions]

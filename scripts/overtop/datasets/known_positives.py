@@ -1,17 +1,17 @@
-"""Which COCO images a caption describes besides its own, as people judged: CxC and ECCV Caption.
+"""Extended positives of COCO captions from two sets of human judgments: CxC and ECCV Caption.
 
-Both come as data files of the package `eccv_caption` (Chun et al. 2022, arXiv:2204.03359), whose code is not used.
-They speak of Karpathy's 5,000 test images and 25,000 captions alone, and of COCO's own ids:
+Both are data files of the package `eccv_caption` (Chun et al. 2022, arXiv:2204.03359), whose code is not used. They
+cover only Karpathy's 5,000 test images and 25,000 captions, identified by COCO's ids:
 
-- `cxc`: CrissCrossed Captions (Parekh et al. 2021, arXiv:2004.15020), judgments over the whole split: 10,614 pairs
-  beyond the labelled ones, told alike from both sides.
-- `eccv`: ECCV Caption, pairs that five retrieval models proposed and people verified, with those of CxC: 21,442 beyond
-  the labelled ones. Only 1,332 captions and 1,261 images were asked about.
+- `cxc`: CrissCrossed Captions (Parekh et al. 2021, arXiv:2004.15020), judgments over the whole split: 10,614 pairs in
+  addition to the labelled ones. Both directions list the same pairs.
+- `eccv`: ECCV Caption, pairs that five retrieval models proposed and annotators verified, including those of CxC:
+  21,442 in addition to the labelled ones. Only 1,332 captions and 1,261 images were used as queries.
 
-A pair that matches does so whichever side asks, so both directions' lists are united, and a split that lists several
-sources unites those too. What nobody judged keeps its labelled pair, so extended recall is a lower bound, and under
-`eccv` alone hardly more than the labelled recall but for the few queries asked about. The labelled pair always counts,
-although CxC denies one and lacks 28 captions, and ECCV Caption denies nine.
+A matching pair matches in both directions, so the lists of both directions are united, and so are several sources. A
+query without judgments keeps only its labelled pair, so extended recall is a lower bound; under `eccv` alone it is
+close to the labelled recall, because few queries were judged. The labelled pair is always a positive, although CxC
+rejects one and lacks 28 captions, and ECCV Caption rejects nine.
 """
 
 import json
@@ -23,44 +23,44 @@ from overtop.errors import OvertopError
 _PACKAGE = "eccv_caption"
 
 
-def find_positives(image_of_caption: Mapping[int, int], sources: Sequence[str]) -> dict[int, set[int]]:
-    """Every image of a split that each of its captions is known to describe, its own included.
+def find_extended_positives(image_of_caption: Mapping[int, int], sources: Sequence[str]) -> dict[int, set[int]]:
+    """All images of a split that each of its captions is known to describe, its own included.
 
     Args:
         image_of_caption: for each COCO caption id of the split the COCO id of its image.
         sources: `cxc`, `eccv` or both.
 
     Returns:
-        For each caption id the ids of images, all of them of the split.
+        For each caption id the ids of its positive images within the split.
 
     Raises:
-        OvertopError: the package is missing, or does not know a caption as one of that image.
+        OvertopError: the package is not installed, or does not contain a caption with that image.
     """
-    _prove(image_of_caption)
+    _check_caption_ids(image_of_caption)
     images = set(image_of_caption.values())
-    known = {caption: {image} for caption, image in image_of_caption.items()}
+    positives = {caption: {image} for caption, image in image_of_caption.items()}
     for source in sources:
-        pairs = [(caption, image) for caption, found in _lists(f"{source}_caption_to_image") for image in found]
-        pairs += [(caption, image) for image, found in _lists(f"{source}_image_to_caption") for caption in found]
+        pairs = [(caption, image) for caption, listed in _read_lists(f"{source}_caption_to_image") for image in listed]
+        pairs += [(caption, image) for image, listed in _read_lists(f"{source}_image_to_caption") for caption in listed]
         for caption, image in pairs:
-            if caption in known and image in images:
-                known[caption].add(image)
-    return known
+            if caption in positives and image in images:
+                positives[caption].add(image)
+    return positives
 
 
-def _prove(image_of_caption: Mapping[int, int]) -> None:
-    """Ids are what joins two sources here, so a split with foreign ones would silently have no extended positives."""
-    owners = {caption: found[0] for caption, found in _lists("original_caption_to_image")}
+def _check_caption_ids(image_of_caption: Mapping[int, int]) -> None:
+    """Check the ids against the package: with foreign ids, a split would silently have no extended positives."""
+    package_images = {caption: images[0] for caption, images in _read_lists("original_caption_to_image")}
     for caption, image in image_of_caption.items():
-        if owners.get(caption) != image:
+        if package_images.get(caption) != image:
             raise OvertopError(
-                f"{_PACKAGE} does not know caption {caption} of image {image}, so `extended` cannot be had: it is for "
+                f"{_PACKAGE} has no caption {caption} of image {image}, so `extended` is not available: it needs "
                 "COCO's Karpathy test split with COCO's ids; correct the annotations or remove `extended`"
             )
 
 
-def _lists(name: str) -> list[tuple[int, list[int]]]:
-    """One of the package's JSON files. They are read in place: importing the package would run its metrics."""
+def _read_lists(name: str) -> list[tuple[int, list[int]]]:
+    """The ids of one of the package's JSON files, read without importing the package, which would run its metrics."""
     try:
         path = distribution(_PACKAGE).locate_file(f"{_PACKAGE}/data/{name}.json")
     except PackageNotFoundError:
@@ -68,4 +68,4 @@ def _lists(name: str) -> list[tuple[int, list[int]]]:
             f"`extended` needs the judgments in the package {_PACKAGE}: pip install {_PACKAGE}==0.1.0"
         ) from None
     with open(str(path), encoding="utf-8") as handle:
-        return [(int(key), found) for key, found in json.load(handle).items()]
+        return [(int(key), listed) for key, listed in json.load(handle).items()]

@@ -1,4 +1,4 @@
-"""Bringing files from where they are into the raw folder of a split."""
+"""The raw folder of a split: resolving sources, copying files into it, and recording their digests."""
 
 import os
 import shutil
@@ -9,22 +9,24 @@ from pathlib import Path
 from tqdm import tqdm
 
 from overtop.config.sources import SourceSpec
-from overtop.downloads.fetch import bring
-from overtop.errors import OvertopError, suggestion
-from overtop.storage.files import atomic_path, in_mirror, inside, sha256, write_json
+from overtop.downloads.fetch import fetch_files
+from overtop.downloads.mirror import resolve_in_mirror
+from overtop.errors import OvertopError, did_you_mean
+from overtop.storage.files import atomic_path, resolve_inside, sha256, write_json
 
-RECORD = "source.json"
+SOURCE_RECORD = "source.json"
+"""Size and sha256 of every file of a split."""
 
 
 @dataclass(frozen=True)
-class Context:
-    """What `fetch` may draw on besides the data set's own entry.
+class FetchContext:
+    """The settings of a run that `fetch` needs in addition to the entry of the data set.
 
     Attributes:
-        mirror: folder that holds the sources of data sets, None without.
-        seed: seed of the run, for data sets that are drawn.
-        data: the data folder; what is downloaded lies in it.
-        sources: what can be downloaded, by name (`sources` in config.yaml).
+        mirror: the folder that relative sources are inside, or None.
+        seed: seed of the run, for data sets that are generated.
+        data: the data folder, which also contains the downloads.
+        sources: `sources` of config.yaml: what can be downloaded, by name.
     """
 
     mirror: str | None
@@ -32,54 +34,65 @@ class Context:
     data: Path
     sources: Mapping[str, SourceSpec]
 
-    def bring(self, name: str, members: Sequence[str] = ()) -> list[Path]:
-        """Files of one of `sources`, verified, here on disk.
+    def fetch_files(self, name: str, members: Sequence[str] = ()) -> list[Path]:
+        """Local paths of verified files of one of the sources; see `overtop.downloads.fetch.fetch_files`.
 
         Args:
-            name: which source.
-            members: the wanted files of a folder or a repository; a source that is one file has none.
+            name: the source.
+            members: the requested files of a folder or hub repository; empty for a source that is one file.
 
         Raises:
-            OvertopError: there is no such source, or its files cannot be had.
+            OvertopError: there is no such source, or its files cannot be fetched.
         """
-        return bring(name, self.source(name), members, self.data, self.mirror)
+        return fetch_files(name, self.source(name), members, self.data, self.mirror)
 
     def source(self, name: str) -> SourceSpec:
-        """What config.yaml says of one of `sources`."""
+        """The entry of a source in config.yaml.
+
+        Raises:
+            OvertopError: there is no such source.
+        """
         if name not in self.sources:
-            raise OvertopError(f"config.yaml: `sources` has no {name!r}; {suggestion(name, self.sources)}")
+            raise OvertopError(f"config.yaml: `sources` has no {name!r}; {did_you_mean(name, self.sources)}")
         return self.sources[name]
 
 
-def locate(name: str, source: str, mirror: str | None) -> Path:
-    """The file or folder a data set's `source` names: absolute, or inside the mirror.
-
-    Raises:
-        OvertopError: there is no such place; the message says which keys to set.
-    """
-    place = in_mirror(source, mirror, f"data set {name!r} comes from {source!r}")
-    if not place.exists():
-        raise OvertopError(f"data set {name!r}: {place} does not exist; correct `mirror` or datasets.{name}.source")
-    return place
-
-
-def no_split(split: str, where: str, known: Iterable[str]) -> OvertopError:
-    """The error that `where` has no such split; it names those there are."""
-    return OvertopError(f"{where} has no split {split!r}; its splits: {', '.join(sorted(known)) or 'none'}")
-
-
-def copy_into(raw: Path, place: Path, files: Mapping[str, str]) -> None:
-    """Copy files from `place` into `raw`; what is there with the same size and time stays.
+def resolve_source(key: str, source: str, mirror: str | None) -> Path:
+    """The existing file or folder of a data set: `source` itself if absolute, otherwise inside the mirror.
 
     Args:
-        files: for each path in `raw` its path in `place`, both relative.
+        key: the key in config.yaml that holds `source`, for messages.
+        source: the path.
+        mirror: the mirror, or None.
 
     Raises:
-        OvertopError: a path leaves its folder, or a file is missing.
+        OvertopError: the path is relative and there is no mirror, or it does not exist.
+    """
+    path = resolve_in_mirror(source, mirror, key)
+    if not path.exists():
+        raise OvertopError(f"{key}: {path} does not exist; correct `mirror` or the path")
+    return path
+
+
+def unknown_split_error(split: str, place: str, splits: Iterable[str]) -> OvertopError:
+    """The error that `place` has no split of this name, with the names of its splits."""
+    return OvertopError(f"{place} has no split {split!r}; its splits: {', '.join(sorted(splits)) or 'none'}")
+
+
+def copy_into(raw: Path, folder: Path, files: Mapping[str, str]) -> None:
+    """Copy files from `folder` into `raw`, except those that exist with the same size and modification time.
+
+    Args:
+        raw: the raw folder of a split.
+        folder: the folder of the originals.
+        files: for each path in `raw` the path in `folder`, both relative.
+
+    Raises:
+        OvertopError: a path points outside its folder, or a file is missing.
     """
     for target_path, origin_path in tqdm(files.items(), desc="fetch", unit="file", disable=None):
-        inside(raw, origin_path)  # judged in `raw`, which has no links: a source may well be made of them
-        origin, target = place / origin_path, inside(raw, target_path)
+        resolve_inside(raw, origin_path)  # checked in `raw`, because the original folder may contain links out of it
+        origin, target = folder / origin_path, resolve_inside(raw, target_path)
         if not origin.is_file():
             raise OvertopError(f"{origin} is missing; complete the source or remove what refers to it")
         status = origin.stat()
@@ -91,15 +104,21 @@ def copy_into(raw: Path, place: Path, files: Mapping[str, str]) -> None:
             temporary.chmod(0o644)
 
 
-def keep_only(raw: Path, relatives: Iterable[str]) -> None:
-    """Remove every other file from `raw`: what an earlier fetch, of other images or by another way, left behind."""
-    kept = {os.path.normpath(raw / relative) for relative in relatives}
+def remove_other_files(raw: Path, keep: Iterable[str]) -> None:
+    """Remove all files from `raw` except `keep`, such as images that an earlier fetch left.
+
+    Args:
+        raw: the raw folder of a split.
+        keep: relative paths.
+    """
+    kept_paths = {os.path.normpath(raw / relative) for relative in keep}
     for path in [p for p in raw.rglob("*") if p.is_file()]:
-        if os.path.normpath(path) not in kept:
+        if os.path.normpath(path) not in kept_paths:
             path.unlink()
 
 
-def record(raw: Path) -> None:
-    """Write `source.json`: size and sha256 of every file of the split."""
-    files = sorted(p for p in raw.rglob("*") if p.is_file() and p.name != RECORD and not p.name.startswith("."))
-    write_json(raw / RECORD, {str(p.relative_to(raw)): {"bytes": p.stat().st_size, "sha256": sha256(p)} for p in files})
+def write_source_record(raw: Path) -> None:
+    """Write size and sha256 of every file in `raw` to `SOURCE_RECORD`."""
+    files = sorted(p for p in raw.rglob("*") if p.is_file() and p.name != SOURCE_RECORD and not p.name.startswith("."))
+    record = {str(p.relative_to(raw)): {"bytes": p.stat().st_size, "sha256": sha256(p)} for p in files}
+    write_json(raw / SOURCE_RECORD, record)

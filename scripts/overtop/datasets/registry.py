@@ -1,62 +1,85 @@
-"""Data sets: how each kind is fetched and read into splits.
+"""The kinds of data sets, and how a split of any kind is fetched and read.
 
-A kind is one module with two functions and one line in `KINDS`:
+A kind is one module with two functions, and one line in `KINDS`:
 
-- `fetch(name, spec, split, raw, context)` brings everything that one split needs into the folder `raw`;
-- `read(name, spec, raw, split)` returns that split as a `Split`, image paths relative to `raw`.
+- `fetch(name, spec, split, raw, context)` writes all files of one split into the folder `raw`;
+- `read(name, spec, raw, split)` returns that split as a `Split`, with image paths relative to `raw`.
 
 The raw folder of a split is `data/raw/DATASET/SPLIT`.
 """
 
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 
-from overtop.config.datasets import DatasetSpec
+from overtop.config.datasets import Counts, DatasetSpec
+from overtop.datasets import embeddings, karpathy, shapes, table
+from overtop.datasets.raw import FetchContext, write_source_record
 from overtop.errors import OvertopError
-from overtop.storage.files import inside
+from overtop.storage.files import resolve_inside
 from overtop.storage.split import Split
 
-KINDS = {
-    "shapes": "overtop.datasets.shapes",
-    "karpathy": "overtop.datasets.karpathy",
-    "table": "overtop.datasets.table",
-    "embeddings": "overtop.datasets.embeddings",
-}
+KINDS = {"shapes": shapes, "karpathy": karpathy, "table": table, "embeddings": embeddings}
+"""The module of each kind of data set."""
 
 
-def module_of(spec: DatasetSpec) -> ModuleType:
-    """The module that knows this kind of data set (imported late: some kinds are heavy)."""
-    return import_module(KINDS[spec.kind])
-
-
-def read_checked(name: str, spec: DatasetSpec, raw: Path, data: Path, split: str) -> Split:
-    """Read a split and prove it: files exist, nothing leaves the folder, counts are the declared ones.
+def fetch_split(name: str, spec: DatasetSpec, split: str, raw: Path, context: FetchContext) -> None:
+    """Write all files of one split into its raw folder, and record the size and sha256 of each in `source.json`.
 
     Args:
-        raw: the split's own folder, inside `data`.
-        data: the folder that image paths of the result are relative to.
+        name: name of the data set.
+        spec: its entry in config.yaml.
+        split: name of the split.
+        raw: the raw folder of the split.
+        context: settings of the run.
 
     Raises:
-        OvertopError: what is missing or wrong, with the mend.
+        OvertopError: the split does not exist, or its files cannot be fetched.
+    """
+    KINDS[spec.kind].fetch(name, spec, split, raw, context)
+    write_source_record(raw)
+
+
+def read_raw_split(name: str, spec: DatasetSpec, raw: Path, data: Path, split: str) -> Split:
+    """Read a split from its raw folder and verify it.
+
+    Args:
+        name: name of the data set.
+        spec: its entry in config.yaml.
+        raw: the raw folder of the split, inside `data`.
+        data: the folder that image paths of the result are relative to.
+        split: name of the split.
+
+    Raises:
+        OvertopError: the files are not a valid split, an image is missing or outside the folder, or the counts differ
+            from the declared ones.
     """
     try:
-        found = module_of(spec).read(name, spec, raw, split)
+        result: Split = KINDS[spec.kind].read(name, spec, raw, split)
+        _check_not_empty(result, raw)
+        _check_images_exist(result, raw)
+        if split in spec.expect:
+            _check_counts(result, spec.expect[split], f"datasets.{name}.expect.{split}")
     except OvertopError as error:
         raise OvertopError(f"data set {name!r}, split {split!r}: {error}") from error
-    if not found.captions:
-        raise OvertopError(f"data set {name!r} has no split {split!r}; {raw} holds none of its captions")
-    for path in filter(None, found.image_paths):
-        if not inside(raw, path).is_file():
-            raise OvertopError(f"data set {name!r}: image {raw / path} is missing; fetch again or remove its captions")
-    expected = spec.expect.get(split)
-    counts = (len(found.image_ids), len(found.captions))
-    if expected is not None and counts != (expected.images, expected.captions):
-        raise OvertopError(
-            f"data set {name!r}, split {split!r}: {counts[0]} images and {counts[1]} captions, but "
-            f"datasets.{name}.expect.{split} declares {expected.images} and {expected.captions}; "
-            "the source is not the split it is taken for, or the declaration is wrong"
-        )
     prefix = raw.relative_to(data)
-    return replace(found, image_paths=[str(prefix / path) if path else "" for path in found.image_paths])
+    return replace(result, image_paths=[str(prefix / path) if path else "" for path in result.image_paths])
+
+
+def _check_not_empty(split: Split, raw: Path) -> None:
+    if not split.captions:
+        raise OvertopError(f"{raw} has no captions of this split; check the name of the split")
+
+
+def _check_images_exist(split: Split, raw: Path) -> None:
+    for path in filter(None, split.image_paths):
+        if not resolve_inside(raw, path).is_file():
+            raise OvertopError(f"image {raw / path} is missing; fetch again or remove its captions")
+
+
+def _check_counts(split: Split, declared: Counts, key: str) -> None:
+    n_images, n_captions = len(split.image_ids), len(split.captions)
+    if (n_images, n_captions) != (declared.images, declared.captions):
+        raise OvertopError(
+            f"has {n_images} images and {n_captions} captions, but {key} declares {declared.images} and "
+            f"{declared.captions}; correct the source or the declaration"
+        )

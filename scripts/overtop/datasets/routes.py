@@ -1,128 +1,136 @@
-"""Ways to photographs with captions that lie elsewhere: archives of images, and webdataset shards.
+"""Downloading captioned images by a route: zip archives of images, or webdataset shards.
 
-Whatever the way, images end in one folder under the names that the annotations give them.
+On every route the images are written to one folder, under the file names of the annotations.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from overtop.config.datasets import ArchivesRoute, Route, ShardsRoute
 from overtop.datasets.annotations import Record, parse_split
-from overtop.datasets.archives import extract, read_member
-from overtop.datasets.raw import Context
+from overtop.datasets.archives import extract_images, read_member
+from overtop.datasets.raw import FetchContext
 from overtop.datasets.webdataset import Sample, count_shards, read_samples
 from overtop.errors import OvertopError
-from overtop.storage.files import atomic_path, inside
+from overtop.storage.files import atomic_path, resolve_inside
 
 
-def follow(route: Route, split: str, images: Path, context: Context) -> list[Record]:
-    """Bring one split by one route.
+def fetch_by_route(route: Route, split: str, images: Path, context: FetchContext) -> list[Record]:
+    """Download one split by one route.
 
     Args:
-        images: folder that the images go to.
+        route: its entry in config.yaml.
+        split: name of the split.
+        images: folder that the images are written to.
+        context: settings of the run.
 
     Returns:
-        The records of the split, in the order of the annotations, or of the shards where there are none.
+        The records of the split, in the order of the annotations, or of the shards if there are no annotations.
 
     Raises:
-        OvertopError: the route does not lead there; the message says where it ends and what to do.
+        OvertopError: the route does not offer the split, or its files cannot be fetched or do not match.
     """
     if route.splits is not None and split not in route.splits:
-        raise OvertopError(f"is for {', '.join(route.splits)} alone")
+        raise OvertopError(f"offers only {', '.join(route.splits)}")
     if isinstance(route, ShardsRoute):
-        return _from_shards(route, split, images, context)
-    return _from_archives(route, split, images, context)
+        return _fetch_from_shards(route, split, images, context)
+    return _fetch_from_archives(route, split, images, context)
 
 
-def _from_archives(route: ArchivesRoute, split: str, images: Path, context: Context) -> list[Record]:
-    records = _annotated(route.annotations, route.member, split, context)
+def _fetch_from_archives(route: ArchivesRoute, split: str, images: Path, context: FetchContext) -> list[Record]:
+    records = _fetch_annotations(route.annotations, route.member, split, context)
     missing = {record.filename: record for record in records}
     searched: list[Path] = []
     for source in route.images:
-        if missing:  # a split of COCO may well lie in one of its two archives
-            path = _archive(source, context)
+        if missing:  # otherwise the archive is not downloaded: a split of COCO may be in one of its two archives
+            path = _fetch_archive(source, context)
             searched.append(path)
-            for filename in extract(path, list(missing.values()), images):
+            for filename in extract_images(path, list(missing.values()), images):
                 del missing[filename]
     if missing:
         raise OvertopError(
-            f"{' and '.join(map(str, searched))}: no member {next(iter(missing))!r}, and {len(missing)} images of "
-            f"split {split!r} are missing in all; get the archives that the annotations speak of"
+            f"{' and '.join(map(str, searched))}: no member {next(iter(missing))!r}; {len(missing)} images of split "
+            f"{split!r} are missing in total; use the archives that belong to the annotations"
         )
     return records
 
 
-def _from_shards(route: ShardsRoute, split: str, images: Path, context: Context) -> list[Record]:
-    records = None
+def _fetch_from_shards(route: ShardsRoute, split: str, images: Path, context: FetchContext) -> list[Record]:
+    annotated = None
     if route.annotations is not None:
-        records = _annotated(route.annotations, route.member, split, context)
-    identify = _named_by_themselves if records is None else _by_captions(records)
-    found: dict[str, Record] = {}
-    for path in _shards(route, split, context):
+        annotated = _fetch_annotations(route.annotations, route.member, split, context)
+    index = None if annotated is None else _CaptionIndex(annotated)
+    written: dict[str, Record] = {}
+    for path in _fetch_shards(route, split, context):
         for sample in read_samples(path):
-            record = identify(path, sample)
-            if record.filename in found:
-                raise OvertopError(f"{path}: sample {sample.name!r} is image {record.filename!r}, which came before")
-            found[record.filename] = record
-            with atomic_path(inside(images, record.filename)) as temporary:
+            record = Record(sample.name, sample.captions) if index is None else index.find(path, sample)
+            if record.filename in written:
+                raise OvertopError(
+                    f"{path}: sample {sample.name!r} is image {record.filename!r}, which occurs more than once"
+                )
+            written[record.filename] = record
+            with atomic_path(resolve_inside(images, record.filename)) as temporary:
                 temporary.write_bytes(sample.image)
-    missing = [record.filename for record in records or () if record.filename not in found]
+    if annotated is None:
+        return list(written.values())
+    missing = [record.filename for record in annotated if record.filename not in written]
     if missing:
         raise OvertopError(
-            f"the shards of split {split!r} lack image {missing[0]!r} and {len(missing)} of the annotations' images in "
-            "all; nshards.txt or the shards are not those of the split that the annotations mean"
+            f"the shards of split {split!r} lack image {missing[0]!r}; {len(missing)} images of the annotations are "
+            "missing in total; nshards.txt, the shards or the annotations are of another split"
         )
-    return records if records is not None else list(found.values())
+    return annotated
 
 
-def _archive(source: str, context: Context) -> Path:
+def _fetch_archive(source: str, context: FetchContext) -> Path:
     if context.source(source).kind != "file":
         raise OvertopError(f"config.yaml: sources.{source} is not of kind file; `images` of a route are zip archives")
-    (path,) = context.bring(source)
+    [path] = context.fetch_files(source)
     return path
 
 
-def _annotated(source: str, member: str, split: str, context: Context) -> list[Record]:
-    """The records of a split: of a file, of a zip's member, or of a file in a folder."""
+def _fetch_annotations(source: str, member: str, split: str, context: FetchContext) -> list[Record]:
+    """The records of a split, from a file, a member of a zip archive, or a file in a folder or repository."""
     if context.source(source).kind != "file":
-        (path,) = context.bring(source, [member])
+        [path] = context.fetch_files(source, [member])
         return parse_split(str(path), path.read_bytes(), split)
-    (path,) = context.bring(source)
+    [path] = context.fetch_files(source)
     if member:
         return parse_split(f"{path}/{member}", read_member(path, member), split)
     return parse_split(str(path), path.read_bytes(), split)
 
 
-def _shards(route: ShardsRoute, split: str, context: Context) -> Iterator[Path]:
-    (counted,) = context.bring(route.shards, [f"{split}/nshards.txt"])
-    for number in range(count_shards(counted)):
-        yield from context.bring(route.shards, [f"{split}/{number}.tar"])
+def _fetch_shards(route: ShardsRoute, split: str, context: FetchContext) -> Iterator[Path]:
+    [count_file] = context.fetch_files(route.shards, [f"{split}/nshards.txt"])
+    for number in range(count_shards(count_file)):
+        yield from context.fetch_files(route.shards, [f"{split}/{number}.tar"])
 
 
-def _named_by_themselves(path: Path, sample: Sample) -> Record:
-    return Record(sample.name, sample.captions)
+class _CaptionIndex:
+    """Finds the record of a sample: the one with the same captions, in any order."""
 
+    def __init__(self, records: Sequence[Record]) -> None:
+        self._records = defaultdict(list)
+        for record in records:
+            self._records[_normalise_captions(record.captions)].append(record)
 
-def _by_captions(records: Sequence[Record]) -> Callable[[Path, Sample], Record]:
-    """A function that knows a sample's record: the one with the same captions, in whatever order."""
-    known = defaultdict(list)
-    for record in records:
-        known[_told(record.captions)].append(record)
+    def find(self, path: Path, sample: Sample) -> Record:
+        """The record of a sample of the shard `path`.
 
-    def identify(path: Path, sample: Sample) -> Record:
-        same = known.get(_told(sample.captions), [])
-        if len(same) != 1:
-            names = " and ".join(repr(record.filename) for record in same) or "no image of the annotations"
+        Raises:
+            OvertopError: no record, or more than one, has the captions of the sample.
+        """
+        matches = self._records.get(_normalise_captions(sample.captions), [])
+        if len(matches) != 1:
+            names = " and ".join(repr(record.filename) for record in matches) or "no image of the annotations"
             raise OvertopError(
-                f"{path}: sample {sample.name!r} has the captions of {names}; take the annotations of this very split, "
-                "or another way to it"
+                f"{path}: sample {sample.name!r} has the captions of {names}; use the annotations of this split, or "
+                "another route"
             )
-        return same[0]
-
-    return identify
+        return matches[0]
 
 
-def _told(captions: Sequence[str]) -> tuple[str, ...]:
-    """What makes two lists of captions the same: their words. Spaces differ between copies of a data set."""
+def _normalise_captions(captions: Sequence[str]) -> tuple[str, ...]:
+    """Captions sorted and with single spaces, because white space differs between copies of a data set."""
     return tuple(sorted(" ".join(caption.split()) for caption in captions))

@@ -1,9 +1,9 @@
-"""Images and their captions out of webdataset shards: plain tar archives, the files of a sample one after the other.
+"""Reading images and captions from webdataset shards: plain tar archives with the files of each sample in sequence.
 
-A sample is an image (`KEY.jpg`, `.jpeg`, `.png` or `.webp`) and `KEY.txt` with one caption a line; a newline within a
-caption is written as backslash and n, as CLIP_benchmark does, whose shards these are. Other files of a sample are
-passed over. The `webdataset` package is not needed: it opens pipes and addresses besides files, may unpickle what it
-finds, and lets a sample without captions pass.
+A sample is an image (`KEY.jpg`, `.jpeg`, `.png` or `.webp`) and `KEY.txt` with one caption per line; as in the shards
+of CLIP_benchmark, a newline within a caption is written as backslash and n. Other files of a sample are ignored. The
+package `webdataset` is not used: it opens pipes and URLs in addition to files, may unpickle members, and accepts
+samples without captions.
 """
 
 import tarfile
@@ -13,20 +13,20 @@ from itertools import groupby
 from pathlib import Path
 
 from overtop.errors import OvertopError
-from overtop.storage.files import inside
+from overtop.storage.files import resolve_inside
 
-_IMAGES = ("jpg", "jpeg", "png", "webp")
-_AGAIN = "the shard is damaged or of another form, get it again"
+_IMAGE_SUFFIXES = ("jpg", "jpeg", "png", "webp")
+_FIX = "the shard is damaged or has another format, get it again"
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One image as it was stored.
+    """One image with its captions.
 
     Attributes:
-        name: the member's name, `KEY.jpg`.
+        name: name of the image's member, `KEY.jpg`.
         image: the encoded image.
-        captions: as many as there are lines.
+        captions: one per non-empty line.
     """
 
     name: str
@@ -35,10 +35,10 @@ class Sample:
 
 
 def count_shards(path: Path) -> int:
-    """The number of shards, as `nshards.txt` tells it.
+    """The number of shards in `nshards.txt`.
 
     Raises:
-        OvertopError: the file holds something else.
+        OvertopError: the content is not a positive integer.
     """
     text = path.read_text(encoding="utf-8", errors="replace").strip()
     if not (text.isascii() and text.isdigit() and int(text) > 0):
@@ -47,61 +47,65 @@ def count_shards(path: Path) -> int:
 
 
 def read_samples(path: Path) -> Iterator[Sample]:
-    """The samples of one shard, one at a time.
+    """Iterate over the samples of one shard.
 
     Raises:
-        OvertopError: the shard is damaged or cut short, a sample lacks one of its files, or a name leads elsewhere.
+        OvertopError: the shard is damaged or truncated, a sample lacks its image or captions, or a member's name points
+            outside the folder.
     """
     try:
         with tarfile.open(path, "r:") as archive:
-            for key, group in groupby(_members(archive, path), key=lambda member: _key_and_suffix(member.name)[0]):
-                yield _sample(archive, path, key, list(group))
-            _prove_end(path, archive.getmembers())
+            for key, group in groupby(
+                _iterate_files(archive, path), key=lambda member: _split_key_and_suffix(member.name)[0]
+            ):
+                yield _read_sample(archive, path, key, list(group))
+            _check_end_of_archive(path, archive.getmembers())
     except (tarfile.TarError, UnicodeDecodeError) as error:
-        raise OvertopError(f"{path}: cannot be read ({error}); {_AGAIN}") from error
+        raise OvertopError(f"{path}: cannot be read ({error}); {_FIX}") from error
 
 
-def _members(archive: tarfile.TarFile, path: Path) -> Iterator[tarfile.TarInfo]:
+def _iterate_files(archive: tarfile.TarFile, path: Path) -> Iterator[tarfile.TarInfo]:
+    """The regular files of an archive; links and devices are errors."""
     for member in archive:
-        inside(path.parent, member.name)
+        resolve_inside(path.parent, member.name)
         if member.isreg():
             yield member
         elif not member.isdir():
-            raise OvertopError(f"{path}: member {member.name!r} is neither file nor folder; {_AGAIN}")
+            raise OvertopError(f"{path}: member {member.name!r} is neither file nor folder; {_FIX}")
 
 
-def _key_and_suffix(name: str) -> tuple[str, str]:
-    """A member's key goes up to the first dot of its base name."""
+def _split_key_and_suffix(name: str) -> tuple[str, str]:
+    """The key of a member, up to the first dot of its base name, and the lower-case rest."""
     folder, slash, base = name.rpartition("/")
     stem, _, suffix = base.partition(".")
     return folder + slash + stem, suffix.lower()
 
 
-def _sample(archive: tarfile.TarFile, path: Path, key: str, members: Sequence[tarfile.TarInfo]) -> Sample:
-    images = [member for member in members if _key_and_suffix(member.name)[1] in _IMAGES]
-    texts = [member for member in members if _key_and_suffix(member.name)[1] == "txt"]
+def _read_sample(archive: tarfile.TarFile, path: Path, key: str, members: Sequence[tarfile.TarInfo]) -> Sample:
+    images = [member for member in members if _split_key_and_suffix(member.name)[1] in _IMAGE_SUFFIXES]
+    texts = [member for member in members if _split_key_and_suffix(member.name)[1] == "txt"]
     if len(images) != 1 or len(texts) != 1:
         raise OvertopError(
             f"{path}: sample {key!r} has {', '.join(member.name for member in members)}; it needs one image "
-            f"(.{', .'.join(_IMAGES)}) and one .txt beside it; {_AGAIN}"
+            f"(.{', .'.join(_IMAGE_SUFFIXES)}) and one .txt; {_FIX}"
         )
-    lines = _content(archive, texts[0]).decode("utf-8").split("\n")
+    lines = _read_content(archive, texts[0]).decode("utf-8").split("\n")
     captions = tuple(line.replace("\\n", "\n").strip() for line in lines if line.strip())
     if not captions:
-        raise OvertopError(f"{path}: {texts[0].name} holds no caption; {_AGAIN}")
-    return Sample(images[0].name, _content(archive, images[0]), captions)
+        raise OvertopError(f"{path}: {texts[0].name} has no caption; {_FIX}")
+    return Sample(images[0].name, _read_content(archive, images[0]), captions)
 
 
-def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+def _read_content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     handle = archive.extractfile(member)
-    assert handle is not None  # it is of a regular file
+    assert handle is not None, "regular files have content"
     return handle.read()
 
 
-def _prove_end(path: Path, members: Sequence[tarfile.TarInfo]) -> None:
-    """A cut, or a damaged header, ends a tar quietly; an empty block ends it rightly."""
+def _check_end_of_archive(path: Path, members: Sequence[tarfile.TarInfo]) -> None:
+    """Check that an empty block follows the last member; tarfile ignores truncation and damaged headers there."""
     end = members[-1].offset_data + members[-1].size if members else 0
     with open(path, "rb") as handle:
         handle.seek(-(-end // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE)
         if handle.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
-            raise OvertopError(f"{path}: ends in the middle, after {members[-1].name if members else 'none'}; {_AGAIN}")
+            raise OvertopError(f"{path}: truncated after {members[-1].name if members else 'no member'}; {_FIX}")

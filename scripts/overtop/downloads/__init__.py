@@ -1,1 +1,1 @@
-"""Files from elsewhere: fetched once, resumed, verified, recorded."""
+"""Downloading files: resumed after interruptions, verified and recorded."""

@@ -1,6 +1,5 @@
-"""data/downloads: files that were fetched or put there by hand, each under its source's name."""
+"""data/downloads: files that were downloaded or placed by hand, each in the folder of its source."""
 
-import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -8,89 +7,93 @@ from pathlib import Path, PurePosixPath
 from huggingface_hub import constants
 
 from overtop.config.sources import FileSource, HubSource
-from overtop.downloads import http as transfer
-from overtop.downloads import hub
-from overtop.downloads.digests import Digest, Expected
-from overtop.downloads.lock import exclusively, locked, settle
-from overtop.downloads.retries import Absent, Failed
-from overtop.errors import NotThere, OvertopError
+from overtop.downloads import http, hub
+from overtop.downloads.digests import Digest, ExpectedDigest
+from overtop.downloads.lock import exclusive_lock, read_lock_row, record_or_verify
+from overtop.downloads.retries import DownloadError, NotFoundError
+from overtop.errors import MissingFileError, OvertopError
+from overtop.storage.files import report_disk_full
 
-PREFETCH = "snakemake data/prefetch/TABLE.json"
-"""The command that fetches all that a table needs, for jobs without network."""
+PREFETCH_COMMAND = "snakemake data/prefetch/TABLE.json"
+"""Downloads everything that a table needs, for jobs without network."""
 
 
-def keep(name: str, source: FileSource | HubSource, file: str, data: Path) -> Path:
-    """The verified local path of one file of a source, which is fetched unless it is there.
+def fetch_verified(name: str, source: FileSource | HubSource, file: str, data: Path) -> Path:
+    """The local path of one file of a source, verified; the file is downloaded unless it exists.
 
     Args:
         name: the source's key in config.yaml.
         source: its entry.
-        file: the file's path within the source.
+        file: path of the file within the source.
         data: the data folder.
 
     Raises:
-        OvertopError: the file cannot be had, or is not the one that config.yaml or the lock table knows.
+        MissingFileError: the source has no such file.
+        OvertopError: the file cannot be downloaded, or differs from config.yaml or the lock table.
     """
-    target, lock = _target(data / "downloads" / name, file), data / "lock.csv"
-    declared = Expected(f"sources.{name} in config.yaml")
-    if isinstance(source, FileSource):
-        declared = Expected(declared.by, source.bytes, source.sha256)
-    row = locked(lock, name, file)
-    expected = declared if row is None else Expected(f"{lock}, row {name},{file}", row.bytes, row.sha256)
-    with _told(f"{expected.by} disagrees with config.yaml: it", "remove the row, or correct config.yaml"):
-        declared.compare("bytes", expected.bytes)
-        declared.compare("sha256", expected.sha256)
+    target, lock = _target_path(data / "downloads" / name, file), data / "lock.csv"
+    configured = _configured_digest(name, source)
+    recorded = read_lock_row(lock, name, file)
+    expected = configured
+    if recorded is not None:
+        expected = ExpectedDigest(f"{lock}, row {name},{file}", recorded.bytes, recorded.sha256)
+    with _reported(f"{expected.stated_by} disagrees with config.yaml", "remove the row, or correct config.yaml"):
+        configured.check_bytes(expected.bytes)
+        configured.check_sha256(expected.sha256)
     if target.exists():
-        with _told(str(target), "remove the file to have it fetched again, or correct config.yaml"):
-            digest = declared.check(target)
+        with _reported(str(target), "remove the file to download it again, or correct config.yaml"):
+            digest = configured.verify(target)
     else:
-        digest = _fetch(name, source, file, target, expected)
-    settle(lock, name, file, target, digest)
+        digest = _download(name, source, file, target, expected)
+    record_or_verify(lock, name, file, target, digest)
     return target
 
 
-def _target(folder: Path, file: str) -> Path:
-    """Where a file lies; by its name alone, because a link put there by hand may lead anywhere."""
+def _target_path(folder: Path, file: str) -> Path:
+    """`folder / file`, checked by name only: a link that was placed by hand may lead anywhere."""
     if PurePosixPath(file).is_absolute() or ".." in PurePosixPath(file).parts:
         raise OvertopError(f"{file!r} points outside {folder}; give a path inside that folder")
     return folder / file
 
 
-def _fetch(name: str, source: FileSource | HubSource, file: str, target: Path, expected: Expected) -> Digest:
-    """Bring a file that is not there; of several jobs that want it, the first."""
-    by_hand = f"put the file at {target} by hand"
-    mend = f"accept the terms ({source.terms}), then {by_hand}" if source.terms else by_hand
+def _configured_digest(name: str, source: FileSource | HubSource) -> ExpectedDigest:
+    """Size and sha256 that config.yaml declares for a source."""
+    place = f"sources.{name} in config.yaml"
+    return (
+        ExpectedDigest(place, source.bytes, source.sha256) if isinstance(source, FileSource) else ExpectedDigest(place)
+    )
+
+
+def _download(name: str, source: FileSource | HubSource, file: str, target: Path, expected: ExpectedDigest) -> Digest:
+    """Download a file that does not exist; if several jobs need it, the first one downloads it."""
+    fix = f"put the file at {target} by hand"
+    if source.terms:
+        fix = f"accept the terms ({source.terms}), then {fix}"
     if constants.HF_HUB_OFFLINE:
         raise OvertopError(
-            f"sources.{name}: {target} is not there, and HF_HUB_OFFLINE forbids to fetch it; where there is network, "
-            f"run {PREFETCH}, or {mend}"
+            f"sources.{name}: {target} does not exist, and HF_HUB_OFFLINE forbids downloads; where there is network, "
+            f"run {PREFETCH_COMMAND}, or {fix}"
         )
     if isinstance(source, FileSource) and not source.addresses:
-        raise OvertopError(f"sources.{name}: {file} is not fetched by itself; {mend}")
-    with exclusively(target), _told(f"sources.{name}:", mend), _room(target):
+        raise OvertopError(f"sources.{name}: {file} is not downloaded automatically; {fix}")
+    with exclusive_lock(target), _reported(f"sources.{name}", fix), report_disk_full(target):
         if target.exists():
-            return expected.check(target)
+            return expected.verify(target)
         if isinstance(source, FileSource):
-            return transfer.download(source.addresses, target, expected)
+            return http.download(source.addresses, target, expected)
         return hub.download(source, file, target, expected)
 
 
 @contextmanager
-def _told(what: str, mend: str) -> Iterator[None]:
-    """Turn a failure into the line that the user reads."""
+def _reported(place: str, fix: str) -> Iterator[None]:
+    """Convert a `DownloadError` into the one-line error for the user.
+
+    Args:
+        place: where the problem is: the key or file at the beginning of the message.
+        fix: what the user can do about it.
+    """
     try:
         yield
-    except Failed as failure:
-        kind = NotThere if isinstance(failure, Absent) else OvertopError
-        raise kind(f"{what} {failure}; {mend}") from failure
-
-
-@contextmanager
-def _room(target: Path) -> Iterator[None]:
-    """Tell a full disk from other failures."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise OvertopError(f"{target}: no space left to fetch it; free some and run the same command again") from error
+    except DownloadError as error:
+        kind = MissingFileError if isinstance(error, NotFoundError) else OvertopError
+        raise kind(f"{place}: {error}; {fix}") from error

@@ -1,55 +1,64 @@
-"""What a file is, and what it should be."""
+"""Size and sha256 of files, actual and expected."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from overtop.downloads.retries import Failed
+from overtop.downloads.retries import DownloadError
 from overtop.storage.files import sha256
 
 
 @dataclass(frozen=True)
 class Digest:
-    """Size and sha256 of a file."""
+    """Size in bytes and hex sha256 of a file."""
 
     bytes: int
     sha256: str
 
     @classmethod
     def of(cls, path: Path) -> "Digest":
-        """The digest of the file at `path`, which is read whole."""
+        """The digest of the file at `path`; reads the whole file."""
         return cls(path.stat().st_size, sha256(path))
 
 
 @dataclass(frozen=True)
-class Expected:
-    """What is known of a file before it is there.
+class ExpectedDigest:
+    """Size and sha256 that a file should have, as far as known.
 
     Attributes:
-        by: who says so, for messages.
-        bytes, sha256: None where unknown.
+        stated_by: where the values come from, for messages.
+        bytes: size in bytes; None if unknown.
+        sha256: hex digest; None if unknown.
     """
 
-    by: str
+    stated_by: str
     bytes: int | None = None
     sha256: str | None = None
 
-    def check(self, path: Path) -> Digest:
-        """The digest of the file at `path`.
+    def verify(self, path: Path) -> Digest:
+        """The digest of the file at `path`, after comparing it.
 
         Raises:
-            Failed: it is not the expected one.
+            DownloadError: the file has another size or sha256.
         """
-        self.compare("bytes", path.stat().st_size)  # spares reading the file
+        self.check_bytes(path.stat().st_size)  # first, because it needs no reading
         digest = Digest.of(path)
-        self.compare("sha256", digest.sha256)
+        self.check_sha256(digest.sha256)
         return digest
 
-    def compare(self, what: str, found: int | str | None) -> None:
-        """Hold one of the two facts against what was found; an unknown one agrees with anything.
+    def check_bytes(self, size: int | None) -> None:
+        """Compare a size; an unknown one matches everything.
 
         Raises:
-            Failed: they differ.
+            DownloadError: the sizes differ.
         """
-        expected = getattr(self, what)
-        if None not in (expected, found) and expected != found:
-            raise Failed(f"has {what} {found}, expected {expected} ({self.by})")
+        if None not in (self.bytes, size) and self.bytes != size:
+            raise DownloadError(f"size is {size} bytes, expected {self.bytes} ({self.stated_by})")
+
+    def check_sha256(self, sha256: str | None) -> None:
+        """Compare a sha256; an unknown one matches everything.
+
+        Raises:
+            DownloadError: the digests differ.
+        """
+        if None not in (self.sha256, sha256) and self.sha256 != sha256:
+            raise DownloadError(f"sha256 is {sha256}, expected {self.sha256} ({self.stated_by})")

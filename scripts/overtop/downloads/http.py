@@ -1,8 +1,7 @@
-"""One file over HTTP, whatever the network does meanwhile."""
+"""Downloading one file over HTTP, with resuming and retries."""
 
 import json
 import logging
-import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -13,28 +12,69 @@ import requests
 import urllib3
 from tqdm import tqdm
 
-from overtop.downloads.digests import Digest, Expected
-from overtop.downloads.retries import Failed, Transient, failed_status, persist
+from overtop.downloads.digests import Digest, ExpectedDigest
+from overtop.downloads.retries import DownloadError, TransientError, retry, status_error
 from overtop.errors import OvertopError
-from overtop.storage.files import write_json
+from overtop.storage.files import sync_and_rename, write_json
 
-CHUNK = 1 << 18
-TIMEOUT = (10.0, 60.0)
-"""Seconds to connect, and between any two bytes: a server that stalls is asked again."""
+CHUNK_BYTES = 1 << 18
+
+TIMEOUT_SECONDS = (10.0, 60.0)
+"""To connect, and between any two received bytes; a server that stalls counts as a transient error."""
 
 logger = logging.getLogger(__name__)
 
 
+def download(addresses: Sequence[str], target: Path, expected: ExpectedDigest) -> Digest:
+    """Download a file from the first address that delivers the expected one.
+
+    Received bytes are in `NAME.part` next to the target. If the connection, the job or the machine fails, the next
+    call requests only the rest. The target is created when the file is complete and verified.
+
+    Args:
+        addresses: URLs, in order of preference.
+        target: the file to create; its folder exists.
+        expected: size and sha256, as far as known.
+
+    Returns:
+        The digest of the file.
+
+    Raises:
+        DownloadError: no address delivered the file; the message lists each with its reason.
+        OvertopError: the disk has not enough space.
+    """
+    part, reasons = _PartialFile(target), []
+    for address in addresses:
+        try:
+            retry(partial(_receive, address, part, expected), part.size)
+            digest = _verify(part, expected)
+        except DownloadError as error:
+            logger.warning("%s: %s", address, error)
+            reasons.append(f"{address}: {error}")
+        else:
+            part.publish(target)
+            logger.info("downloaded %s from %s: %d bytes, sha256 %s", target, address, digest.bytes, digest.sha256)
+            return digest
+    raise DownloadError("; ".join(reasons))
+
+
 @dataclass(frozen=True)
-class _Origin:
-    """Whose bytes a partial file holds: a range is only asked of the same version at the same address."""
+class _RemoteFile:
+    """The version of a file that a server offers; a download is resumed only from the same one.
+
+    Attributes:
+        address: the URL.
+        validator: strong ETag or modification date, for If-Range; empty if the server sent neither, so that the
+            download cannot be resumed.
+        bytes: size of the whole file, None if unknown.
+    """
 
     address: str
-    validator: str  # strong ETag or date, for If-Range; empty: the server has neither, so nothing can be continued
+    validator: str
     bytes: int | None
 
     @classmethod
-    def of(cls, address: str, response: requests.Response) -> "_Origin":
+    def from_response(cls, address: str, response: requests.Response) -> "_RemoteFile":
         etag = response.headers.get("ETag", "")
         validator = etag if etag.startswith('"') else response.headers.get("Last-Modified", "")
         size = response.headers.get("Content-Range", "").rpartition("/")[2] or response.headers.get(
@@ -43,130 +83,98 @@ class _Origin:
         return cls(address, validator, int(size) if size.isdigit() else None)
 
 
-class _Part:
-    """The bytes that came so far, beside the target; they survive a kill."""
+class _PartialFile:
+    """The bytes received so far, in a file next to the target, and the remote file they belong to."""
 
     def __init__(self, target: Path) -> None:
         self.path = target.with_name(f"{target.name}.part")
-        self._note = target.with_name(f"{target.name}.part.json")
+        self._remote_path = target.with_name(f"{target.name}.part.json")
 
     def size(self) -> int:
+        """Received bytes; 0 without a file."""
         return self.path.stat().st_size if self.path.exists() else 0
 
-    def origin(self) -> _Origin | None:
+    def remote(self) -> _RemoteFile | None:
+        """The remote file that the bytes belong to, None if unknown."""
         try:
-            return _Origin(**json.loads(self._note.read_text(encoding="utf-8")))
+            return _RemoteFile(**json.loads(self._remote_path.read_text(encoding="utf-8")))
         except (FileNotFoundError, ValueError, TypeError):
             return None
 
-    def start(self, origin: _Origin) -> None:
-        self.path.write_bytes(b"")  # first, so that the old bytes never pass for the new origin's
-        write_json(self._note, asdict(origin))
+    def start(self, remote: _RemoteFile) -> None:
+        """Discard received bytes and begin with another remote file."""
+        self.path.write_bytes(b"")  # first, so that old bytes are never attributed to the new remote file
+        write_json(self._remote_path, asdict(remote))
 
     def discard(self) -> None:
+        """Remove the bytes and the record of their remote file."""
         self.path.unlink(missing_ok=True)
-        self._note.unlink(missing_ok=True)
+        self._remote_path.unlink(missing_ok=True)
 
     def publish(self, target: Path) -> None:
-        publish(self.path, target)
-        self._note.unlink(missing_ok=True)
+        """Rename the complete file to the target."""
+        sync_and_rename(self.path, target)
+        self._remote_path.unlink(missing_ok=True)
 
 
-def download(addresses: Sequence[str], target: Path, expected: Expected) -> Digest:
-    """Fetch a file from the first address that gives the expected one.
-
-    What came stays beside the target as `NAME.part` when the connection, the job or the machine dies, and the next
-    call asks for the rest. The target appears when the whole file is there and verified.
-
-    Args:
-        addresses: where the file is, in order of preference.
-        target: where to put it; its folder exists.
-        expected: its size and sha256, as far as known.
-
-    Returns:
-        The digest of the file.
-
-    Raises:
-        Failed: no address gave it; the message lists each with its reason.
-        OvertopError: the disk has no room for it.
-    """
-    part, reasons = _Part(target), []
-    for address in addresses:
-        try:
-            persist(partial(_receive, address, part, expected), part.size)
-            digest = _verified(part, expected)
-        except Failed as failure:
-            logger.warning("%s %s", address, failure)
-            reasons.append(f"{address} {failure}")
-        else:
-            part.publish(target)
-            logger.info("fetched %s from %s: %d bytes, sha256 %s", target, address, digest.bytes, digest.sha256)
-            return digest
-    raise Failed("; ".join(reasons))
-
-
-def publish(path: Path, target: Path) -> None:
-    """Give a whole file its final name, once its bytes are on the disk."""
-    with open(path, "rb+") as handle:
-        os.fsync(handle.fileno())
-    os.replace(path, target)
-
-
-def _verified(part: _Part, expected: Expected) -> Digest:
+def _verify(part: _PartialFile, expected: ExpectedDigest) -> Digest:
+    """The digest of a complete file; a wrong file is removed, because resuming would not correct it."""
     try:
-        return expected.check(part.path)
-    except Failed:
-        part.discard()  # more of the same bytes would not mend it
+        return expected.verify(part.path)
+    except DownloadError:
+        part.discard()
         raise
 
 
-def _receive(address: str, part: _Part, expected: Expected) -> None:
-    """One attempt to complete the partial file from one address."""
-    headers = {"Accept-Encoding": "identity"}  # sizes and ranges that count the file's own bytes
-    have, begun = part.size(), part.origin()
-    if not have or begun is None or begun.address != address or not begun.validator:
-        begun = None  # nothing that could be continued
-    elif have == begun.bytes:  # killed between the last byte and the new name
-        return
-    else:
-        headers |= {"Range": f"bytes={have}-", "If-Range": begun.validator}
+def _receive(address: str, part: _PartialFile, expected: ExpectedDigest) -> None:
+    """Make one attempt to complete the partial file from one address."""
+    headers = {"Accept-Encoding": "identity"}  # so that sizes and ranges count bytes of the file itself
+    size = part.size()
+    resumed = part.remote() if size else None
+    if resumed is not None and (resumed.address != address or not resumed.validator):
+        resumed = None
+    if resumed is not None:
+        if size == resumed.bytes:  # the process died after the last byte, before the file was renamed
+            return
+        headers |= {"Range": f"bytes={size}-", "If-Range": resumed.validator}
     try:
-        with requests.get(address, headers=headers, stream=True, timeout=TIMEOUT) as response:
-            offered = _Origin.of(address, response)
-            if begun and response.status_code in (206, 416):
-                if offered != begun or not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
+        with requests.get(address, headers=headers, stream=True, timeout=TIMEOUT_SECONDS) as response:
+            remote = _RemoteFile.from_response(address, response)
+            if resumed is not None and response.status_code in (206, 416):
+                if remote != resumed or not response.headers.get("Content-Range", "").startswith(f"bytes {size}-"):
                     part.discard()
-                    raise Transient("no longer has the file that was begun")
+                    raise TransientError("the file changed on the server during the download")
             elif response.status_code == 200:
-                expected.compare("bytes", offered.bytes)
-                part.start(offered)
+                expected.check_bytes(remote.bytes)
+                part.start(remote)
             else:
-                raise failed_status(response.status_code, response.headers.get("Retry-After"))
-            _write(response, part, offered)
+                raise status_error(response.status_code, response.headers.get("Retry-After"))
+            _append_body(response, part, remote)
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-        raise Transient(f"broke off ({_cause(error)})") from error
+        raise TransientError(f"connection failed ({_innermost_cause(error)})") from error
 
 
-def _write(response: requests.Response, part: _Part, offered: _Origin) -> None:
-    """Append the body to the partial file."""
-    have, name = part.size(), part.path.stem
-    if offered.bytes is not None and offered.bytes - have > (free := shutil.disk_usage(part.path.parent).free):
+def _append_body(response: requests.Response, part: _PartialFile, remote: _RemoteFile) -> None:
+    """Append the body of a response to the partial file."""
+    size, name = part.size(), part.path.stem
+    free_bytes = shutil.disk_usage(part.path.parent).free
+    if remote.bytes is not None and remote.bytes - size > free_bytes:
         raise OvertopError(
-            f"{part.path}: {offered.bytes - have} bytes are to come and {free} are free; free some and run the same "
-            "command again, it goes on from here"
+            f"{part.path}: the download needs {remote.bytes - size} more bytes, but only {free_bytes} are free; free "
+            "some space and run the same command again, the download will resume"
         )
-    bar = tqdm(desc=name, total=offered.bytes, initial=have, unit="B", unit_scale=True, disable=None)
+    bar = tqdm(desc=name, total=remote.bytes, initial=size, unit="B", unit_scale=True, disable=None)
     with open(part.path, "ab") as handle, bar:
-        # read1 hands over what has arrived: a chunk that never fills up is not lost with the connection.
-        while chunk := response.raw.read1(CHUNK, decode_content=False):
+        # read1 returns what has arrived, so that an incomplete chunk is not lost with the connection.
+        while chunk := response.raw.read1(CHUNK_BYTES, decode_content=False):
             handle.write(chunk)
             bar.update(len(chunk))
-    if offered.bytes is not None and part.size() < offered.bytes:
-        raise Transient(f"broke off after {part.size()} of {offered.bytes} bytes")
+    if remote.bytes is not None and part.size() < remote.bytes:
+        raise TransientError(f"connection closed after {part.size()} of {remote.bytes} bytes")
 
 
-def _cause(error: Exception) -> str:
-    """The innermost reason of an exception of requests, which wraps others, in one line."""
+def _innermost_cause(error: Exception) -> str:
+    """The first line of the innermost exception that `error` wraps."""
     inner: BaseException = error
     while inner.__cause__ or inner.__context__:
         inner = inner.__cause__ or inner.__context__ or inner

@@ -1,6 +1,6 @@
-"""Files of the Hugging Face hub, through its own client, and held against what the hub states of them.
+"""Downloading files from the Hugging Face hub with its own client, verified against the hub's metadata.
 
-The client's environment variables count as everywhere: HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE, HF_HUB_DOWNLOAD_TIMEOUT,
+The client's environment variables apply: HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE, HF_HUB_DOWNLOAD_TIMEOUT,
 HF_HUB_DISABLE_XET and so on.
 """
 
@@ -8,10 +8,9 @@ import hashlib
 import logging
 import re
 import shutil
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
 
 from huggingface_hub import HfFileMetadata, constants, get_hf_file_metadata, hf_hub_download, hf_hub_url
 from huggingface_hub.errors import (
@@ -25,111 +24,126 @@ from huggingface_hub.errors import (
 )
 
 from overtop.config.sources import HubSource
-from overtop.downloads.digests import Digest, Expected
-from overtop.downloads.http import publish
-from overtop.downloads.retries import Absent, Failed, Transient, failed_status, persist
-
-T = TypeVar("T")
+from overtop.downloads.digests import Digest, ExpectedDigest
+from overtop.downloads.retries import DownloadError, NotFoundError, TransientError, retry, status_error
+from overtop.storage.files import sync_and_rename
 
 logger = logging.getLogger(__name__)
 
 
-def page(source: HubSource) -> str:
-    """The address of a repository's page."""
+def page_address(source: HubSource) -> str:
+    """The URL of a repository's page."""
     return f"{constants.ENDPOINT}/{'datasets/' if source.repo_type == 'dataset' else ''}{source.repo}"
 
 
-def download(source: HubSource, member: str, target: Path, expected: Expected) -> Digest:
-    """Fetch one file of a repository.
+def download(source: HubSource, member: str, target: Path, expected: ExpectedDigest) -> Digest:
+    """Download one file of a repository.
 
-    The client resumes within a call, whatever breaks off; what a killed call left it cannot use, so that a kill costs
-    the file that was on its way, none of the others.
+    The client resumes interrupted transfers within a call, but cannot use what a killed call left; that file is then
+    downloaded from the beginning.
 
     Args:
         source: the repository.
-        member: path of the file in it.
-        target: where to put the file; its folder exists.
-        expected: its size and sha256, as far as known from elsewhere.
+        member: path of the file in the repository.
+        target: the file to create; its folder exists.
+        expected: size and sha256, as far as known.
 
     Returns:
         The digest of the file.
 
     Raises:
-        Failed: the repository or file does not exist, is gated, cannot be reached, or is not what the hub or
-            `expected` says.
+        NotFoundError: the repository has no such file.
+        DownloadError: the file cannot be downloaded, or is not the expected one.
     """
     try:
-        return _download(source, member, target, expected)
-    except Failed as failure:
-        kind = Absent if isinstance(failure, Absent) else Failed
-        raise kind(f"{page(source)} {failure}") from failure
-
-
-def _download(source: HubSource, member: str, target: Path, expected: Expected) -> Digest:
-    stated = persist(partial(_ask, source, member, partial(_stated, source, member)))
-    etag = stated.etag or ""
-    promised = Expected("the hub", stated.size, etag if re.fullmatch("[0-9a-f]{64}", etag) else None)
-    expected.compare("bytes", promised.bytes)
-    expected.compare("sha256", promised.sha256)
-    # Its own folder, so that no file has its final name before it is verified.
-    staging = target.with_name(f".{target.name}.hub")
-    shutil.rmtree(staging, ignore_errors=True)
-    fetch = partial(
-        hf_hub_download, source.repo, member, repo_type=source.repo_type, revision=stated.commit_hash, local_dir=staging
-    )
-    try:
-        path = Path(persist(partial(_ask, source, member, fetch)))
-        digest = promised.check(path)
-        expected.compare("sha256", digest.sha256)
-        if re.fullmatch("[0-9a-f]{40}", etag) and _git_digest(path) != etag:
-            raise Failed(f"gave {member} with git digest {_git_digest(path)}, expected {etag} (the hub)")
-        publish(path, target)
-    finally:
+        metadata = retry(lambda: _read_metadata(source, member))
+        # Both before the download, so that a wrong file is not even transferred.
+        stated = _stated_digest(metadata)
+        expected.check_bytes(stated.bytes)
+        expected.check_sha256(stated.sha256)
+        # In its own folder, so that no file has its final name before it is verified.
+        staging = target.with_name(f".{target.name}.hub")
         shutil.rmtree(staging, ignore_errors=True)
-    logger.info("fetched %s from %s at %s: sha256 %s", target, page(source), stated.commit_hash, digest.sha256)
+        try:
+            path = retry(lambda: _transfer(source, member, metadata, staging))
+            digest = stated.verify(path)
+            expected.check_sha256(digest.sha256)
+            _verify_git_digest(path, metadata)
+            sync_and_rename(path, target)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+    except DownloadError as error:
+        kind = NotFoundError if isinstance(error, NotFoundError) else DownloadError
+        raise kind(f"{page_address(source)}: {error}") from error
+    page = page_address(source)
+    logger.info("downloaded %s from %s at %s: sha256 %s", target, page, metadata.commit_hash, digest.sha256)
     return digest
 
 
-def _stated(source: HubSource, member: str) -> HfFileMetadata:
+def _read_metadata(source: HubSource, member: str) -> HfFileMetadata:
+    """Commit, size and ETag of a file; the ETag is a sha256 for large files and a git digest for small ones."""
     url = hf_hub_url(source.repo, member, repo_type=source.repo_type, revision=source.revision)
-    return get_hf_file_metadata(url)
+    with _client_errors(source, member):
+        return get_hf_file_metadata(url)
 
 
-def _ask(source: HubSource, member: str, action: Callable[[], T]) -> T:
-    """Call the client, and tell its exceptions in words."""
+def _stated_digest(metadata: HfFileMetadata) -> ExpectedDigest:
+    """The digest that the hub states, without sha256 for small files."""
+    etag = metadata.etag or ""
+    return ExpectedDigest("the hub", metadata.size, etag if re.fullmatch("[0-9a-f]{64}", etag) else None)
+
+
+def _transfer(source: HubSource, member: str, metadata: HfFileMetadata, folder: Path) -> Path:
+    """Download the file of the commit that the metadata are of into `folder`, and return its path."""
+    with _client_errors(source, member):
+        return Path(
+            hf_hub_download(
+                source.repo, member, repo_type=source.repo_type, revision=metadata.commit_hash, local_dir=folder
+            )
+        )
+
+
+def _verify_git_digest(path: Path, metadata: HfFileMetadata) -> None:
+    """Compare a small file with the git digest that the hub states: sha1 of a header and the content."""
+    etag = metadata.etag or ""
+    if not re.fullmatch("[0-9a-f]{40}", etag):
+        return
+    content = path.read_bytes()
+    git_digest = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+    if git_digest != etag:
+        raise DownloadError(f"git digest of {path.name} is {git_digest}, expected {etag} (the hub)")
+
+
+@contextmanager
+def _client_errors(source: HubSource, member: str) -> Iterator[None]:
+    """Convert the exceptions of the client into a `DownloadError` with a plain message."""
     try:
-        return action()
+        yield
     except GatedRepoError as error:
-        raise Failed("is gated: accept its terms on that page, then `hf auth login` or set HF_TOKEN") from error
+        raise DownloadError("gated; accept its terms on that page, then `hf auth login` or set HF_TOKEN") from error
     except RepositoryNotFoundError as error:
-        raise Failed("does not exist, or is private and needs `hf auth login`") from error
+        raise DownloadError("no such repository, or it is private and needs `hf auth login`") from error
     except RevisionNotFoundError as error:
-        raise Failed(f"has no revision {source.revision!r}") from error
-    except LocalEntryNotFoundError as error:  # the client's word for "no answer"
-        raise Transient(f"cannot be reached for {member} ({_first_line(error.__cause__ or error)})") from error
+        raise DownloadError(f"no revision {source.revision!r}") from error
+    except LocalEntryNotFoundError as error:  # the client raises this when the server does not answer
+        raise TransientError(f"no answer for {member} ({_first_line(error.__cause__ or error)})") from error
     except EntryNotFoundError as error:
-        raise Absent(f"has no file {member!r} at revision {source.revision!r}") from error
+        raise NotFoundError(f"no file {member!r} at revision {source.revision!r}") from error
     except HfHubHTTPError as error:
         hint = "; is the token right? `hf auth login`" if error.response.status_code in (401, 403) else ""
-        raise failed_status(error.response.status_code, error.response.headers.get("Retry-After"), hint) from error
-    except HTTPError as error:  # what the client's transport raises
-        raise Transient(f"broke off {member} ({_first_line(error)})") from error
-    except RuntimeError as error:  # what Xet, the hub's own protocol for large files, raises
-        raise Transient(
-            f"broke off {member} ({_first_line(error)}); HF_HUB_DISABLE_XET=1 takes plain HTTP instead"
+        raise status_error(error.response.status_code, error.response.headers.get("Retry-After"), hint) from error
+    except HTTPError as error:  # from the client's transport
+        raise TransientError(f"connection failed for {member} ({_first_line(error)})") from error
+    except RuntimeError as error:  # from Xet, the hub's protocol for large files
+        raise TransientError(
+            f"download of {member} failed ({_first_line(error)}); HF_HUB_DISABLE_XET=1 uses plain HTTP instead"
         ) from error
     except OSError as error:
-        if error.errno is not None:  # the disk
+        if error.errno is not None:  # an error of the disk
             raise
-        raise Transient(f"broke off {member} ({_first_line(error)})") from error  # a size that does not fit
+        raise TransientError(f"download of {member} failed ({_first_line(error)})") from error  # such as a wrong size
 
 
 def _first_line(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
-
-
-def _git_digest(path: Path) -> str:
-    """What git, and so the hub, calls a small file by: sha1 over a header and the content."""
-    content = path.read_bytes()
-    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()

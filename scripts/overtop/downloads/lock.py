@@ -1,4 +1,4 @@
-"""data/lock.csv: the digest of every file that was fetched, recorded at first use and verified ever after."""
+"""data/lock.csv: the digest of every downloaded file, recorded at first use and compared at every later one."""
 
 import csv
 import io
@@ -19,14 +19,14 @@ logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def exclusively(path: Path) -> Iterator[None]:
-    """Let one process at a time do what makes `path`; the others wait. A killed process holds up nobody."""
+def exclusive_lock(path: Path) -> Iterator[None]:
+    """Let one process at a time write `path`; others wait. The lock is released if its process dies."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path.with_name(f".{path.name}.lock"))
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        logger.info("another job is writing %s; waiting for it", path)
+        logger.info("waiting for another job that writes %s", path)
         lock.acquire()
     try:
         yield
@@ -34,54 +34,50 @@ def exclusively(path: Path) -> Iterator[None]:
         lock.release()
 
 
-def locked(lock: Path, name: str, file: str) -> Digest | None:
-    """What the lock table says of a file, or None.
+def read_lock_row(lock: Path, name: str, file: str) -> Digest | None:
+    """The recorded digest of a file, or None if there is no row for it.
 
     Args:
-        lock: the table.
+        lock: the lock table.
         name: where the file comes from: the key of a source, or the name of an encoder.
         file: its path within that source.
 
     Raises:
         OvertopError: the table cannot be read.
     """
-    return _read(lock).get((name, file))
+    return _read_rows(lock).get((name, file))
 
 
-def verify_or_record(lock: Path, name: str, file: str, path: Path) -> Digest:
-    """Hold a file against its row of the lock table, which is added if there is none; for arguments see `locked`.
+def record_or_verify(lock: Path, name: str, file: str, path: Path, digest: Digest) -> None:
+    """Record the digest of a file if the lock table has no row for it; otherwise compare it with the row.
 
     Args:
-        path: where the file lies.
-
-    Returns:
-        The file's digest.
+        lock: the lock table.
+        name: as for `read_lock_row`.
+        file: as for `read_lock_row`.
+        path: where the file is, for the error message.
+        digest: the digest of the file.
 
     Raises:
-        OvertopError: the file is another one than at its first use; the message names the table and the row.
+        OvertopError: the file differs from the recorded one; the message names the table and the row.
     """
-    digest = Digest.of(path)
-    settle(lock, name, file, path, digest)
-    return digest
-
-
-def settle(lock: Path, name: str, file: str, path: Path, digest: Digest) -> None:
-    """`verify_or_record` for a file whose digest is already known."""
-    row = locked(lock, name, file)
-    if row is None:
-        with exclusively(lock):
-            rows = _read(lock)  # again: another process may have written since
-            row = rows.setdefault((name, file), digest)
-            if row is digest:
-                _write(lock, rows)
-    if row != digest:
+    recorded = read_lock_row(lock, name, file)
+    if recorded is None:
+        with exclusive_lock(lock):
+            rows = _read_rows(lock)  # again: another process may have added the row in the meantime
+            recorded = rows.setdefault((name, file), digest)
+            if recorded is digest:
+                _write_rows(lock, rows)
+    if recorded != digest:
         raise OvertopError(
-            f"{path} has {digest.bytes} bytes, sha256 {digest.sha256}, but {lock}, row {name},{file}, says {row.bytes} "
-            f"bytes, sha256 {row.sha256}; remove the file to have it fetched again, or the row if the new file is right"
+            f"{path} has {digest.bytes} bytes, sha256 {digest.sha256}, but {lock}, row {name},{file}, records "
+            f"{recorded.bytes} bytes, sha256 {recorded.sha256}; remove the file to download it again, or the row if "
+            "the new file is right"
         )
 
 
-def _read(lock: Path) -> dict[tuple[str, str], Digest]:
+def _read_rows(lock: Path) -> dict[tuple[str, str], Digest]:
+    """All recorded digests by name and file; empty without a table."""
     try:
         with open(lock, newline="", encoding="utf-8") as handle:
             return {
@@ -91,11 +87,12 @@ def _read(lock: Path) -> dict[tuple[str, str], Digest]:
         return {}
     except (KeyError, ValueError, TypeError) as error:
         raise OvertopError(
-            f"{lock} is not a lock table with the columns {','.join(COLUMNS)}; restore it, or remove it to record anew"
+            f"{lock} is not a lock table with the columns {','.join(COLUMNS)}; restore it, or remove it to record all "
+            "digests again"
         ) from error
 
 
-def _write(lock: Path, rows: dict[tuple[str, str], Digest]) -> None:
+def _write_rows(lock: Path, rows: dict[tuple[str, str], Digest]) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)

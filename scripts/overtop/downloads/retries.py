@@ -1,4 +1,7 @@
-"""Trying again what a network did not give at once, within bounds."""
+"""Retrying downloads after transient errors, with bounded delays.
+
+Neither tenacity nor urllib3's `Retry` is used, because their delays cannot restart when a download has progressed.
+"""
 
 import logging
 import time
@@ -9,80 +12,92 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-DELAYS = (1.0, 2.0, 4.0, 8.0, 16.0)
-"""Seconds before each further attempt; a failure after the last of them is final."""
+DELAYS_SECONDS = (1.0, 2.0, 4.0, 8.0, 16.0)
+"""Waits before the retries; an error after the last of them is final."""
 
-PATIENCE = 600.0
-"""The longest wait that a server's Retry-After is granted, in seconds."""
+MAX_RETRY_AFTER_SECONDS = 600.0
+"""The longest Retry-After of a server that is accepted."""
 
-TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
-"""HTTP statuses that another attempt may not meet."""
+TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""HTTP statuses that are worth a retry."""
 
 logger = logging.getLogger(__name__)
 
 
-class Failed(Exception):
-    """A file could not be had from one place; the message says what happened there."""
+class DownloadError(Exception):
+    """A file could not be downloaded from one place; the message is the reason."""
 
 
-class Absent(Failed):
-    """A place was reached, and has no such file."""
+class NotFoundError(DownloadError):
+    """The server answered that it has no such file."""
 
 
-class Transient(Failed):
-    """A failure that may pass.
+class TransientError(DownloadError):
+    """An error that may not occur again.
 
     Args:
-        reason: what happened.
-        retry_after: the server's Retry-After header, if it sent one.
+        reason: the message.
+        retry_after: the server's Retry-After header, if there was one.
+
+    Attributes:
+        retry_after_seconds: the wait that the server requests; 0 without one.
     """
 
     def __init__(self, reason: str, retry_after: str | None = None) -> None:
         super().__init__(reason)
-        self.wait = _seconds(retry_after)
+        self.retry_after_seconds = _parse_retry_after(retry_after)
 
 
-def failed_status(status: int, retry_after: str | None, hint: str = "") -> Failed:
-    """The failure that an HTTP status tells: transient or final."""
-    reason = f"answered {status}{hint}"
-    return Transient(reason, retry_after) if status in TRANSIENT else Failed(reason)
+def status_error(status: int, retry_after: str | None, hint: str = "") -> DownloadError:
+    """The error for an HTTP status: transient or final.
+
+    Args:
+        status: the HTTP status.
+        retry_after: the server's Retry-After header, or None.
+        hint: appended to the message.
+    """
+    reason = f"HTTP status {status}{hint}"
+    return TransientError(reason, retry_after) if status in TRANSIENT_STATUSES else DownloadError(reason)
 
 
-def persist(action: Callable[[], T], reached: Callable[[], int] = lambda: 0) -> T:
-    """Call `action` until it succeeds, waiting longer after each `Transient` failure.
+def retry(action: Callable[[], T], received_bytes: Callable[[], int] = lambda: 0) -> T:
+    """Call `action` until it succeeds, with a longer wait after each `TransientError`.
 
     Args:
         action: the operation.
-        reached: how far it has come (bytes); whenever it came further than ever before, the delays begin anew, so
-            that a long download outlives any number of interruptions, and one that starts over each time does not.
+        received_bytes: returns how many bytes have been received. When this exceeds its previous maximum, the delays
+            restart, so that a long download survives any number of interruptions, but one that always starts over
+            does not run forever.
 
     Raises:
-        Failed: final at once, or transient too many times in a row, or the server asks for more than `PATIENCE`.
+        DownloadError: the error is final, occurred too often without progress, or the server requests a wait longer
+            than `MAX_RETRY_AFTER_SECONDS`.
     """
-    furthest, failures = reached(), 0
+    most_bytes, failures = received_bytes(), 0
     while True:
         try:
             return action()
-        except Transient as failure:
-            if (now := reached()) > furthest:
-                furthest, failures = now, 0
-            if failure.wait > PATIENCE:
-                raise Failed(f"{failure} and asks to come back in {failure.wait:.0f} s") from failure
-            if failures == len(DELAYS):
-                raise Failed(f"{failure} ({failures + 1} attempts)") from failure
-            wait = max(DELAYS[failures], failure.wait)
+        except TransientError as error:
+            current_bytes = received_bytes()
+            if current_bytes > most_bytes:
+                most_bytes, failures = current_bytes, 0
+            if error.retry_after_seconds > MAX_RETRY_AFTER_SECONDS:
+                raise DownloadError(f"{error}, retry after {error.retry_after_seconds:.0f} s") from error
+            if failures == len(DELAYS_SECONDS):
+                raise DownloadError(f"{error} ({failures + 1} attempts)") from error
+            delay = max(DELAYS_SECONDS[failures], error.retry_after_seconds)
             failures += 1
-            logger.info("%s; attempt %d in %.0f s", failure, failures + 1, wait)
-            time.sleep(wait)
+            logger.info("%s; attempt %d in %.0f s", error, failures + 1, delay)
+            time.sleep(delay)
 
 
-def _seconds(retry_after: str | None) -> float:
-    """What Retry-After asks for: seconds, or a date; 0 if it asks for nothing."""
-    if not retry_after:
+def _parse_retry_after(header: str | None) -> float:
+    """Seconds that a Retry-After header requests, given as a number or a date; 0 if it is missing or invalid."""
+    if not header:
         return 0.0
-    if retry_after.strip().isdigit():
-        return float(retry_after)
+    if header.strip().isdigit():
+        return float(header)
     try:
-        return max(0.0, (parsedate_to_datetime(retry_after) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):  # not a date, or one without a time zone
+        return max(0.0, (parsedate_to_datetime(header) - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError):  # not a date, or a date without a time zone
         return 0.0

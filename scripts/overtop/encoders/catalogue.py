@@ -1,102 +1,62 @@
-"""What open_clip can build, told without importing it (which takes seconds and needs torch)."""
+"""Checks of an encoder's configuration against the architectures and pretrained tags of open_clip."""
 
-import importlib
-import importlib.util
-import json
-import sys
-from functools import cache
 from pathlib import Path
-from types import ModuleType
-from typing import Any, Literal
+from typing import Literal
 
 from overtop.config.encoders import EncoderSpec
-from overtop.errors import OvertopError, suggestion
+from overtop.encoders.compat import open_clip
+from overtop.errors import OvertopError, did_you_mean
 
 OWN_MODELS = Path(__file__).parent / "models"
-"""Architectures of this project, in open_clip's format."""
+"""Folder with the architectures of this project, in open_clip's format."""
 
-
-@cache
-def _pretrained() -> ModuleType:
-    """open_clip's table of pretrained tags: its one module, run under a package of its own name."""
-    spec = importlib.util.find_spec("open_clip")
-    if spec is None or spec.submodule_search_locations is None:
-        raise OvertopError("open_clip is not installed; pip install open_clip_torch")
-    package = ModuleType("_overtop_open_clip")
-    package.__path__ = list(spec.submodule_search_locations)
-    sys.modules[package.__name__] = package
-    # The table's module can do without safetensors.torch, and that alone would import torch.
-    hide = "safetensors.torch" not in sys.modules
-    if hide:
-        sys.modules["safetensors.torch"] = None  # type: ignore[assignment]
-    try:
-        return importlib.import_module(f"{package.__name__}.pretrained")
-    finally:
-        if hide:
-            del sys.modules["safetensors.torch"]
-
-
-def architectures() -> list[str]:
-    """Names of all architectures, open_clip's and ours."""
-    return sorted(path.stem for folder in _folders() for path in folder.glob("*.json"))
-
-
-def _folders() -> list[Path]:
-    spec = importlib.util.find_spec("open_clip")
-    places = (spec and spec.submodule_search_locations) or []
-    return [*(Path(place) / "model_configs" for place in places), OWN_MODELS]
-
-
-def _model_config(architecture: str) -> dict[str, Any]:
-    paths = (folder / f"{architecture}.json" for folder in _folders())
-    return dict(json.loads(next(path for path in paths if path.is_file()).read_text()))
-
-
-def tags(architecture: str) -> list[str]:
-    """Names of all pretrained weights of an architecture."""
-    return list(_pretrained().list_pretrained_tags_by_model(architecture))
-
-
-def tag_facts(architecture: str, tag: str) -> dict[str, Any]:
-    """What open_clip knows of pretrained weights: preprocessing (mean, std, ...), `quick_gelu`, where they lie."""
-    return dict(_pretrained().get_pretrained_cfg(architecture, tag))
-
-
-def own_activation(spec: EncoderSpec) -> Literal["gelu", "quickgelu"]:
-    """What the weights were trained with: the tag says it, else the architecture.
-
-    The released code builds openai, metaclip and dfn2b as `ViT-L-14`, and so with the wrong one: open_clip only warns.
-    """
-    if spec.tag is not None:
-        quick = tag_facts(spec.architecture, spec.tag).get("quick_gelu", False)
-    else:
-        quick = _model_config(spec.architecture).get("quick_gelu", False)
-    return "quickgelu" if quick else "gelu"
-
-
-def contradicts_its_weights(spec: EncoderSpec) -> bool:
-    """Whether an encoder is declared with another activation than its weights were trained with."""
-    return spec.activation not in ("own", own_activation(spec))
+open_clip.add_model_config(OWN_MODELS)
 
 
 def check_encoder(name: str, spec: EncoderSpec) -> None:
-    """Refuse an encoder that open_clip cannot build.
+    """Raise an error unless open_clip can build an encoder.
 
     Args:
         name: the encoder's name in config.yaml.
         spec: its entry.
 
     Raises:
-        OvertopError: the architecture or tag does not exist; the message names the closest one.
+        OvertopError: the architecture or the tag does not exist; the message suggests the most similar name.
     """
-    known = architectures()
-    if spec.architecture not in known:
+    architectures = open_clip.list_models()
+    if spec.architecture not in architectures:
         raise OvertopError(
             f"encoders.{name}.architecture: open_clip has no {spec.architecture!r}; "
-            f"{suggestion(spec.architecture, known)}"
+            f"{did_you_mean(spec.architecture, architectures)}"
         )
+    if spec.tag is None:
+        return
+    tags = open_clip.list_pretrained_tags_by_model(spec.architecture)
+    if spec.tag not in tags:
+        fix = did_you_mean(spec.tag, tags) if tags else "it has no tags; give a checkpoint file, or train it"
+        raise OvertopError(f"encoders.{name}.tag: {spec.architecture} has no weights {spec.tag!r}; {fix}")
+
+
+def native_activation(spec: EncoderSpec) -> Literal["gelu", "quickgelu"]:
+    """The activation that an encoder's weights were trained with: that of its tag, or else of its architecture.
+
+    Args:
+        spec: an encoder that passed `check_encoder`.
+    """
     if spec.tag is not None:
-        known = tags(spec.architecture)
-        if spec.tag not in known:
-            mend = suggestion(spec.tag, known) if known else "there are none; give a checkpoint file, or train it"
-            raise OvertopError(f"encoders.{name}.tag: {spec.architecture} has no weights {spec.tag!r}; {mend}")
+        config = open_clip.get_pretrained_cfg(spec.architecture, spec.tag)
+    else:
+        config = open_clip.get_model_config(spec.architecture)
+    return "quickgelu" if config.get("quick_gelu", False) else "gelu"
+
+
+def has_mismatched_activation(spec: EncoderSpec) -> bool:
+    """Whether an encoder is configured with another activation than its weights were trained with.
+
+    The paper's released code has this mismatch: it builds the tags openai, metaclip and dfn2b as `ViT-L-14`, with
+    `gelu`, and open_clip only warns.
+
+    Args:
+        spec: an encoder that passed `check_encoder`.
+    """
+    return spec.activation not in ("own", native_activation(spec))

@@ -1,8 +1,9 @@
-"""The one door to open_clip: makes torchvision importable beside a CPU-only torch, then imports open_clip.
+"""Import open_clip, with torchvision made importable when torch is a CPU-only build.
 
-PyPI's torchvision is linked against CUDA. Beside a CPU build of torch its C++ operators are absent, and
-`import torchvision` fails while registering the fake kernels of `nms`. Nothing here uses those operators, so it is
-enough to declare them. Where torchvision imports by itself nothing is changed.
+PyPI's torchvision is linked against CUDA. Under a CPU build of torch its C++ operators are missing, and
+`import torchvision` fails when it registers the fake kernels of `nms`. This project uses none of these operators, so
+declaring them is enough. Where torchvision imports without help, nothing changes. Every module of the project imports
+open_clip from here.
 """
 
 import importlib
@@ -11,7 +12,7 @@ import sys
 import torch
 
 _MISSING_OPERATOR = "operator torchvision::nms does not exist"
-_libraries: list[torch.library.Library] = []  # a declaration lives as long as its Library object
+_libraries: list[torch.library.Library] = []  # an operator stays declared as long as its Library object exists
 
 
 def _import_torchvision() -> None:

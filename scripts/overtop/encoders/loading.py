@@ -1,9 +1,10 @@
-"""Building an encoder from its entry in config.yaml, and saying exactly what was built."""
+"""Encoders built from their entry in config.yaml, with the provenance of what was built."""
 
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -14,15 +15,14 @@ from PIL import Image
 
 from overtop.config.encoders import EncoderSpec
 from overtop.encoders import lite
-from overtop.encoders.catalogue import OWN_MODELS, check_encoder, own_activation, tag_facts
+from overtop.encoders.catalogue import check_encoder, native_activation
 from overtop.encoders.compat import open_clip
-from overtop.encoders.weights import locate
+from overtop.encoders.weights import locate_weights
 from overtop.errors import OvertopError
 from overtop.storage.files import sha256
+from overtop.terms import Modality
 
-open_clip.add_model_config(OWN_MODELS)
-
-_LIBRARIES = ("torch", "torchvision", "open_clip_torch", "timm", "pillow")
+_RECORDED_LIBRARIES = ("torch", "torchvision", "open_clip_torch", "timm", "pillow")
 
 
 @dataclass
@@ -32,11 +32,11 @@ class Encoder:
     Attributes:
         name: its name in config.yaml.
         model: the open_clip model (`encode_image`, `encode_text`).
-        preprocess: PIL image -> float32 tensor (3, H, W), the transform the weights were trained with.
+        preprocess: the transform that the weights were trained with, PIL image -> float32 tensor (3, H, W).
         tokenizer: open_clip's tokenizer of the architecture.
-        device: where the model lies.
-        widths: D of each modality's embeddings (`image`, `text`); they differ only before the heads.
-        provenance: JSON-able facts that decide what the embeddings are.
+        device: the device of the model.
+        widths: D of each modality's embeddings; they differ only for an encoder without its heads.
+        provenance: JSON-able facts that determine the embeddings.
     """
 
     name: str
@@ -44,63 +44,81 @@ class Encoder:
     preprocess: Callable[[Image.Image], torch.Tensor]
     tokenizer: Any
     device: torch.device
-    widths: dict[str, int]
+    widths: dict[Modality, int]
     provenance: dict[str, Any]
 
     @property
     def context_length(self) -> int:
-        """How many tokens of a caption the text tower sees, start and end included."""
+        """Maximum number of tokens of a caption, including the start and end tokens."""
         return int(self.tokenizer.context_length)
 
     def tokenize(self, captions: list[str]) -> tuple[torch.Tensor, int]:
-        """Token ids (n, context), and how many captions were too long and lost their end."""
-        different = list(dict.fromkeys(captions))  # tokenizers are slow, and vague captions alike
-        tokens = self.tokenizer(different)
-        # Given room for one more token, exactly the captions that were cut use it.
-        roomier = self.tokenizer(different, context_length=self.context_length + 1)
+        """Token ids (M, context), and the number of captions that were too long and lost their end."""
+        distinct = list(dict.fromkeys(captions))  # tokenizers are slow, and many captions are equal
+        tokens = self.tokenizer(distinct)
+        # Exactly the truncated captions use a further token when the context has room for it.
+        longer_tokens = self.tokenizer(distinct, context_length=self.context_length + 1)
         padding = getattr(getattr(self.tokenizer, "tokenizer", None), "pad_token_id", None) or 0
-        cut = (roomier != padding).sum(dim=1) > (tokens != padding).sum(dim=1)
-        number = {caption: i for i, caption in enumerate(different)}
-        rows = [number[caption] for caption in captions]
-        return tokens[rows], int(cut[rows].sum())
+        is_truncated = (longer_tokens != padding).sum(dim=1) > (tokens != padding).sum(dim=1)
+        row_of_caption = {caption: i for i, caption in enumerate(distinct)}
+        rows = [row_of_caption[caption] for caption in captions]
+        return tokens[rows], int(is_truncated[rows].sum())
 
 
 def load_encoder(
-    name: str, spec: EncoderSpec, checkpoint: str | Path | None = None, device: str | torch.device = "cpu"
+    name: str,
+    spec: EncoderSpec,
+    checkpoint: str | Path | None = None,
+    device: str | torch.device = "cpu",
+    *,
+    data: str | Path = "data",
 ) -> Encoder:
-    """Build an encoder with its weights, its own activation and its own preprocessing.
+    """Build an encoder with its weights, its native activation and its own preprocessing.
 
     Args:
         name: the encoder's name in config.yaml.
         spec: its entry.
-        checkpoint: what `train` or `weights` wrote, or a file or folder with the weights. Without it those of
-            `spec.checkpoint`, else those of `spec.tag` from open_clip's cache or the hub.
-        device: where to put the model.
+        checkpoint: output of the rule `train` or `weights`, or a file or folder with the weights. By default the
+            weights are those of `spec.checkpoint`, or else those of `spec.tag`, from open_clip's cache or the hub.
+        device: the device of the model.
+        data: the data folder, which paths in records of downloaded weights are relative to.
 
     Raises:
-        OvertopError: an unknown architecture or tag, or weights that are missing or do not fit.
+        OvertopError: the architecture or tag is unknown, or the weights are missing or do not fit.
+
+    >>> encoder = load_encoder("b32", EncoderSpec(architecture="ViT-B-32", tag="openai"))  # doctest: +SKIP
     """
-    place = checkpoint or spec.checkpoint
-    if place is not None:
-        path, preprocessing = locate(name, place)
-        return encoder_of(name, spec, build_model(name, spec, str(path), preprocessing), path, device)
+    location = checkpoint or spec.checkpoint
+    if location is not None:
+        path, preprocessing = locate_weights(name, location, data)
+        return assemble_encoder(name, spec, build_model(name, spec, str(path), preprocessing), path, device)
     if spec.tag is None:
-        raise OvertopError(f"encoder {name!r}: there are no weights yet; train it first, or give `tag` or `checkpoint`")
-    return encoder_of(name, spec, build_model(name, spec, spec.tag), None, device)
+        raise OvertopError(f"encoder {name!r}: it has no weights yet; train it first, or set `tag` or `checkpoint`")
+    return assemble_encoder(name, spec, build_model(name, spec, spec.tag), None, device)
 
 
-def encoder_of(
+def assemble_encoder(
     name: str, spec: EncoderSpec, model: Any, checkpoint: str | Path | None, device: str | torch.device
 ) -> Encoder:
-    """Join a built model with its tokenizer, its preprocessing and its provenance; for arguments see `load_encoder`."""
-    facts = dict(model.visual.preprocess_cfg)
+    """Combine a built model with its tokenizer, preprocessing and provenance.
+
+    Args:
+        name: the encoder's name in config.yaml.
+        spec: its entry.
+        model: what `build_model` returned.
+        checkpoint: the file with the model's weights, None if there is none.
+        device: the device of the encoder.
+    """
+    preprocessing = dict(model.visual.preprocess_cfg)
     width = open_clip.get_model_config(spec.architecture)["embed_dim"]
     model.visual.to(memory_format=torch.channels_last)  # several times faster for convolutional towers on a CPU
     return Encoder(
         name=name,
         model=model.to(device).eval(),
-        preprocess=open_clip.transform.image_transform_v2(open_clip.transform.PreprocessCfg(**facts), is_train=False),
-        tokenizer=lite.tokenizer(spec.architecture) or open_clip.get_tokenizer(spec.architecture),
+        preprocess=open_clip.transform.image_transform_v2(
+            open_clip.transform.PreprocessCfg(**preprocessing), is_train=False
+        ),
+        tokenizer=lite.build_tokenizer(spec.architecture) or open_clip.get_tokenizer(spec.architecture),
         device=torch.device(device),
         widths={"image": width, "text": width},
         provenance={
@@ -108,8 +126,8 @@ def encoder_of(
             "tag": spec.tag,
             "checkpoint_sha256": sha256(checkpoint) if checkpoint is not None else weights_digest(model),
             "activation": "quickgelu" if _has_quick_gelu(model) else "gelu",
-            "preprocessing": hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16],
-            "versions": {library: version(library) for library in _LIBRARIES},
+            "preprocessing": hashlib.sha256(json.dumps(preprocessing, sort_keys=True).encode()).hexdigest()[:16],
+            "versions": {library: version(library) for library in _RECORDED_LIBRARIES},
         },
     )
 
@@ -122,36 +140,37 @@ def build_model(
     Args:
         name: the encoder's name in config.yaml.
         spec: its entry.
-        pretrained: a tag, a file with weights, or None for random weights (torch's generator decides).
-        preprocessing: what came with the file, where open_clip does not know it.
+        pretrained: a tag, a file with weights, or None for random weights from torch's global generator.
+        preprocessing: preprocessing options that came with the file, for weights without a tag.
 
     Raises:
-        OvertopError: an unknown architecture or tag, or weights that cannot be had or do not fit.
+        OvertopError: the architecture or tag is unknown, or the weights could not be downloaded or do not fit.
     """
     check_encoder(name, spec)
-    options: dict[str, Any] = lite.options(spec.architecture)
-    known = tag_facts(spec.architecture, spec.tag) if spec.tag else {}
-    if pretrained != spec.tag and (known or preprocessing):  # open_clip sees a file, and not what belongs to it
-        options.setdefault("force_preprocess_cfg", {**known, **(preprocessing or {})})
-    quick_gelu = (own_activation(spec) if spec.activation == "own" else spec.activation) == "quickgelu"
+    options = lite.model_options(spec.architecture)
+    tag_config = open_clip.get_pretrained_cfg(spec.architecture, spec.tag) if spec.tag else {}
+    if pretrained != spec.tag and (tag_config or preprocessing):  # open_clip does not know the file's preprocessing
+        options.setdefault("force_preprocess_cfg", {**tag_config, **(preprocessing or {})})
+    activation = native_activation(spec) if spec.activation == "own" else spec.activation
+    if activation == "gelu":
+        options["quick_gelu"] = False
     try:
-        with _quiet():
+        with _silence_warnings():
             return open_clip.create_model(
-                spec.architecture, pretrained, precision="fp32", force_quick_gelu=quick_gelu,
-                **({} if quick_gelu else {"quick_gelu": False}), **options
-            )  # fmt: skip
+                spec.architecture, pretrained, precision="fp32", force_quick_gelu=activation == "quickgelu", **options
+            )
     except OvertopError:
         raise
-    except Exception as error:  # whatever a damaged or foreign file raises, in the words of its format
+    except Exception as error:  # every file format raises its own errors
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise OvertopError(
             f"encoder {name!r}: weights {pretrained} cannot be loaded into {spec.architecture} ({first_line}); "
-            "a tag needs the network or a filled cache, a file must hold this architecture's weights"
+            "a tag needs the network or a filled cache, a file must contain this architecture's weights"
         ) from error
 
 
 def weights_digest(model: Any) -> str:
-    """Sha256 over all weights by name: what a checkpoint's digest would be if there were a file."""
+    """Hex sha256 of all weights and their names, in the order of the names."""
     digest = hashlib.sha256()
     for key, value in sorted(model.state_dict().items()):
         digest.update(key.encode())
@@ -163,12 +182,12 @@ def _has_quick_gelu(model: torch.nn.Module) -> bool:
     return any(isinstance(module, open_clip.transformer.QuickGELU) for module in model.modules())
 
 
-class _quiet:
-    """Silences open_clip's notes on stderr while it builds (it warns of every model without weights)."""
-
-    def __enter__(self) -> None:
-        self._before = logging.root.manager.disable
-        logging.disable(logging.WARNING)
-
-    def __exit__(self, *_: object) -> None:
-        logging.disable(self._before)
+@contextmanager
+def _silence_warnings() -> Iterator[None]:
+    """Disable logging up to warnings: open_clip warns about every model without pretrained weights."""
+    previous_level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(previous_level)

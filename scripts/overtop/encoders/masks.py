@@ -1,4 +1,4 @@
-"""Dropout masks that do not depend on how a batch is cut."""
+"""Dropout masks that belong to items, however a batch is split into parts."""
 
 import math
 from collections.abc import Callable
@@ -11,36 +11,40 @@ from torch.overrides import TorchFunctionMode
 
 from overtop.errors import OvertopError
 
-_WORDS = 2**16
-"""Values of the random words that a mask is made of on a CPU: a rate is met to half of one in so many."""
+_WORD_VALUES = 2**16
+"""Values of one random 16-bit word; on a CPU dropout rates are rounded to multiples of its inverse."""
+
+MaskSampler = Callable[[int, float], torch.Tensor]
+"""Called with the entries per item and the dropout rate; returns the next mask, float32 (n, entries)."""
 
 
-class Masks(TorchFunctionMode):
-    """While it lasts, dropout takes its masks from a stream of its own, and not from torch's global generator.
+class DropoutMasks(TorchFunctionMode):
+    """Inside this context dropout takes its masks from a seeded stream instead of torch's global generator.
 
-    For every layer a mask is drawn for a whole batch, and each item gets the rows of its place in it. So an item has
-    the same masks whether its batch is run at once, in parts, or with gaps where others could not be read.
+    Each layer's mask is drawn for a full batch, and each item uses the rows of its position in the batch. So an item
+    has the same masks whether its batch is run at once, in parts, or without items that could not be read.
 
-    Attention with dropout is computed in the open: torch's fused kernels take no mask. Every kind of attention that
-    `dropout` switches on ends in `dropout` or `scaled_dot_product_attention` of `torch.nn.functional`.
+    Attention with dropout is computed step by step, because torch's fused kernels accept no mask. Every kind of
+    attention for which `dropout` enables dropout calls `dropout` or `scaled_dot_product_attention` of
+    `torch.nn.functional` in the end.
 
     Args:
-        seed: of this pass over this batch.
-        size: items of a whole batch.
-        places: (n,) places in the batch of the items that run now, in their order.
+        seed: seed of one pass over one batch.
+        batch_size: number of items of a full batch.
+        positions: (n,) positions in the batch of the items that are run, in their order.
 
     Attributes:
-        drawn: the number of masks drawn so far.
+        n_drawn: number of masks drawn so far.
     """
 
-    def __init__(self, seed: int, size: int, places: np.ndarray) -> None:
+    def __init__(self, seed: int, batch_size: int, positions: np.ndarray) -> None:
         super().__init__()
-        self.drawn = 0
-        self._seed, self._size, self._places = seed, size, places
-        self._stream: Callable[[int, float], torch.Tensor] | None = None
+        self.n_drawn = 0
+        self._seed, self._batch_size, self._positions = seed, batch_size, positions
+        self._sampler: MaskSampler | None = None
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Answer the two calls that draw masks, and let all others pass."""
+        """Replace the two functions that draw masks; call all others unchanged."""
         if func is functional.dropout:
             return self._dropout(*args, **(kwargs or {}))
         if func is functional.scaled_dot_product_attention:
@@ -52,7 +56,7 @@ class Masks(TorchFunctionMode):
     ) -> torch.Tensor:
         if not training or p == 0:
             return input
-        return input * self._keep(input.shape, p, input.device).to(input.dtype)
+        return input * self._next_mask(input.shape, p, input.device).to(input.dtype)
 
     def _attention(
         self,
@@ -70,50 +74,51 @@ class Masks(TorchFunctionMode):
                 query, key, value, attn_mask, dropout_p, is_causal, scale=scale, **options
             )
         if options.get("enable_gqa"):
-            raise OvertopError("MC dropout: attention with grouped queries is not supported; take another encoder")
+            raise OvertopError("MC dropout: grouped-query attention is not supported; use another encoder")
         weights = (query * (scale or query.shape[-1] ** -0.5)) @ key.transpose(-1, -2)
         if is_causal:
             attn_mask = torch.ones(weights.shape[-2:], dtype=torch.bool, device=weights.device).tril()
         if attn_mask is not None:
-            added = attn_mask.dtype != torch.bool
-            weights = weights + attn_mask if added else weights.masked_fill(~attn_mask, -math.inf)
+            is_additive = attn_mask.dtype != torch.bool
+            weights = weights + attn_mask if is_additive else weights.masked_fill(~attn_mask, -math.inf)
         weights = torch.softmax(weights, dim=-1, dtype=torch.float32)
-        weights *= self._keep(weights.shape, dropout_p, weights.device)
+        weights *= self._next_mask(weights.shape, dropout_p, weights.device)
         return weights.to(value.dtype) @ value
 
-    def _keep(self, shape: torch.Size, rate: float, device: torch.device) -> torch.Tensor:
-        """The next mask, float32 of that shape: zero where an entry is dropped, else what keeps the mean."""
-        items = len(self._places)
-        if shape[0] % items:
+    def _next_mask(self, shape: torch.Size, rate: float, device: torch.device) -> torch.Tensor:
+        """The next mask, float32 of that shape: 0 for dropped entries, else the factor that preserves the mean."""
+        n_items = len(self._positions)
+        if shape[0] % n_items:
             raise OvertopError(
-                f"MC dropout: {items} items came to a layer as {tuple(shape)}, so their masks cannot be told apart; "
-                "take an encoder whose attention has the batch first"
+                f"MC dropout: a layer received {n_items} items as a tensor of shape {tuple(shape)}, so masks cannot be "
+                "assigned to items; use an encoder whose attention has the batch as its first dimension"
             )
-        if self._stream is None:
-            self._stream = self._on_cpu() if device.type == "cpu" else self._on(device)
-        self.drawn += 1
-        return self._stream(math.prod(shape) // items, rate).view(shape)
+        if self._sampler is None:
+            self._sampler = self._cpu_sampler() if device.type == "cpu" else self._gpu_sampler(device)
+        self.n_drawn += 1
+        return self._sampler(math.prod(shape) // n_items, rate).view(shape)
 
-    def _on_cpu(self) -> Callable[[int, float], torch.Tensor]:
-        """Random 16-bit words against a threshold: a tenth of the time of torch's generator."""
-        words = np.random.SFC64(self._seed)
+    def _cpu_sampler(self) -> MaskSampler:
+        """Masks from random 16-bit words and a threshold, ten times as fast as torch's generator."""
+        generator = np.random.SFC64(self._seed)
 
-        def draw(per_item: int, rate: float) -> torch.Tensor:
-            dropped = min(max(round(rate * _WORDS), 1), _WORDS - 1)
-            needed = self._size * per_item
-            drawn = words.random_raw(-(-needed // 4)).view(np.uint16)[:needed].reshape(self._size, per_item)
-            kept = drawn[self._places] >= dropped
-            return torch.from_numpy(np.multiply(kept, np.float32(_WORDS / (_WORDS - dropped)), dtype=np.float32))
+        def sample(entries: int, rate: float) -> torch.Tensor:
+            threshold = min(max(round(rate * _WORD_VALUES), 1), _WORD_VALUES - 1)
+            n_words = self._batch_size * entries
+            words = generator.random_raw(-(-n_words // 4)).view(np.uint16)[:n_words].reshape(self._batch_size, entries)
+            is_kept = words[self._positions] >= threshold
+            factor = np.float32(_WORD_VALUES / (_WORD_VALUES - threshold))
+            return torch.from_numpy(np.multiply(is_kept, factor, dtype=np.float32))
 
-        return draw
+        return sample
 
-    def _on(self, device: torch.device) -> Callable[[int, float], torch.Tensor]:
-        """The device's own generator."""
+    def _gpu_sampler(self, device: torch.device) -> MaskSampler:
+        """Masks from the device's own generator."""
         generator = torch.Generator(device).manual_seed(self._seed)
-        places = torch.as_tensor(self._places, device=device)
+        positions = torch.as_tensor(self._positions, device=device)
 
-        def draw(per_item: int, rate: float) -> torch.Tensor:
-            kept = torch.empty(self._size, per_item, dtype=torch.bool, device=device)
-            return kept.bernoulli_(1 - rate, generator=generator)[places] / (1 - rate)
+        def sample(entries: int, rate: float) -> torch.Tensor:
+            is_kept = torch.empty(self._batch_size, entries, dtype=torch.bool, device=device)
+            return is_kept.bernoulli_(1 - rate, generator=generator)[positions] / (1 - rate)
 
-        return draw
+        return sample

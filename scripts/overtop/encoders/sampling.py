@@ -1,4 +1,4 @@
-"""How samples of an embedding are drawn from one encoder, and how that is written in a path."""
+"""How samples of an embedding are drawn from one encoder, and the name of that in paths."""
 
 import re
 from dataclasses import dataclass
@@ -6,17 +6,18 @@ from typing import Self
 
 from overtop.errors import OvertopError
 
-_PATTERN = re.compile(r"dropout-(?P<rate>0\.\d+)x(?P<passes>[1-9]\d*)(\+(?P<first>[1-9]\d*))?")
+_DETERMINISTIC = "deterministic"
+_DROPOUT_PATTERN = re.compile(r"dropout-(?P<rate>0\.\d+)x(?P<passes>[1-9]\d*)(\+(?P<first>[1-9]\d*))?")
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """One deterministic pass, or a run of passes with dropout at `rate`; `str` gives the word used in paths.
+    """One deterministic pass, or consecutive passes with dropout; `str` gives the name used in paths.
 
     Attributes:
-        rate: of dropout; 0 without.
-        passes: how many.
-        first: number of the first pass. Pass number p is the same in whatever run it comes.
+        rate: dropout rate in (0, 1); 0 for the deterministic pass.
+        passes: number of passes.
+        first: index of the first pass. The result of a pass depends on its index, not on the other passes of a run.
 
     >>> str(Sampling.dropout(0.2, 50)), str(Sampling(0.2, 50, first=50))
     ('dropout-0.2x50', 'dropout-0.2x50+50')
@@ -29,38 +30,38 @@ class Sampling:
     first: int = 0
 
     def __post_init__(self) -> None:
-        alone = self.rate == 0 and (self.passes > 1 or self.first > 0)
-        if not 0 <= self.rate < 1 or self.passes < 1 or self.first < 0 or alone:
+        passes_without_dropout = self.rate == 0 and (self.passes > 1 or self.first > 0)
+        if not 0 <= self.rate < 1 or self.passes < 1 or self.first < 0 or passes_without_dropout:
             raise OvertopError(
-                f"sampling with rate {self.rate} and {self.passes} passes from {self.first} is impossible; "
-                "the rate lies in (0, 1), and without dropout there is one pass"
+                f"sampling with rate {self.rate} and {self.passes} passes from pass {self.first} is impossible; "
+                "use a rate in (0, 1), or one pass without dropout"
             )
 
     @classmethod
     def dropout(cls, rate: float, passes: int) -> Self:
-        """`passes` passes with dropout at `rate`, in (0, 1)."""
+        """The first `passes` passes with dropout at `rate`, in (0, 1)."""
         return cls(rate, passes)
 
     @classmethod
-    def parse(cls, word: str) -> Self:
+    def parse(cls, name: str) -> Self:
         """Read `deterministic`, `dropout-RATExPASSES` or `dropout-RATExPASSES+FIRST`.
 
         Raises:
-            OvertopError: `word` is none of them.
+            OvertopError: `name` has none of these forms.
         """
-        if word == "deterministic":
+        if name == _DETERMINISTIC:
             return cls()
-        match = _PATTERN.fullmatch(word)
+        match = _DROPOUT_PATTERN.fullmatch(name)
         if match is None:
-            raise OvertopError(f"sampling {word!r} is unknown; write `deterministic` or, say, `dropout-0.2x50`")
+            raise OvertopError(f"sampling {name!r} is unknown; use `deterministic` or a name like `dropout-0.2x50`")
         return cls(float(match["rate"]), int(match["passes"]), int(match["first"] or 0))
 
     @property
     def is_deterministic(self) -> bool:
-        """Whether no dropout is on."""
+        """Whether there is no dropout."""
         return self.rate == 0
 
     def __str__(self) -> str:
         if self.is_deterministic:
-            return "deterministic"
+            return _DETERMINISTIC
         return f"dropout-{self.rate:g}x{self.passes}{f'+{self.first}' if self.first else ''}"

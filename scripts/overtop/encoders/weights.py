@@ -1,4 +1,4 @@
-"""Where an encoder's weights lie: downloaded once, on a node with network, and verified ever after."""
+"""Weights of an encoder: their download, the record of the downloaded file, and where to find them."""
 
 import json
 from collections.abc import Sequence
@@ -10,23 +10,23 @@ from pydantic import BaseModel, ConfigDict
 from overtop.config.encoders import EncoderSpec
 from overtop.config.sources import FileSource, HubSource
 from overtop.downloads.digests import Digest
-from overtop.downloads.fetch import bring
-from overtop.encoders.catalogue import tag_facts
-from overtop.errors import NotThere, OvertopError
+from overtop.downloads.fetch import fetch_files
+from overtop.encoders.compat import open_clip
+from overtop.errors import MissingFileError, OvertopError
 from overtop.storage.files import sha256, write_json
 
-CONFIG = "open_clip_config.json"
-WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin")
-"""Names of weights in open_clip's layout, the safer ones first (the last is read without running its pickle's code)."""
+CONFIG_FILE = "open_clip_config.json"
+WEIGHTS_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin")
+"""File names of weights in open_clip's layout, safest first; the last is a pickle, read without running its code."""
 
 
-class Weights(BaseModel):
-    """The record `data/weights/{encoder}.json`.
+class WeightsRecord(BaseModel):
+    """The record of an encoder's downloaded weights, `data/weights/{encoder}.json`.
 
     Attributes:
-        file: the weights, relative to the data folder.
-        sha256, bytes: of that file.
-        config: open_clip's description of the model beside it, relative to the data folder; None without.
+        file: file with the weights, relative to the data folder.
+        sha256, bytes: hex digest and size of that file.
+        config: file with open_clip's description of the model, relative to the data folder; None if there is none.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -37,45 +37,49 @@ class Weights(BaseModel):
     config: str | None = None
 
 
-def fetch_weights(name: str, spec: EncoderSpec, data: Path) -> Weights:
-    """Download the weights of an encoder with a tag or a repository, or find them downloaded.
+def fetch_weights(spec: EncoderSpec, data: Path) -> WeightsRecord:
+    """Download the weights of an encoder that has a tag or a repository, unless they are in the data folder already.
 
     Args:
-        name: the encoder's name in config.yaml.
-        spec: its entry.
+        spec: the encoder's entry in config.yaml.
         data: the data folder.
 
     Raises:
-        OvertopError: they cannot be had, or are others than those recorded in the lock table.
+        OvertopError: they could not be downloaded, or differ from those recorded in the lock table.
     """
     if spec.hub:
-        key, hub = spec.hub.replace("/", "--"), HubSource(kind="hub", repo=spec.hub, repo_type="model", licence="")
-        weights = _first_of(key, hub, WEIGHTS, data)
-        [config] = bring(key, hub, [CONFIG], data, None)
-        return _record(weights, data, config)
-    facts = tag_facts(spec.architecture, spec.tag or "")
+        key, hub = spec.hub.replace("/", "--"), _hub_source(spec.hub)
+        weights = _fetch_first_available(key, hub, WEIGHTS_FILES, data)
+        [config] = fetch_files(key, hub, [CONFIG_FILE], data, None)
+        return _make_record(weights, data, config)
+    tag_config = open_clip.get_pretrained_cfg(spec.architecture, spec.tag)
     key = f"{spec.architecture}--{spec.tag}"
-    if repo := facts.get("hf_hub"):
-        owner_and_name, _, file = repo.rpartition("/")
-        hub = HubSource(kind="hub", repo=owner_and_name, repo_type="model", licence="")
-        return _record(_first_of(key, hub, [file] if file else WEIGHTS, data), data)
-    address = facts["url"]
-    file_source = FileSource(kind="file", addresses=[address], file=Path(address).name, licence="")
-    return _record(bring(key, file_source, [], data, None)[0], data)
+    if location := tag_config.get("hf_hub"):  # OWNER/NAME/ or OWNER/NAME/FILE
+        repository, _, file = location.rpartition("/")
+        files = [file] if file else WEIGHTS_FILES
+        return _make_record(_fetch_first_available(key, _hub_source(repository), files, data), data)
+    url = tag_config["url"]
+    source = FileSource(kind="file", addresses=[url], file=Path(url).name, licence="")
+    return _make_record(fetch_files(key, source, [], data, None)[0], data)
 
 
-def _first_of(key: str, source: HubSource, files: Sequence[str], data: Path) -> Path:
+def _hub_source(repository: str) -> HubSource:
+    return HubSource(kind="hub", repo=repository, repo_type="model", licence="")
+
+
+def _fetch_first_available(key: str, source: HubSource, files: Sequence[str], data: Path) -> Path:
+    """Download the first of `files` that the repository contains. Only a missing file leads on to the next one."""
     for file in files[:-1]:
         try:
-            return bring(key, source, [file], data, None)[0]
-        except NotThere:
-            continue  # a repository has its weights under one of these names
-    return bring(key, source, [files[-1]], data, None)[0]
+            return fetch_files(key, source, [file], data, None)[0]
+        except MissingFileError:
+            continue
+    return fetch_files(key, source, [files[-1]], data, None)[0]
 
 
-def _record(path: Path, data: Path, config: Path | None = None) -> Weights:
+def _make_record(path: Path, data: Path, config: Path | None = None) -> WeightsRecord:
     digest = Digest.of(path)
-    return Weights(
+    return WeightsRecord(
         file=str(path.relative_to(data)),
         sha256=digest.sha256,
         bytes=digest.bytes,
@@ -83,65 +87,69 @@ def _record(path: Path, data: Path, config: Path | None = None) -> Weights:
     )
 
 
-def write_weights(path: str | Path, weights: Weights) -> None:
-    """Write the record, atomically."""
-    write_json(path, weights.model_dump(mode="json"))
+def write_weights_record(path: str | Path, record: WeightsRecord) -> None:
+    """Write a record, atomically."""
+    write_json(path, record.model_dump(mode="json"))
 
 
-def locate(name: str, place: str | Path) -> tuple[Path, dict[str, Any]]:
-    """The file with the weights, and the preprocessing that lies beside it, if any.
+def locate_weights(name: str, location: str | Path, data: str | Path) -> tuple[Path, dict[str, Any]]:
+    """The file with an encoder's weights, and the preprocessing options stored with it (empty if there are none).
 
     Args:
         name: the encoder's name in config.yaml.
-        place: a record of `write_weights` (in DATA/weights), a folder in open_clip's layout, or the file itself.
+        location: a record that `write_weights_record` wrote, a folder in open_clip's layout, or the file itself.
+        data: the data folder, which paths in a record are relative to.
 
     Raises:
-        OvertopError: nothing is there, or the file is not the one that was recorded.
+        OvertopError: the file is missing, or is not the recorded one.
     """
-    place = Path(place)
-    if place.suffix == ".json" and place.is_file():
-        return _recorded(name, place)
-    if place.is_dir():
-        config = place / CONFIG
-        return weights_in(name, place), _preprocessing(config) if config.is_file() else {}
-    if not place.is_file():
-        raise OvertopError(f"encoder {name!r}: checkpoint {place} does not exist; give the path of a file with weights")
-    return place, {}
-
-
-def weights_in(name: str, folder: str | Path) -> Path:
-    """The file with the weights in a folder.
-
-    Raises:
-        OvertopError: there is none, or it cannot be told which.
-    """
-    named = [path for path in (Path(folder) / file for file in WEIGHTS) if path.is_file()]
-    found = named[:1] or sorted(Path(folder).glob("*.safetensors"))
-    if len(found) != 1:
+    location = Path(location)
+    if location.suffix == ".json" and location.is_file():
+        return _locate_recorded_weights(name, location, Path(data))
+    if location.is_dir():
+        config = location / CONFIG_FILE
+        return find_weights(name, location), _read_preprocessing(config) if config.is_file() else {}
+    if not location.is_file():
         raise OvertopError(
-            f"encoder {name!r}: folder {folder} holds {len(found)} files of weights; leave one, named {WEIGHTS[0]}"
+            f"encoder {name!r}: checkpoint {location} does not exist; give the path of a file with weights"
         )
-    return found[0]
+    return location, {}
 
 
-def _recorded(name: str, path: Path) -> tuple[Path, dict[str, Any]]:
-    data = path.parent.parent
-    weights = Weights.model_validate_json(path.read_text())
-    file = data / weights.file
+def find_weights(name: str, folder: str | Path) -> Path:
+    """The file with the weights in a folder: by open_clip's names, or else the only safetensors file.
+
+    Raises:
+        OvertopError: there is no such file, or there are several.
+    """
+    named_files = [path for path in (Path(folder) / file for file in WEIGHTS_FILES) if path.is_file()]
+    candidates = named_files[:1] or sorted(Path(folder).glob("*.safetensors"))
+    if len(candidates) != 1:
+        raise OvertopError(
+            f"encoder {name!r}: folder {folder} contains {len(candidates)} files with weights; "
+            f"keep one, named {WEIGHTS_FILES[0]}"
+        )
+    return candidates[0]
+
+
+def _locate_recorded_weights(name: str, record_path: Path, data: Path) -> tuple[Path, dict[str, Any]]:
+    record = WeightsRecord.model_validate_json(record_path.read_text())
+    file = data / record.file
     if not file.is_file():
         raise OvertopError(
-            f"encoder {name!r}: its weights {file} are gone; delete {path} and run the same command on a node with "
-            "network, they are then downloaded again"
+            f"encoder {name!r}: its weights {file} are missing; delete {record_path} and run the same command again "
+            "on a node with network to download them"
         )
-    if file.stat().st_size != weights.bytes or sha256(file) != weights.sha256:
+    if file.stat().st_size != record.bytes or sha256(file) != record.sha256:
         raise OvertopError(
-            f"encoder {name!r}: {file} is not the file that {path} records; delete both and run the same command again"
+            f"encoder {name!r}: {file} is not the file recorded in {record_path}; "
+            "delete both and run the same command again"
         )
-    return file, _preprocessing(data / weights.config) if weights.config else {}
+    return file, _read_preprocessing(data / record.config) if record.config else {}
 
 
-def _preprocessing(config: Path) -> dict[str, Any]:
+def _read_preprocessing(config: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(config.read_text())["preprocess_cfg"])
     except (OSError, ValueError, KeyError) as error:
-        raise OvertopError(f"{config}: no preprocess_cfg ({error}); give open_clip's own description") from error
+        raise OvertopError(f"{config}: no preprocess_cfg ({error}); use open_clip's own description") from error

@@ -1,32 +1,30 @@
-"""Estimators that ask how far the query must move before its top-1 changes.
+"""Estimators based on how far the query embedding must move before its top-1 changes.
 
-The confidence is the tanh of a length: monotone, so it changes no ranking of queries, only the scale of a plot.
+The confidence is the tanh of a length. It is monotone, so it changes only the scale of plots, not the order of queries.
 """
-
-from __future__ import annotations
 
 import numpy as np
 
-from overtop.estimators.evidence import Evidence
+from overtop.estimators.inputs import EstimatorInputs
 from overtop.radius.radii import Radius
 from overtop.terms import Protocol
 
 
-def adversarial_pgd(evidence: Evidence, protocol: Protocol) -> np.ndarray:
-    """The length of the paper's normalised-gradient walk to a flip (Eq. 11-13)."""
-    return 1.0 - np.tanh(_radius(evidence, protocol).walk)
+def adversarial_pgd(inputs: EstimatorInputs, protocol: Protocol) -> np.ndarray:
+    """One minus the tanh of the length of the paper's normalised-gradient walk (Eq. 11-13), (Q,)."""
+    return 1.0 - np.tanh(_get_radius(inputs, protocol).walk)
 
 
-def adversarial_linear(evidence: Evidence, protocol: Protocol) -> np.ndarray:
-    """The margin of the best two over the length of its gradient (Eq. 14)."""
-    return 1.0 - np.tanh(_radius(evidence, protocol).linear)
+def adversarial_linear(inputs: EstimatorInputs, protocol: Protocol) -> np.ndarray:
+    """One minus the tanh of the margin of the best two items divided by the norm of its gradient (Eq. 14), (Q,)."""
+    return 1.0 - np.tanh(_get_radius(inputs, protocol).linear)
 
 
-def adversarial_exact(evidence: Evidence, protocol: Protocol) -> np.ndarray:
-    """The exact distance to the nearest flip: the minimum that Eq. 11 asks for."""
-    return 1.0 - np.tanh(_radius(evidence, protocol).exact)
+def adversarial_exact(inputs: EstimatorInputs, protocol: Protocol) -> np.ndarray:
+    """One minus the tanh of the exact distance to the nearest change of the top-1, the minimum of Eq. 11, (Q,)."""
+    return 1.0 - np.tanh(_get_radius(inputs, protocol).exact)
 
 
-def _radius(evidence: Evidence, protocol: Protocol) -> Radius:
-    assert evidence.radii is not None, "the registry asks for the radii"
-    return evidence.radii.under(protocol)
+def _get_radius(inputs: EstimatorInputs, protocol: Protocol) -> Radius:
+    assert inputs.radii is not None, "missing_requirement checks for the radii"
+    return inputs.radii.under(protocol)

@@ -1,73 +1,86 @@
-"""Estimators that count how far the samples of a posterior agree."""
+"""Estimators that measure how far the samples of a posterior agree on the best items."""
 
-from __future__ import annotations
+from typing import NamedTuple
 
 import numpy as np
 
 from overtop.errors import OvertopError
-from overtop.estimators.evidence import Evidence
-from overtop.terms import Protocol
-
-TOP = 5
+from overtop.estimators.inputs import EstimatorInputs
+from overtop.terms import VOTE_TOP, Protocol
 
 
-def top1_consistency(evidence: Evidence, protocol: Protocol) -> np.ndarray:
-    """The share of samples whose top-1 differs (Eq. 6 and 10).
+def top1_consistency(inputs: EstimatorInputs, protocol: Protocol) -> np.ndarray:
+    """The share of samples whose top-1 differs from a reference item (Eq. 6 and 10), (Q,).
 
-    `published`: from the item that most samples rank first, which need not be the one returned.
-    `corrected`: from the item returned, the top-1 of the mean similarity.
+    `published`: the reference is the item that most samples rank first, which need not be the item returned.
+    `corrected`: the reference is the item returned, the top-1 of the mean similarity.
     """
-    ranking = evidence.ranking
-    firsts = ranking.sample_top[:, :, 0]
+    ranking = inputs.ranking
+    sample_top1 = ranking.sample_top[:, :, 0]
     if protocol == "published":
-        votes = _Votes(firsts).counts.max(axis=1)
+        agreeing = _count_votes(sample_top1).counts.max(axis=1)
     else:
-        votes = (firsts == ranking.top_ids[:, :1]).sum(axis=1)
-    return 1.0 - votes / ranking.n_samples
+        agreeing = (sample_top1 == ranking.top_ids[:, :1]).sum(axis=1)
+    return 1.0 - agreeing / ranking.n_samples
 
 
-def topk_consistency(evidence: Evidence, protocol: Protocol) -> np.ndarray:
-    """One minus the mean Jaccard index of each sample's top 5 with a reference five (released code).
+def topk_consistency(inputs: EstimatorInputs, protocol: Protocol) -> np.ndarray:
+    """One minus the mean Jaccard index of each sample's top 5 with a reference top 5 (released code), (Q,).
 
-    `published`: the reference is the five items that most samples hold; at equal votes the one met first goes first,
-    reading the samples in order and each from its best item down.
-    `corrected`: the top 5 of the mean similarity. In a gallery of fewer items, all of them.
+    `published`: the reference is the five items that occur in most samples' top 5. Ties are resolved by the first
+    occurrence, reading the samples in order and each sample from its best item down.
+    `corrected`: the reference is the top 5 of the mean similarity.
+
+    A gallery of fewer than five items is used whole.
 
     Raises:
-        OvertopError: the ranking was made with a smaller `top` or `vote_top`.
+        OvertopError: the ranking was computed with a smaller `top` or `vote_top`.
     """
-    ranking = evidence.ranking
-    k = min(TOP, len(ranking.gallery_ids))
+    ranking = inputs.ranking
+    k = min(VOTE_TOP, len(ranking.gallery_ids))
     if ranking.sample_top.shape[2] < k or ranking.top_ids.shape[1] < k:
-        raise OvertopError(f"topk_consistency needs rankings that keep {k} items; rank again with top and vote_top {k}")
-    lists = ranking.sample_top[:, :, :k]
-    returned = ranking.top_ids[:, :k]
-    reference = _Votes(lists.reshape(len(lists), -1)).best(k) if protocol == "published" else returned
-    shared = sum((lists == reference[:, None, j, None]).sum(axis=2) for j in range(k))
+        raise OvertopError(
+            f"topk_consistency needs a ranking that contains {k} items per query and sample; rank again with top and "
+            f"vote_top {k} or more"
+        )
+    sample_top = ranking.sample_top[:, :, :k]
+    if protocol == "published":
+        reference = _most_voted(sample_top.reshape(len(sample_top), -1), k)
+    else:
+        reference = ranking.top_ids[:, :k]
+    shared = sum((sample_top == reference[:, None, j, None]).sum(axis=2) for j in range(k))
     return 1.0 - (shared / (2 * k - shared)).mean(axis=1)
 
 
-class _Votes:
-    """Votes for items, a row of ballots per query: how often each item occurs, and where first.
+class _VoteCounts(NamedTuple):
+    """How often each item occurs in a row of votes.
 
     Attributes:
-        ids: (Q, L) the ballots sorted by item.
-        counts: (Q, L) at the first ballot for an item its number of votes, elsewhere 0.
-        first: (Q, L) the position at which that ballot was cast.
+        items: (Q, L) the votes of each query, sorted by item.
+        counts: (Q, L) number of votes for the item at its first entry in `items`, 0 at its other entries.
+        positions: (Q, L) position of each entry of `items` in the unsorted votes.
     """
 
-    def __init__(self, ballots: np.ndarray) -> None:
-        queries, length = ballots.shape
-        self.first = np.argsort(ballots, axis=1, kind="stable")
-        self.ids = np.take_along_axis(ballots, self.first, axis=1)
-        opens = np.ones((queries, length), dtype=bool)
-        opens[:, 1:] = self.ids[:, 1:] != self.ids[:, :-1]
-        starts = np.flatnonzero(opens)
-        self.counts = np.zeros((queries, length), dtype=np.int64)
-        self.counts.flat[starts] = np.diff(starts, append=queries * length)
+    items: np.ndarray
+    counts: np.ndarray
+    positions: np.ndarray
 
-    def best(self, k: int) -> np.ndarray:
-        """The k items with most votes, (Q, k); at equal votes the one cast first goes first."""
-        length = self.ids.shape[1]
-        order = np.argsort(-(self.counts * length - self.first), axis=1)[:, :k]
-        return np.take_along_axis(self.ids, order, axis=1)
+
+def _count_votes(votes: np.ndarray) -> _VoteCounts:
+    """Count the votes of every query, given as (Q, L) items."""
+    queries, length = votes.shape
+    positions = np.argsort(votes, axis=1, kind="stable")
+    items = np.take_along_axis(votes, positions, axis=1)
+    is_first = np.ones((queries, length), dtype=bool)
+    is_first[:, 1:] = items[:, 1:] != items[:, :-1]
+    starts = np.flatnonzero(is_first)
+    counts = np.zeros((queries, length), dtype=np.int64)
+    counts.flat[starts] = np.diff(starts, append=queries * length)
+    return _VoteCounts(items, counts, positions)
+
+
+def _most_voted(votes: np.ndarray, k: int) -> np.ndarray:
+    """The k items with most votes, (Q, k), most first; of items with equal votes, the one voted for first."""
+    items, counts, positions = _count_votes(votes)
+    order = np.argsort(-(counts * votes.shape[1] - positions), axis=1)[:, :k]
+    return np.take_along_axis(items, order, axis=1)

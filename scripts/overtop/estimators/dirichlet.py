@@ -1,40 +1,41 @@
-"""UCAT's view of a frozen CLIP: the gallery as classes, alpha_j = 1e-6 + exp((s_j + 1)/T) as Dirichlet evidence.
+"""Estimators that read the similarities of a frozen CLIP as a Dirichlet distribution over the gallery (UCAT).
 
-The strength alpha_0 = sum_j alpha_j follows from what the ranking keeps of the softmax at T. At UCAT's temperature the
-alphas that weigh anything are in the thousands or more, so the digamma function is its logarithm and one term more.
+The concentration of item j is alpha_j = 1e-6 + exp((s_j + 1) / T). Their sum alpha_0 follows from the softmax sums in
+the ranking. At UCAT's temperature every alpha_j with weight is in the thousands or more, where
+psi(x + 1) = ln x + 1 / (2x) is accurate.
 """
-
-from __future__ import annotations
 
 import numpy as np
 
-from overtop.estimators.evidence import Evidence
-from overtop.estimators.similarity import best
+from overtop.estimators.inputs import EstimatorInputs
+from overtop.estimators.similarity import top1_scores
 from overtop.terms import Protocol
 
-OFFSET = 1e-6
+CONCENTRATION_OFFSET = 1e-6
 
 
-def dirichlet_entropy(evidence: Evidence, protocol: Protocol) -> np.ndarray:
-    """Aleatoric uncertainty: the expected entropy of the categorical, in nats.
+def dirichlet_entropy(inputs: EstimatorInputs, protocol: Protocol) -> np.ndarray:
+    """Aleatoric uncertainty: the expected entropy of the categorical distribution, in nats, (Q,).
 
-    -sum_j (alpha_j/alpha_0) (psi(alpha_j + 1) - psi(alpha_0 + 1)), with psi(x + 1) = ln x + 1/(2x): the entropy of the
-    softmax less (N - 1)/(2 alpha_0). Held to the digamma function to 1e-6 in the tests.
+    -sum_j (alpha_j / alpha_0) (psi(alpha_j + 1) - psi(alpha_0 + 1)). With the approximation of psi above this is the
+    entropy of the softmax minus (N - 1) / (2 alpha_0); the tests compare it with the digamma function to 1e-6.
     """
-    temperature = evidence.temperatures.dirichlet
-    log_partition, mean_gap = evidence.ranking.softmax_at(temperature)
-    classes = len(evidence.ranking.gallery_ids)
-    return np.maximum(log_partition + mean_gap / temperature - (classes - 1) / (2.0 * _strength(evidence)), 0.0)
+    temperature = inputs.temperatures.dirichlet
+    log_partition, mean_gap = inputs.ranking.softmax_at(temperature)
+    classes = len(inputs.ranking.gallery_ids)
+    entropy = log_partition + mean_gap / temperature - (classes - 1) / (2.0 * _total_concentration(inputs))
+    return np.maximum(entropy, 0.0)
 
 
-def dirichlet_vacuity(evidence: Evidence, protocol: Protocol) -> np.ndarray:
-    """Epistemic uncertainty N/(alpha_0 + N): how little evidence the gallery gives at all."""
-    classes = len(evidence.ranking.gallery_ids)
-    return classes / (_strength(evidence) + classes)
+def dirichlet_vacuity(inputs: EstimatorInputs, protocol: Protocol) -> np.ndarray:
+    """Epistemic uncertainty N / (alpha_0 + N): how little evidence the gallery provides, (Q,)."""
+    classes = len(inputs.ranking.gallery_ids)
+    return classes / (_total_concentration(inputs) + classes)
 
 
-def _strength(evidence: Evidence) -> np.ndarray:
+def _total_concentration(inputs: EstimatorInputs) -> np.ndarray:
     """alpha_0, (Q,)."""
-    temperature = evidence.temperatures.dirichlet
-    log_partition, _ = evidence.ranking.softmax_at(temperature)
-    return OFFSET * len(evidence.ranking.gallery_ids) + np.exp((best(evidence) + 1.0) / temperature + log_partition)
+    temperature = inputs.temperatures.dirichlet
+    log_partition, _ = inputs.ranking.softmax_at(temperature)
+    offset = CONCENTRATION_OFFSET * len(inputs.ranking.gallery_ids)
+    return offset + np.exp((top1_scores(inputs) + 1.0) / temperature + log_partition)

@@ -1,18 +1,16 @@
-"""The comparison row of Table 1: the variance that a trained adapter gives to a query's embedding."""
-
-from __future__ import annotations
+"""The comparison method of Table 1: the variance that a trained adapter predicts for a query's embedding (ProbVLM)."""
 
 import numpy as np
 
-from overtop.estimators.evidence import Evidence
+from overtop.estimators.inputs import EstimatorInputs
 from overtop.terms import Protocol
 
 
-def probvlm(evidence: Evidence, protocol: Protocol) -> np.ndarray:
-    """Predicted variance of the query's embedding, its mean over dimensions: aleatoric plus epistemic.
+def probvlm(inputs: EstimatorInputs, protocol: Protocol) -> np.ndarray:
+    """Predicted variance of the query's embedding, aleatoric plus epistemic, as a mean over dimensions, (Q,).
 
-    The sign is fixed beforehand: a larger variance is less trustworthy, for texts and for images. (The release ranks
-    texts by the inverse.)
+    A larger variance is less trustworthy, for texts and for images; this sign is fixed before looking at results. The
+    released code ranks texts by the inverse.
     """
-    assert evidence.spread is not None, "the registry asks for the spread"
-    return evidence.spread[protocol]
+    assert inputs.variance is not None, "missing_requirement checks for the adapter"
+    return inputs.variance[protocol]

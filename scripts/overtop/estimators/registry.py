@@ -1,6 +1,4 @@
-"""Which estimators there are, and what each needs."""
-
-from __future__ import annotations
+"""The estimators: name, requirements, definition, source and function of each."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,210 +6,189 @@ from typing import Literal
 
 import numpy as np
 
-from overtop.errors import OvertopError, suggestion
+from overtop.errors import OvertopError, did_you_mean
 from overtop.estimators import adversarial, consistency, dirichlet, probvlm, similarity
-from overtop.estimators.evidence import Evidence
+from overtop.estimators.inputs import EstimatorInputs
+from overtop.reference.citations import GOMEZ, HENDRYCKS, LIU, SHANNON, UCAT, UPADHYAY, Citation
 from overtop.terms import Protocol
 
-Need = Literal["ranking", "softmax", "votes", "radius", "spread"]
-PAPER = "Gomez, Over the Top-1: Uncertainty-Aware Cross-Modal Retrieval with CLIP, 2025"
-UCAT = "Calibrating Uncertainty for Zero-Shot Adversarial CLIP, arXiv 2512.12997"
-PROBVLM = "Upadhyay et al., ProbVLM: Probabilistic Adapter for Frozen Vision-Language Models, ICCV 2023"
-HENDRYCKS = "Hendrycks and Gimpel, A Baseline for Detecting Misclassified Examples, ICLR 2017"
-LIU = "Liu et al., Energy-based Out-of-distribution Detection, NeurIPS 2020"
-SHANNON = "Shannon, A Mathematical Theory of Communication, 1948"
+Need = Literal["samples", "softmax", "radius", "adapter"]
+NEEDS: dict[Need, str] = {
+    "samples": "several samples",
+    "softmax": "exhaustive ranking",
+    "radius": "radius",
+    "adapter": "trained adapter",
+}
+"""Requirements beyond a ranking, as the table of estimators prints them."""
 
 
 @dataclass(frozen=True)
 class Estimator:
-    """One way to say how far a top-1 result can be trusted.
+    """A function that assigns an uncertainty to every query.
 
     Attributes:
-        name: the word in configuration and tables.
-        symbol: mathematical symbol of the confidence, LaTeX.
-        equation: where the definition stands in `reference`.
-        needs: `ranking` always; `softmax`: its sums at the temperatures; `votes`: a posterior of several samples;
-            `radius`: the radii; `spread`: a posterior with an adapter.
-        cost: per query, beyond the ranking.
-        reference: where it comes from.
-        function: `(evidence, protocol) -> uncertainty (Q,)`.
-        protocols: the protocols it is defined under.
+        name: its name in configuration, columns and file names.
+        confidence: definition of the confidence, Markdown; the uncertainty is one minus it, or its negative if it is
+            not bounded.
+        citation: publication that defines it.
+        location: where in that publication.
+        function: `(inputs, protocol) -> uncertainty (Q,)`.
+        needs: requirements beyond a ranking. `samples`: a posterior of at least two samples; `softmax`: softmax sums
+            over the whole gallery; `radius`: the radii; `adapter`: the variance that a trained adapter predicts.
     """
 
     name: str
-    symbol: str
-    equation: str
-    needs: frozenset[Need]
-    cost: str
-    reference: str
-    function: Callable[[Evidence, Protocol], np.ndarray]
-    protocols: tuple[Protocol, ...] = ("published", "corrected")
+    confidence: str
+    citation: Citation
+    location: str
+    function: Callable[[EstimatorInputs, Protocol], np.ndarray]
+    needs: frozenset[Need] = frozenset()
 
 
-_RECORDS = (
+_ESTIMATORS = (
     Estimator(
         name="top1_similarity",
-        symbol=r"s_{(1)}",
-        equation="Eq. 2",
-        needs=frozenset({"ranking"}),
-        cost="none",
-        reference=PAPER,
+        confidence="mean similarity s₁ of the top-1",
+        citation=GOMEZ,
+        location="Eq. 2",
         function=similarity.top1_similarity,
     ),
     Estimator(
         name="top1_consistency",
-        symbol=r"C_1",
-        equation="Eq. 6 and 10",
-        needs=frozenset({"ranking", "votes"}),
-        cost="S log S",
-        reference=PAPER,
+        confidence="share of the samples that agree on the top-1",
+        citation=GOMEZ,
+        location="Eq. 6 and 10",
         function=consistency.top1_consistency,
+        needs=frozenset({"samples"}),
     ),
     Estimator(
         name="topk_consistency",
-        symbol=r"C_5",
-        equation="released code only",
-        needs=frozenset({"ranking", "votes"}),
-        cost="kS log kS",
-        reference=PAPER,
+        confidence="mean Jaccard index of each sample's top 5 with a reference top 5",
+        citation=GOMEZ,
+        location="released code",
         function=consistency.topk_consistency,
+        needs=frozenset({"samples"}),
     ),
     Estimator(
         name="adversarial_pgd",
-        symbol=r"\tanh\|\delta_{\mathrm{PGD}}\|",
-        equation="Eq. 11-13",
-        needs=frozenset({"ranking", "radius"}),
-        cost="at most 50 steps over the candidates",
-        reference=PAPER,
+        confidence="tanh of the length of the normalised-gradient walk that changes the top-1",
+        citation=GOMEZ,
+        location="Eq. 11-13",
         function=adversarial.adversarial_pgd,
+        needs=frozenset({"radius"}),
     ),
     Estimator(
         name="adversarial_linear",
-        symbol=r"\tanh\|\delta_{\mathrm{lin}}\|",
-        equation="Eq. 14",
-        needs=frozenset({"ranking", "radius"}),
-        cost="one pair of items",
-        reference=PAPER,
+        confidence="tanh of the linear estimate of that length from the best two items",
+        citation=GOMEZ,
+        location="Eq. 14",
         function=adversarial.adversarial_linear,
+        needs=frozenset({"radius"}),
     ),
     Estimator(
         name="adversarial_exact",
-        symbol=r"\tanh\|\delta^*\|",
-        equation="closed form of Eq. 11",
-        needs=frozenset({"ranking", "radius"}),
-        cost="one minimum over the candidates",
-        reference="overtop: " + PAPER + ", Eq. 11 solved exactly",
+        confidence="tanh of the shortest distance that the query must move to change the top-1",
+        citation=GOMEZ,
+        location="Eq. 11, solved exactly by overtop",
         function=adversarial.adversarial_exact,
+        needs=frozenset({"radius"}),
     ),
     Estimator(
         name="margin",
-        symbol=r"s_{(1)}-s_{(2)}",
-        equation="difference of the best two",
-        needs=frozenset({"ranking"}),
-        cost="none",
-        reference=PAPER + ", numerator of Eq. 14",
+        confidence="s₁ - s₂, the difference between the best two similarities",
+        citation=GOMEZ,
+        location="numerator of Eq. 14",
         function=similarity.margin,
     ),
     Estimator(
         name="entropy",
-        symbol=r"1-H(p)/\ln N",
-        equation="entropy of softmax(s/T)",
-        needs=frozenset({"ranking", "softmax"}),
-        cost="none; the ranking sums N exponentials",
-        reference=SHANNON,
+        confidence="1 - H(p) / ln N with p = softmax(s / T) over the gallery of N items",
+        citation=SHANNON,
+        location="entropy",
         function=similarity.entropy,
+        needs=frozenset({"softmax"}),
     ),
     Estimator(
         name="max_softmax",
-        symbol=r"\max_j p_j",
-        equation="largest probability of softmax(s/T)",
-        needs=frozenset({"ranking", "softmax"}),
-        cost="none; the ranking sums N exponentials",
-        reference=HENDRYCKS,
+        confidence="largest value of softmax(s / T) over the gallery",
+        citation=HENDRYCKS,
+        location="maximum softmax probability",
         function=similarity.max_softmax,
+        needs=frozenset({"softmax"}),
     ),
     Estimator(
         name="energy",
-        symbol=r"T\log\sum_j e^{s_j/T}",
-        equation="energy score at T",
-        needs=frozenset({"ranking", "softmax"}),
-        cost="none; the ranking sums N exponentials",
-        reference=LIU,
+        confidence="T ln Σ exp(s / T) over the gallery",
+        citation=LIU,
+        location="energy score",
         function=similarity.energy,
+        needs=frozenset({"softmax"}),
     ),
     Estimator(
         name="dirichlet_entropy",
-        symbol=r"-\mathrm{AU}",
-        equation="aleatoric uncertainty",
-        needs=frozenset({"ranking", "softmax"}),
-        cost="none; the ranking sums N exponentials",
-        reference=UCAT,
+        confidence="negative expected entropy (aleatoric) of the Dirichlet distribution that the similarities imply",
+        citation=UCAT,
+        location="aleatoric uncertainty",
         function=dirichlet.dirichlet_entropy,
+        needs=frozenset({"softmax"}),
     ),
     Estimator(
         name="dirichlet_vacuity",
-        symbol=r"-\mathrm{EU}",
-        equation="epistemic uncertainty",
-        needs=frozenset({"ranking", "softmax"}),
-        cost="none; the ranking sums N exponentials",
-        reference=UCAT,
+        confidence="negative vacuity (epistemic) of that Dirichlet distribution",
+        citation=UCAT,
+        location="epistemic uncertainty",
         function=dirichlet.dirichlet_vacuity,
+        needs=frozenset({"softmax"}),
     ),
     Estimator(
         name="probvlm",
-        symbol=r"-\mathrm{Var}(z)",
-        equation="Eq. 9 and 10",
-        needs=frozenset({"ranking", "spread"}),
-        cost="none; the adapter makes 15 passes",
-        reference=PROBVLM,
+        confidence="negative variance of the query's embedding that a trained adapter predicts",
+        citation=UPADHYAY,
+        location="Eq. 9 and 10",
         function=probvlm.probvlm,
+        needs=frozenset({"adapter"}),
     ),
 )
-ESTIMATORS = {record.name: record for record in _RECORDS}
+REGISTRY = {estimator.name: estimator for estimator in _ESTIMATORS}
+"""The estimators by name, in the order of `terms.ESTIMATORS`."""
 
 
-def find(name: str) -> Estimator:
-    """The record of an estimator.
+def get_estimator(name: str) -> Estimator:
+    """The estimator of that name.
 
     Raises:
-        OvertopError: there is none of that name; close ones are listed.
+        OvertopError: there is none; the message suggests the closest name, or lists all of them.
     """
-    if name not in ESTIMATORS:
-        raise OvertopError(f"unknown estimator {name!r}; {suggestion(name, ESTIMATORS)}")
-    return ESTIMATORS[name]
+    if name not in REGISTRY:
+        raise OvertopError(f"unknown estimator {name!r}; {did_you_mean(name, REGISTRY)}")
+    return REGISTRY[name]
 
 
-def lacking(estimator: Estimator, evidence: Evidence, protocol: Protocol) -> str | None:
-    """What an estimator needs that is not there, and the mend; None if it can be computed."""
-    if protocol not in estimator.protocols:
-        return f"is not defined under protocol {protocol!r}; use {' or '.join(estimator.protocols)}"
-    if "votes" in estimator.needs and evidence.ranking.n_samples < 2:
-        return "needs several samples and this posterior has one; take it off the list here"
-    if "softmax" in estimator.needs and not evidence.ranking.temperatures:
-        return "needs sums over the whole gallery, which a search does not give; set ranking.search to stream"
-    if "spread" in estimator.needs and evidence.spread is None:
+def missing_requirement(estimator: Estimator, inputs: EstimatorInputs, protocol: Protocol) -> str | None:
+    """Why an estimator cannot be computed from these inputs and the fix, as the end of a message; None if it can."""
+    if "samples" in estimator.needs and inputs.ranking.n_samples < 2:
+        return "needs several samples, but this posterior has one; remove it from the estimators of this posterior"
+    if "softmax" in estimator.needs and not inputs.ranking.temperatures:
+        return "needs sums over the whole gallery, which a search does not compute; set ranking.search to stream"
+    if "adapter" in estimator.needs and inputs.variance is None:
         return "needs a posterior with an adapter; declare one in config.yaml"
     if "radius" in estimator.needs:
-        if evidence.radii is None:
+        if inputs.radii is None:
             return "needs the radii of this ranking; compute them first"
-        if protocol == "published" and evidence.radii.published is None:
+        if protocol == "published" and inputs.radii.published is None:
             return "averages embeddings under 'published', and the members differ in dimension; use 'corrected'"
     return None
 
 
-def score(name: str, evidence: Evidence, protocol: Protocol) -> np.ndarray:
-    """The uncertainty of every query, float64 (Q,); higher means less trustworthy.
+def estimators_table() -> str:
+    """The estimators as a Markdown table, one row each, followed by a list of the publications they cite.
 
-    Args:
-        name: of the estimator.
-        evidence: of one direction.
-        protocol: `published` repeats the released code, `corrected` is ours.
-
-    Raises:
-        OvertopError: unknown name, or the estimator needs what is not there (several samples, radii, an adapter).
+    Columns: estimator, needs (beyond a ranking), confidence, source.
     """
-    estimator = find(name)
-    missing = lacking(estimator, evidence, protocol)
-    if missing:
-        raise OvertopError(f"{name} {missing}")
-    return estimator.function(evidence, protocol).astype(np.float64)
+    lines = ["| estimator | needs | confidence | source |", "|---|---|---|---|"]
+    for estimator in REGISTRY.values():
+        needs = ", ".join(text for need, text in NEEDS.items() if need in estimator.needs) or "-"
+        source = f"{estimator.citation.short}, {estimator.location}"
+        lines.append(f"| `{estimator.name}` | {needs} | {estimator.confidence} | {source} |")
+    citations = dict.fromkeys(estimator.citation for estimator in REGISTRY.values())
+    return "\n".join([*lines, "", *(f"- {citation.short}: {citation.full}" for citation in citations)])

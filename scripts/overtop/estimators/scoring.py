@@ -1,14 +1,15 @@
-"""From a ranking to rows: for each query, estimator and protocol the uncertainty, and whether the top-1 was right."""
+"""Uncertainties of the queries of one direction, and the table of scores with one row per query and estimator."""
 
 from collections.abc import Collection, Sequence
 
 import numpy as np
 import pandas as pd
 
-from overtop.estimators.evidence import Evidence
-from overtop.estimators.registry import ESTIMATORS, lacking, score
+from overtop.errors import OvertopError
+from overtop.estimators.inputs import EstimatorInputs
+from overtop.estimators.registry import get_estimator, missing_requirement
 from overtop.retrieval.ranking import Ranking
-from overtop.retrieval.relevance import best_rank, positives, tied_at_top
+from overtop.retrieval.relevance import best_rank, is_tied_at_top, positives_matrix
 from overtop.storage.split import Split
 from overtop.terms import PROTOCOLS, Direction, Protocol
 
@@ -18,67 +19,90 @@ COLUMNS = [
 ]  # fmt: skip
 
 
+def compute_uncertainty(name: str, inputs: EstimatorInputs, protocol: Protocol) -> np.ndarray:
+    """The uncertainty of every query under one estimator, float64 (Q,); higher is less trustworthy.
+
+    Args:
+        name: name of the estimator.
+        inputs: measurements for the queries.
+        protocol: `published` repeats the released code, `corrected` is ours.
+
+    Raises:
+        OvertopError: unknown estimator or protocol, or `inputs` lack what the estimator needs (several samples, radii,
+            an adapter).
+    """
+    estimator = get_estimator(name)
+    if protocol not in PROTOCOLS:
+        raise OvertopError(f"unknown protocol {protocol!r}; use {' or '.join(PROTOCOLS)}")
+    if reason := missing_requirement(estimator, inputs, protocol):
+        raise OvertopError(f"{name} {reason}")
+    return estimator.function(inputs, protocol).astype(np.float64)
+
+
 def score_direction(
     split: Split,
     direction: Direction,
-    evidence: Evidence,
+    inputs: EstimatorInputs,
     estimators: Sequence[str],
     protocols: Collection[Protocol] = PROTOCOLS,
 ) -> pd.DataFrame:
-    """Every applicable estimator under every protocol it is defined for.
+    """The scores of every query of one direction under every applicable estimator and protocol.
 
-    A query whose own images or captions were all skipped is left out: nothing in the gallery could be right.
+    Queries without a labelled positive in the gallery are left out, because their images or captions were skipped and
+    no item could be right.
 
     Args:
-        split: who belongs to whom.
-        direction: which modality asks.
-        evidence: of that direction; its queries and gallery may lack skipped items of the split.
-        estimators: names; those that do not apply to this posterior are left out.
-        protocols: those that the posterior may be evaluated under.
+        split: the images and captions, and which of them belong together.
+        direction: `t2i` or `i2t`.
+        inputs: measurements for that direction; queries and gallery may lack skipped items of the split.
+        estimators: names; an estimator that `inputs` do not allow is left out.
+        protocols: protocols to score under.
 
     Returns:
-        Columns `COLUMNS`. `image_id` is the image that the query is, or was written for. `rank` is that of the best
-        positive, from 1, and infinite beyond what the ranking keeps; `tied` tells of two items equally similar in
-        front; `hit_extended` and `rank_extended` are missing where the split knows no extended positives.
+        Columns `COLUMNS`. `image_id` is the query itself or the image that its caption was written for. `rank` is the
+        rank of the best positive, from 1, or infinity if the ranking does not contain it. `tied` is true if the best
+        two items have equal similarity. `hit_extended` and `rank_extended` are missing if the split has no extended
+        positives.
     """
-    ranking = evidence.ranking
-    labelled = positives(split, direction, ranking, extended=False)
-    answerable = np.diff(labelled.indptr) > 0
+    queries, has_positive = _describe_queries(split, direction, inputs.ranking)
+    scores = [
+        queries.assign(estimator=name, protocol=protocol, uncertainty=compute_uncertainty(name, inputs, protocol))[
+            has_positive
+        ]
+        for name in estimators
+        for protocol in PROTOCOLS
+        if protocol in protocols and missing_requirement(get_estimator(name), inputs, protocol) is None
+    ]
+    return pd.concat(scores, ignore_index=True)[COLUMNS]
+
+
+def _describe_queries(split: Split, direction: Direction, ranking: Ranking) -> tuple[pd.DataFrame, np.ndarray]:
+    """The columns that do not depend on the estimator, and whether each query has a labelled positive, (Q,)."""
+    labelled = positives_matrix(split, direction, ranking, extended=False)
     rank = best_rank(ranking.top_ids, labelled)
-    frame = pd.DataFrame(
+    queries = pd.DataFrame(
         {
             "query_id": ranking.query_ids,
-            "image_id": _images_of(split, direction, ranking),
+            "image_id": _find_query_images(split, direction, ranking),
             "direction": direction,
             "top1_id": np.asarray(ranking.gallery_ids, dtype=object)[ranking.top_ids[:, 0]],
             "hit": rank == 1,
             "hit_extended": pd.array([pd.NA] * len(rank), dtype="boolean"),
             "rank": rank,
             "rank_extended": np.nan,
-            "tied": tied_at_top(ranking.top_scores),
+            "tied": is_tied_at_top(ranking.top_scores),
         }
     )
     if split.extended is not None:
-        known = best_rank(ranking.top_ids, positives(split, direction, ranking, extended=True))
-        frame = frame.assign(hit_extended=pd.array(known == 1, dtype="boolean"), rank_extended=known)
-    scored = [
-        frame.assign(estimator=name, protocol=protocol, uncertainty=score(name, evidence, protocol))[answerable]
-        for name in estimators
-        for protocol in ESTIMATORS[name].protocols
-        if protocol in protocols and lacking(ESTIMATORS[name], evidence, protocol) is None
-    ]
-    return pd.concat(scored, ignore_index=True)[COLUMNS]
+        extended_rank = best_rank(ranking.top_ids, positives_matrix(split, direction, ranking, extended=True))
+        queries = queries.assign(
+            hit_extended=pd.array(extended_rank == 1, dtype="boolean"), rank_extended=extended_rank
+        )
+    return queries, np.diff(labelled.indptr) > 0
 
 
-def _images_of(split: Split, direction: Direction, ranking: Ranking) -> np.ndarray:
-    """For each query the name of its image."""
+def _find_query_images(split: Split, direction: Direction, ranking: Ranking) -> np.ndarray:
+    """The name of each query's image, (Q,): the query itself, or the image that its caption was written for."""
     if direction == "i2t":
         return np.asarray(ranking.query_ids, dtype=object)
-    return np.asarray(split.image_ids, dtype=object)[
-        split.image_of_caption[_rows(split.caption_ids, ranking.query_ids)]
-    ]
-
-
-def _rows(all_ids: Sequence[str], kept: Sequence[str]) -> np.ndarray:
-    position = {item: row for row, item in enumerate(all_ids)}
-    return np.array([position[item] for item in kept])
+    return np.asarray(split.image_ids, dtype=object)[split.image_rows(ranking.query_ids, split.image_ids)]

@@ -1,31 +1,38 @@
-"""What each number would have been on other queries: the bootstrap, over images.
+"""Bootstrap over images: the values of every measure in resamples of the queries.
 
-The captions of an image are not independent, so an image is drawn with all its queries. Queries are sorted once; a
-resample is a whole weight for each of them, and every measure is read off the weights summed up in that order.
+The captions of an image are not independent, so a resample draws images with replacement, each with all its queries.
+Queries are sorted once. A resample is an integer weight per image, and every measure is computed from the cumulative
+counts of the weighted queries.
 """
 
 from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from overtop.evaluation.calibration import EDGE, correlations
-from overtop.evaluation.ordering import Counts, Ordering
-from overtop.evaluation.rejection import area, rejection_points
-from overtop.evaluation.selective import aurc, measures
+from overtop.evaluation.calibration import EDGE_TOLERANCE, correlate_recall_with_level
+from overtop.evaluation.ordering import CumulativeCounts, SortedQueries
+from overtop.evaluation.rejection import area_under_curve, recall_after_rejection
+from overtop.evaluation.selective import aurc, selective_measures
+from overtop.memory import RESAMPLE_BYTES, blocks
+from overtop.seeds import derive_seed
 from overtop.terms import BINNINGS, Protocol
 
-CHUNK = 1 << 16
-"""Numbers in one intermediate array: a few of them stay in a core's cache."""
-
 Draws = dict[tuple[str, str], np.ndarray]
-"""Values (B,) of a measure in every resample, by its name and its variant: a binning, a protocol, or none ("")."""
+"""Values (B,) of measures in B resamples, by name and variant: a binning, a protocol, or "" for measures without one.
+"""
 
 
-def draw_clusters(n_clusters: int, resamples: int, seed: int) -> np.ndarray:
-    """How often each cluster is drawn, `n_clusters` draws with replacement in every resample.
+def bootstrap_seed(seed: int, dataset: str, split: str) -> int:
+    """Seed of the resamples of a split; all posteriors have the same, so that their numbers can be paired."""
+    return derive_seed(seed, "bootstrap", dataset, split)
+
+
+def draw_cluster_weights(n_clusters: int, resamples: int, seed: int) -> np.ndarray:
+    """Draw `n_clusters` clusters with replacement in every resample.
 
     Returns:
-        (resamples, n_clusters) uint16. More than 65,535 draws of one cluster would take as many clusters, and luck.
+        (resamples, n_clusters) uint16, how often each cluster was drawn. It could only overflow with more than 65,535
+        clusters, where so many draws of one cluster are practically impossible.
     """
     rng = np.random.default_rng(seed)
     weights = np.empty((resamples, n_clusters), dtype=np.uint16)
@@ -34,102 +41,120 @@ def draw_clusters(n_clusters: int, resamples: int, seed: int) -> np.ndarray:
     return weights
 
 
-def resampled(
-    ordering: Ordering, weights: np.ndarray, n_bins: int, precision: float, steps: Mapping[Protocol, int]
-) -> Draws:
-    """Every measure in every resample, equal to that of the repeated queries.
-
-    Equal-width bins are cut between a resample's own smallest and largest uncertainty. The steps of the rejection curve
-    are what they are given as, whatever the number of queries that a resample holds.
+def count_resamples(queries: SortedQueries, weights: np.ndarray) -> Iterator[CumulativeCounts]:
+    """Count the queries in every resample, for blocks of a few resamples at a time.
 
     Args:
-        ordering: the queries, with their clusters.
-        weights: (B, clusters), of `draw_clusters`.
-        n_bins: bins of the calibration.
-        precision: R@1 at which the coverage is read off.
-        steps: queries that each protocol removes at a time.
+        queries: the queries, with their clusters.
+        weights: (B, clusters), from `draw_cluster_weights`.
     """
-    chunks = []
-    for counts in _counted(ordering, weights):
-        found: Draws = {(name, ""): value for name, value in measures(counts, precision).items()}
-        found["recall_at_1", ""] = 1 - counts.total_errors / counts.total
-        chunks.append(found | _bins(ordering.values, counts, n_bins) | _rejections(counts, steps))
-    draws = {key: np.concatenate([chunk[key] for chunk in chunks]) for key in chunks[0]}
+    bytes_each = queries.n_queries * np.dtype(np.float64).itemsize
+    for block in blocks(len(weights), bytes_each, RESAMPLE_BYTES):
+        yield queries.count(weights[block])
+
+
+def bootstrap_measures(
+    queries: SortedQueries, weights: np.ndarray, n_bins: int, precision: float, steps: Mapping[Protocol, int]
+) -> Draws:
+    """Compute every measure in every resample, equal to that of the repeated queries.
+
+    Equal-width bins are between the smallest and largest uncertainty of each resample. The steps of the rejection curve
+    are the same in every resample, whatever its number of queries.
+
+    Args:
+        queries: the queries, with their clusters.
+        weights: (B, clusters), from `draw_cluster_weights`.
+        n_bins: bins of the calibration.
+        precision: R@1 at which the coverage is measured.
+        steps: queries that each protocol removes at a time.
+
+    Returns:
+        The measures of `SelectiveMeasures`, `recall_at_1`, and `rejection_auc` for each protocol; `spearman`, `r2` and
+        `neg_sr2` for each binning.
+    """
+    parts = []
+    for counts in count_resamples(queries, weights):
+        part: Draws = {(name, ""): values for name, values in selective_measures(counts, precision).items()}
+        part["recall_at_1", ""] = 1 - counts.total_misses / counts.total
+        part |= _rejection_areas(counts, steps)
+        part["bins", "equal_width"] = _count_in_bins(counts, _equal_width_bounds(queries.distinct, counts, n_bins))
+        part["bins", "equal_count"] = _count_in_bins(counts, _equal_count_bounds(counts, n_bins))
+        parts.append(part)
+    draws = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
     for binning in BINNINGS:
-        n_queries, n_missed = np.moveaxis(draws.pop(("bins", binning)), 1, 0)
-        spearman, r2, _ = correlations(n_queries, n_queries - n_missed)
-        draws |= {("spearman", binning): spearman, ("r2", binning): r2, ("neg_sr2", binning): -spearman * r2 + 0.0}
+        calibration = _calibration_measures(draws.pop(("bins", binning)))
+        draws |= {(name, binning): values for name, values in calibration.items()}
     return draws
 
 
-def resampled_for_comparison(ordering: Ordering, weights: np.ndarray, n_bins: int) -> dict[str, np.ndarray]:
-    """-S R2 of bins of equal width (`neg_sr2`) and AURC (`aurc`) alone, as `resampled` has them: several times faster.
+def bootstrap_compared_measures(queries: SortedQueries, weights: np.ndarray, n_bins: int) -> dict[str, np.ndarray]:
+    """Compute only -S R2 with bins of equal width (`neg_sr2`) and AURC (`aurc`), several times faster.
+
+    The values (B,) are those of `bootstrap_measures`.
 
     Args:
-        ordering: the queries, with their clusters.
-        weights: (B, clusters), of `draw_clusters`.
+        queries: the queries, with their clusters.
+        weights: (B, clusters), from `draw_cluster_weights`.
         n_bins: bins of the calibration.
     """
     bins, areas = [], []
-    for counts in _counted(ordering, weights):
-        bins.append(_in_bins(counts, _equal_width(ordering.values, counts, n_bins)))
+    for counts in count_resamples(queries, weights):
+        bins.append(_count_in_bins(counts, _equal_width_bounds(queries.distinct, counts, n_bins)))
         areas.append(aurc(counts))
-    n_queries, n_missed = np.moveaxis(np.concatenate(bins), 1, 0)
-    spearman, r2, _ = correlations(n_queries, n_queries - n_missed)
-    return {"neg_sr2": -spearman * r2 + 0.0, "aurc": np.concatenate(areas)}
+    return {"neg_sr2": _calibration_measures(np.concatenate(bins))["neg_sr2"], "aurc": np.concatenate(areas)}
 
 
-def _counted(ordering: Ordering, weights: np.ndarray) -> Iterator[Counts]:
-    """A few resamples at a time."""
-    rows = max(1, CHUNK // ordering.n_queries)
-    for start in range(0, len(weights), rows):
-        yield ordering.counts(weights[start : start + rows])
+def _calibration_measures(bins: np.ndarray) -> dict[str, np.ndarray]:
+    """Measures of `Calibration`, each (B,), from queries and misses per bin (B, 2, n_bins)."""
+    n_queries, n_misses = np.moveaxis(bins, 1, 0)
+    spearman, r2, _ = correlate_recall_with_level(n_queries, n_queries - n_misses)
+    return {"spearman": spearman, "r2": r2, "neg_sr2": -spearman * r2 + 0.0}
 
 
-def _rejections(counts: Counts, steps: Mapping[Protocol, int]) -> Draws:
-    found: Draws = {}
+def _rejection_areas(counts: CumulativeCounts, steps: Mapping[Protocol, int]) -> Draws:
+    draws: Draws = {}
     for protocol, step in steps.items():
         areas = []
-        for kept, missed in zip(counts.kept, counts.missed, strict=True):
-            cuts, recall = rejection_points(kept, missed, step)
-            areas.append(area(cuts, recall, int(kept[-1]), protocol))
-        found["rejection_auc", protocol] = np.array(areas)
-    return found
+        for n_queries, n_misses in zip(counts.n_queries, counts.n_misses, strict=True):
+            cuts, recall = recall_after_rejection(n_queries, n_misses, step)
+            areas.append(area_under_curve(cuts, recall, int(n_queries[-1]), protocol))
+        draws["rejection_auc", protocol] = np.array(areas)
+    return draws
 
 
-def _bins(values: np.ndarray, counts: Counts, n_bins: int) -> Draws:
-    """For each binning (B, 2, n_bins): how many queries fall into each bin, and how many of them miss."""
-    cut = {"equal_width": _equal_width(values, counts, n_bins), "equal_count": _equal_count(counts, n_bins)}
-    return {("bins", binning): _in_bins(counts, ends) for binning, ends in cut.items()}
+def _count_in_bins(counts: CumulativeCounts, bounds: np.ndarray) -> np.ndarray:
+    """(B, 2, n_bins) queries and misses in bins of consecutive groups.
+
+    Args:
+        counts: of G groups.
+        bounds: (B, n_bins + 1), the number of groups before each bin, and G.
+    """
+    rows = np.arange(len(bounds))[:, None]
+    return np.diff(np.stack([counts.n_queries[rows, bounds], counts.n_misses[rows, bounds]], axis=1), axis=2)
 
 
-def _in_bins(counts: Counts, ends: np.ndarray) -> np.ndarray:
-    """(B, 2, n_bins) queries and misses between the ends (B, n_bins + 1)."""
-    rows = np.arange(len(counts.kept))[:, None]
-    return np.diff(np.stack([counts.kept[rows, ends], counts.missed[rows, ends]], axis=1), axis=2)
+def _equal_width_bounds(distinct: np.ndarray, counts: CumulativeCounts, n_bins: int) -> np.ndarray:
+    """(B, n_bins + 1) bounds of bins of equal width between the extreme uncertainties of each resample."""
+    ends = np.stack([np.ones_like(counts.total), counts.total], axis=1)
+    first_and_last = _groups_with(counts.n_queries, ends) - 1
+    low, high = distinct[first_and_last[:, :1]], distinct[first_and_last[:, 1:]]
+    edges = low + (np.arange(1, n_bins) + EDGE_TOLERANCE) * ((high - low) / n_bins)
+    return _add_outer_bounds(np.searchsorted(distinct, edges, side="right"), len(distinct))
 
 
-def _equal_width(values: np.ndarray, counts: Counts, n_bins: int) -> np.ndarray:
-    """(B, n_bins + 1) how many groups lie below each bin, and below the end."""
-    drawn = _groups_to_hold(counts.kept, np.stack([np.ones_like(counts.total), counts.total], axis=1)) - 1
-    low, high = values[drawn[:, :1]], values[drawn[:, 1:]]
-    edges = low + (np.arange(1, n_bins) + EDGE) * ((high - low) / n_bins)
-    return _framed(np.searchsorted(values, edges, side="right"), len(values))
-
-
-def _equal_count(counts: Counts, n_bins: int) -> np.ndarray:
-    """As above: a group belongs to the bin that its middle query falls into."""
+def _equal_count_bounds(counts: CumulativeCounts, n_bins: int) -> np.ndarray:
+    """(B, n_bins + 1) bounds of bins of equal count; a group belongs to the bin that contains its middle query."""
     edges = counts.total[:, None] * np.arange(1, n_bins) / n_bins
-    reached = _groups_to_hold(counts.kept, edges)
-    rows = np.arange(len(reached))[:, None]
-    sides = counts.kept[rows, reached - 1] + counts.kept[rows, reached]
-    return _framed(np.where(sides >= 2 * edges, reached - 1, reached), counts.size.shape[1])
+    group = _groups_with(counts.n_queries, edges)
+    rows = np.arange(len(group))[:, None]
+    twice_middle = counts.n_queries[rows, group - 1] + counts.n_queries[rows, group]
+    return _add_outer_bounds(np.where(twice_middle >= 2 * edges, group - 1, group), counts.group_sizes.shape[1])
 
 
-def _groups_to_hold(kept: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """(B, T) the fewest groups, from the most certain, that hold so many queries."""
-    return np.stack([np.searchsorted(row, wanted) for row, wanted in zip(kept, targets, strict=True)])
+def _groups_with(n_queries: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """(B, T) the smallest number of groups, from the most certain, that contain `targets` (B, T) queries."""
+    return np.stack([np.searchsorted(row, target) for row, target in zip(n_queries, targets, strict=True)])
 
 
-def _framed(inner: np.ndarray, last: int) -> np.ndarray:
-    return np.column_stack([np.zeros(len(inner), dtype=np.intp), inner, np.full(len(inner), last)])
+def _add_outer_bounds(inner: np.ndarray, n_groups: int) -> np.ndarray:
+    return np.column_stack([np.zeros(len(inner), dtype=np.intp), inner, np.full(len(inner), n_groups)])

@@ -1,4 +1,4 @@
-"""Does recall fall as uncertainty rises? (Sec. 4.1 and 4.3 of the paper.)"""
+"""Calibration: does recall fall as uncertainty rises? (Sec. 4.1 and 4.3 of the paper.)"""
 
 from dataclasses import dataclass
 
@@ -6,16 +6,16 @@ import numpy as np
 import pandas as pd
 
 from overtop.errors import OvertopError
-from overtop.evaluation.inputs import checked
+from overtop.evaluation.inputs import validate_scores
 from overtop.terms import Binning
 
-EDGE = 1e-9
+EDGE_TOLERANCE = 1e-9
 """Share of a bin's width within which a value counts as lying on the edge."""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Recall by level of uncertainty, and three numbers on how straight it falls.
+    """Recall by level of uncertainty, and how linearly it falls.
 
     Attributes:
         bins: one row per non-empty bin, from certain to uncertain: `level` (0, 1, ... without gaps), `low` and `high`
@@ -23,7 +23,7 @@ class Calibration:
         spearman: S, rank correlation of recall with level; ideal -1.
         r2: R2 of the linear fit of recall on level; ideal 1.
         neg_sr2: -S R2; ideal 1.
-        defined: whether there is a correlation at all; where not, the three numbers are 0 and say nothing.
+        defined: whether the correlation is defined; where it is not, the three numbers are 0.
     """
 
     bins: pd.DataFrame
@@ -33,36 +33,40 @@ class Calibration:
     defined: bool
 
 
-def calibrate(
+def measure_calibration(
     uncertainty: np.ndarray, hit: np.ndarray, n_bins: int = 10, binning: Binning = "equal_width"
 ) -> Calibration:
-    """Calibration as in the paper, which weighs every bin alike whatever its number of queries.
+    """Measure calibration as in the paper, where every bin has the same weight whatever its number of queries.
 
-    `equal_width` splits [min, max] evenly; a value on an inner edge falls into the bin of lower uncertainty, and so
-    does one that is off it by rounding alone (a consistency of 0.2 often is an edge). Empty bins are dropped and the
-    rest numbered without gaps, as the released code does. `equal_count` splits the queries evenly by rank; queries of
-    equal uncertainty stay together, so a score of few values gives fewer or uneven bins.
+    `equal_width` splits [min, max] evenly. A value on an inner edge belongs to the bin of lower uncertainty, and so
+    does a value that misses the edge by rounding alone (a consistency of 0.2 often is an edge). Empty bins are dropped
+    and the others are numbered without gaps, as in the released code. `equal_count` splits the queries evenly by rank;
+    queries of equal uncertainty stay in one bin, so an uncertainty with few values gives fewer or uneven bins.
 
-    Where no correlation is defined (one bin: a single query, or a constant uncertainty; or the same recall in every
-    bin) nothing was shown about calibration, and S, R2 and -S R2 are 0. Two bins of different recall give |S| = 1.
+    The correlation is not defined with one bin (a single query, or a constant uncertainty) or with the same recall in
+    every bin. S, R2 and -S R2 are then 0. Two bins of different recall give |S| = 1.
 
     Args:
         uncertainty: (Q,), higher is less trustworthy.
         hit: (Q,) bool, whether the top-1 is right.
-        n_bins: how many bins to cut.
-        binning: how to cut them.
+        n_bins: number of bins before empty ones are dropped.
+        binning: how uncertainty is split into bins.
 
     Raises:
-        OvertopError: no queries, shapes that differ, an uncertainty that is not finite, `n_bins` below 1, or a binning
-            of another name.
+        OvertopError: no queries, shapes that differ, an uncertainty that is not finite, `n_bins` below 1, or an unknown
+            binning.
+
+    Example:
+        >>> measure_calibration(np.array([0.1, 0.2, 0.8, 0.9]), np.array([1, 1, 1, 0]), n_bins=2).neg_sr2
+        1.0
     """
-    uncertainty, hit = checked(uncertainty, hit)
+    uncertainty, hit = validate_scores(uncertainty, hit)
     if n_bins < 1:
         raise OvertopError(f"n_bins is {n_bins}; give at least 1")
     if binning == "equal_width":
-        number, edges = _equal_width(uncertainty, n_bins)
+        number, edges = _assign_equal_width(uncertainty, n_bins)
     elif binning == "equal_count":
-        number, edges = _equal_count(uncertainty, n_bins), None
+        number, edges = _assign_equal_count(uncertainty, n_bins), None
     else:
         raise OvertopError(f"unknown binning {binning!r}; use equal_width or equal_count")
     queries = pd.DataFrame({"number": number, "uncertainty": uncertainty, "hit": hit})
@@ -76,18 +80,18 @@ def calibrate(
     if edges is not None:
         bins["low"], bins["high"] = edges[bins.index], edges[bins.index + 1]
     bins = bins.reset_index(drop=True).rename_axis("level").reset_index()
-    spearman, r2, defined = correlations(
+    spearman, r2, defined = correlate_recall_with_level(
         np.bincount(number, minlength=n_bins)[None], np.bincount(number, weights=hit, minlength=n_bins)[None]
     )
     s, fit = float(spearman[0]), float(r2[0])
     return Calibration(bins, s, fit, -s * fit + 0.0, bool(defined[0]))
 
 
-def correlations(n_queries: np.ndarray, n_hits: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """S and R2 of recall and level, for many calibrations at once.
+def correlate_recall_with_level(n_queries: np.ndarray, n_hits: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Compute S and R2 of recall and level for B calibrations at once.
 
     Args:
-        n_queries: (B, n_bins), from certain to uncertain; empty bins are dropped and the rest numbered without gaps.
+        n_queries: (B, n_bins), from certain to uncertain; empty bins are dropped and the others numbered without gaps.
         n_hits: (B, n_bins).
 
     Returns:
@@ -105,23 +109,24 @@ def correlations(n_queries: np.ndarray, n_hits: np.ndarray) -> tuple[np.ndarray,
 
 
 def _pearson(x: np.ndarray, y: np.ndarray, filled: np.ndarray) -> np.ndarray:
-    """(B,) correlation over the filled bins; anything where one of the two is constant."""
+    """(B,) correlation over the filled bins; arbitrary where x or y is constant."""
     count = filled.sum(axis=1, keepdims=True)
     x, y = (np.where(filled, v - np.where(filled, v, 0).sum(axis=1, keepdims=True) / count, 0.0) for v in (x, y))
     scale = np.sqrt((x**2).sum(axis=1) * (y**2).sum(axis=1))
     return (x * y).sum(axis=1) / np.where(scale > 0, scale, 1.0)
 
 
-def _equal_width(uncertainty: np.ndarray, n_bins: int) -> tuple[np.ndarray, np.ndarray]:
+def _assign_equal_width(uncertainty: np.ndarray, n_bins: int) -> tuple[np.ndarray, np.ndarray]:
+    """Bin of each query (Q,), and the edges (n_bins + 1,)."""
     low, high = uncertainty.min(), uncertainty.max()
     edges = np.linspace(low, high, n_bins + 1)
     if low == high:
         return np.zeros(len(uncertainty), dtype=np.int64), edges
     position = (uncertainty - low) / (high - low) * n_bins
-    return np.clip(np.ceil(position - EDGE).astype(np.int64) - 1, 0, n_bins - 1), edges
+    return np.clip(np.ceil(position - EDGE_TOLERANCE).astype(np.int64) - 1, 0, n_bins - 1), edges
 
 
-def _equal_count(uncertainty: np.ndarray, n_bins: int) -> np.ndarray:
-    """Whole numbers throughout: a middle rank may lie exactly on an edge."""
-    twice_middle = (2 * pd.Series(uncertainty).rank().to_numpy() - 1).astype(np.int64)
-    return twice_middle * n_bins // (2 * len(uncertainty))
+def _assign_equal_count(uncertainty: np.ndarray, n_bins: int) -> np.ndarray:
+    """Bin of each query (Q,), in integer arithmetic because the mid-rank of ties may lie exactly on an edge."""
+    twice_mid_rank = (2 * pd.Series(uncertainty).rank().to_numpy() - 1).astype(np.int64)
+    return twice_mid_rank * n_bins // (2 * len(uncertainty))

@@ -1,7 +1,7 @@
-"""How many items to show so that a right one is among them: split-conformal sets.
+"""Split-conformal sets: how many items to show so that a positive is among them with a given probability.
 
-The set of a query holds the items whose similarity is within a margin of its top-1's. The margin is a quantile, with
-the correction for finite samples, of what the queries of validation would have needed (Vovk et al. 2005, Sec. 4.1).
+The set of a query contains the items whose similarity is within a margin of its top-1's. The margin is a quantile, with
+the finite-sample correction, of the margins that the validation queries require (Vovk et al. 2005, Sec. 4.1).
 """
 
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ import pandas as pd
 from scipy.sparse import csr_array
 
 from overtop.errors import OvertopError
-from overtop.evaluation.operating import COLUMNS, exact_interval
+from overtop.evaluation.significance import exact_interval
 from overtop.retrieval.relevance import best_rank
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """What is known of Q queries over a gallery of N items.
+    """The K best of N gallery items for each of Q queries.
 
     Attributes:
         top_ids: (Q, K) gallery indices, best first.
@@ -32,100 +32,101 @@ class Candidates:
 
     @property
     def gaps(self) -> np.ndarray:
-        """(Q, K) float64, by how much each item falls short of the top-1."""
+        """(Q, K) float64, similarity of the top-1 minus that of each item."""
         scores = self.top_scores.astype(np.float64)
         return scores[:, :1] - scores
 
 
-def nonconformity(candidates: Candidates) -> np.ndarray:
-    """(Q,) by how much the best positive falls short of the top-1; infinite if none is among the K items."""
+def required_margins(candidates: Candidates) -> np.ndarray:
+    """(Q,) similarity of the top-1 minus that of the best positive; infinite if the K items contain no positive.
+
+    This is the nonconformity score of a query.
+    """
     rank = best_rank(candidates.top_ids, candidates.positives)
-    found = np.flatnonzero(np.isfinite(rank))
-    needed = np.full(len(rank), np.inf)
-    needed[found] = candidates.gaps[found, rank[found].astype(np.int64) - 1]
-    return needed
+    with_positive = np.flatnonzero(np.isfinite(rank))
+    margins = np.full(len(rank), np.inf)
+    margins[with_positive] = candidates.gaps[with_positive, rank[with_positive].astype(np.int64) - 1]
+    return margins
 
 
-def margin(needed: np.ndarray, share: float) -> float:
-    """The smallest margin within which a new query's best positive lies with probability `share` at least.
+def conformal_margin(margins: np.ndarray, share: float) -> float:
+    """Return the smallest margin that contains a new query's best positive with probability at least `share`.
 
-    It is the ceil((n + 1) share)-th smallest, and infinity where n queries are too few, or too many of their
-    positives are unknown. The probability is over these queries and the new one, all exchangeable.
+    It is the ceil((n + 1) share)-th smallest required margin. It is infinite if there are too few queries, or too many
+    without a positive among their K items. The probability is over these queries and the new one, all exchangeable.
 
     Args:
-        needed: (n,) of independent queries, as `nonconformity` returns them.
+        margins: (n,) of independent queries, from `required_margins`.
         share: in (0, 1).
 
     Raises:
         OvertopError: no queries, NaN, or a share out of range.
     """
     if not 0 < share < 1:
-        raise OvertopError(f"the share of sets that shall hold a positive is {share}; give a number between 0 and 1")
-    if not len(needed) or np.isnan(needed).any():
-        raise OvertopError("conformal sets need at least one query, and a nonconformity that is not NaN for each")
-    rank = int(np.ceil((len(needed) + 1) * share - 1e-9))  # 0.9 * 10 is 9, whatever its rounding
-    return float(np.sort(needed)[rank - 1]) if rank <= len(needed) else np.inf
+        raise OvertopError(f"the target share of sets with a positive is {share}; give a number between 0 and 1")
+    if not len(margins) or np.isnan(margins).any():
+        raise OvertopError("conformal sets need at least one query, and no required margin may be NaN")
+    rank = int(np.ceil((len(margins) + 1) * share - 1e-9))  # 0.9 * 10 counts as 9 despite rounding
+    return float(np.sort(margins)[rank - 1]) if rank <= len(margins) else np.inf
 
 
-def set_sizes(candidates: Candidates, within: float) -> tuple[np.ndarray, np.ndarray]:
-    """How many items lie within a margin of each query's top-1.
+def set_sizes(candidates: Candidates, margin: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the number of items within a margin of each query's top-1.
 
     Returns:
-        (Q,) sizes, and (Q,) whether a size is censored: all K items that are kept are in the set and the gallery has
-        more, so that the size is at least that. Within an infinite margin lies the whole gallery.
+        (Q,) sizes, and (Q,) whether a size is censored: the set contains all K items and the gallery has more, so that
+        the size is a lower bound. An infinite margin contains the whole gallery.
     """
-    queries, kept = candidates.top_scores.shape
-    gallery = candidates.positives.shape[1]
-    if np.isinf(within):
-        return np.full(queries, gallery), np.zeros(queries, dtype=bool)
-    sizes = (candidates.gaps <= within).sum(axis=1)
-    return sizes, (sizes == kept) & (gallery > kept)
+    n_queries, n_items = candidates.top_scores.shape
+    gallery_size = candidates.positives.shape[1]
+    if np.isinf(margin):
+        return np.full(n_queries, gallery_size), np.zeros(n_queries, dtype=bool)
+    sizes = (candidates.gaps <= margin).sum(axis=1)
+    return sizes, (sizes == n_items) & (gallery_size > n_items)
 
 
-def conformal_sets(
+def evaluate_conformal_sets(
     validation: Candidates, test: Candidates, shares: Sequence[float], confidence: float
 ) -> pd.DataFrame:
-    """Margins chosen on validation, and the sets they make on test.
-
-    Sets depend on similarities alone, so the columns `estimator` and `protocol` are missing.
+    """Choose margins on validation and measure their sets on test.
 
     Args:
         validation: of independent queries.
-        test: of independent queries. With a gallery of another size the gaps differ and the promise is void.
-        shares: how many of the sets shall hold a positive.
+        test: of independent queries. With a gallery of another size the gaps differ and the guarantee does not apply.
+        shares: target shares of sets with a positive.
         confidence: of the intervals.
 
     Returns:
-        Columns `COLUMNS` (`direction` and `positives` are the caller's), a row per target. `threshold`: the margin;
-        `achieved`: share of the sets that hold a positive, with its exact interval, where a positive beyond the K kept
-        items counts as left out unless the margin is infinite; `mean_set_size` and `median_set_size` take a censored
-        size for K, and `share_censored` says how many are.
+        One row per target, with columns of `operating.COLUMNS`. `threshold`: the margin; `achieved`: share of sets with
+        a positive, with its exact interval, where a positive beyond the K best items counts as missing unless the
+        margin is infinite; `mean_set_size` and `median_set_size` count a censored size as K, and `share_censored` is
+        the share of censored sizes.
 
     Raises:
-        OvertopError: bad input of `margin`.
+        OvertopError: an invalid argument of `conformal_margin`.
     """
-    needed, new = nonconformity(validation), nonconformity(test)
+    validation_margins, test_margins = required_margins(validation), required_margins(test)
     rows = []
     for share in shares:
-        within = margin(needed, share)
-        sizes, censored = set_sizes(test, within)
-        held = int((new <= within).sum())
-        low, high = exact_interval(held, len(new), confidence)
+        margin = conformal_margin(validation_margins, share)
+        sizes, censored = set_sizes(test, margin)
+        n_test, n_covered = len(test_margins), int((test_margins <= margin).sum())
+        low, high = exact_interval(n_covered, n_test, confidence)
         rows.append(
             {
                 "form": "conformal_set",
                 "target": share,
                 "confidence": confidence,
-                "n_validation": len(needed),
-                "n_test": len(new),
-                "threshold": within,
-                "achieved": held / len(new),
+                "n_validation": len(validation_margins),
+                "n_test": n_test,
+                "threshold": margin,
+                "achieved": n_covered / n_test,
                 "achieved_low": low,
                 "achieved_high": high,
-                "met": held / len(new) >= share,
+                "met": n_covered / n_test >= share,
                 "mean_set_size": sizes.mean(),
                 "median_set_size": np.median(sizes),
                 "share_censored": censored.mean(),
             }
         )
-    return pd.DataFrame(rows).reindex(columns=COLUMNS).astype({"met": "boolean"})
+    return pd.DataFrame(rows)

@@ -1,15 +1,16 @@
-"""Is uncertainty ambiguity? Whether uncertain queries have other items that people call relevant.
+"""Ambiguity: do uncertain queries have other items that human raters call relevant?
 
-People judged pairs that are not labelled (`overtop.datasets.judgments`). A query's ambiguity is what they say of its
-judged others: an uncertain query that is ambiguous is no failing of the model, and a miss whose top-1 they call
-relevant is a missing label rather than an error.
+Raters judged pairs that are not labelled (`overtop.datasets.judgments`). The ambiguity of a query is the relevance of
+its judged items other than its labelled ones. A high uncertainty of an ambiguous query is justified, and a miss whose
+top-1 is judged relevant is a missing label rather than an error.
 
-The judged pairs are no random sample. Of Flickr8k's test split only caption number 2 of each image was judged, with 0
-to 34 other images by experts (6 on average) and 5 to 168 by the crowd (47), and these are much alike: OpenAI's CLIP
-ViT-B/32, asked about caption number 0, holds half of the pairs for closer than 74% (experts) and 82% (crowd) of all. So
+The judged pairs are not a random sample. Of Flickr8k's test split only caption number 2 of each image was judged, with
+0 to 34 other images by experts (6 on average) and 5 to 168 by the crowd (47), and these images are similar to the own
+one: by OpenAI's CLIP ViT-B/32 with caption number 0, half of the pairs are closer than 74% (experts) and 82% (crowd) of
+all pairs. Hence:
 
-- ambiguity is known from below, and its maximum grows with how often people were asked; its mean does not;
-- a miss was judged only where the top-1 is among those, so shares of judged misses do not carry over to all.
+- ambiguity is a lower bound, and its maximum grows with the number of judged pairs, while its mean does not;
+- a miss is judged only if its top-1 is among those pairs, so shares of judged misses do not generalise to all misses.
 """
 
 from collections.abc import Iterator
@@ -20,142 +21,157 @@ from scipy import stats
 
 from overtop.config.evaluation import BootstrapSpec
 from overtop.errors import OvertopError
-from overtop.evaluation.bootstrap import draw_clusters
-from overtop.evaluation.inputs import checked
-from overtop.evaluation.ordering import Ordering
-from overtop.evaluation.significance import interval
+from overtop.evaluation.bootstrap import draw_cluster_weights
+from overtop.evaluation.inputs import validate_scores
+from overtop.evaluation.ordering import CumulativeCounts, SortedQueries
+from overtop.evaluation.selective import auroc
+from overtop.evaluation.significance import percentile_interval
 from overtop.seeds import derive_seed
 
 THIRDS = ("low", "middle", "high")
+"""Thirds of the judged misses by uncertainty."""
 
-Measured = Iterator[tuple[str, np.ndarray, int]]
-"""Name of a statistic, its (B,) values under B weightings, and of how many queries it is."""
+Statistics = Iterator[tuple[str, np.ndarray, int]]
+"""Name of a statistic, its values (B,) under B weightings, and the number of queries it is computed from."""
 
 
-def judge(scores: pd.DataFrame, judgments: pd.DataFrame, spec: BootstrapSpec, seed: int) -> pd.DataFrame:
-    """Hold every uncertainty against people's judgments.
+def compare_with_judgments(
+    scores: pd.DataFrame, judgments: pd.DataFrame, spec: BootstrapSpec, seed: int
+) -> pd.DataFrame:
+    """Compare every uncertainty with human judgments.
 
     The statistics, each over the queries with a judged other item:
 
     - `spearman_max`, `spearman_mean`: rank correlation of uncertainty with the highest and the mean relevance of the
-      judged others; 0 where one of the two is constant.
-    - `auroc`: the chance that a query with a relevant other item is more uncertain than one without, equals counting
-      half; 0.5 where all or none have one.
-    - `uncertainty_ambiguous`, `uncertainty_unambiguous`: mean uncertainty of the queries with and without.
-    - `judged_misses`: the share of misses whose top-1 was judged.
-    - `relevant_misses`: the share of these whose top-1 is relevant; with `_low`, `_middle` or `_high`, of a third of
-      these by uncertainty, equals together.
-    - `relevant_misses_auroc`: the chance that a judged miss with a relevant top-1 is more uncertain than another.
+      judged other items; 0 where either is constant.
+    - `auroc`: probability that a query with a relevant other item is more uncertain than one without, where ties count
+      half; 0.5 where all queries or none have one.
+    - `uncertainty_ambiguous`, `uncertainty_unambiguous`: mean uncertainty of the queries with and without a relevant
+      other item.
+    - `judged_misses`: share of misses whose top-1 was judged.
+    - `relevant_misses`: share of the judged misses whose top-1 is relevant; with `_low`, `_middle` or `_high` in a
+      third of them by uncertainty, where ties stay together.
+    - `relevant_misses_auroc`: probability that a judged miss with a relevant top-1 is more uncertain than one without.
 
-    A statistic of no query has no row. Intervals are percentiles over resamples of the images, all queries of an image
-    together; a resample without any query of a mean does not count for it. The interval of a share of 0 or 1 has no
-    width, so look at `n` as well.
+    A statistic of no queries has no row. Intervals are percentiles over resamples of the images, each with all its
+    queries; a resample without any query for a mean is ignored for it. The interval of a share of 0 or 1 has width 0,
+    so read it together with `n`.
 
     Args:
-        scores: as the `score` rule writes them.
-        judgments: as `read_judgments` returns them.
+        scores: score table of one posterior (`estimators.scoring`).
+        judgments: result of `datasets.judgments.read_judgments`.
         spec: resamples and level of the intervals.
         seed: of the resamples, which are the same for all estimators.
 
     Returns:
-        `direction`, `source`, `estimator`, `protocol`, `statistic`, `value`, `low`, `high`, `n`: the number of queries
-        that the statistic is of.
+        Columns `direction`, `source`, `estimator`, `protocol`, `statistic`, `value`, `low`, `high` and `n`, the number
+        of queries that the statistic is computed from.
 
     Raises:
         OvertopError: no query has a judged other item, or an uncertainty is not finite.
     """
     images, cluster = np.unique(scores["image_id"].to_numpy(dtype=str), return_inverse=True)
-    draws = draw_clusters(len(images), spec.resamples, derive_seed(seed, "judgments"))
-    weights = np.vstack([np.ones(len(images)), draws])  # first each image once: the value itself
+    draws = draw_cluster_weights(len(images), spec.resamples, derive_seed(seed, "judgments"))
+    weights = np.vstack([np.ones(len(images)), draws])  # the first row gives the value itself
     rows = []
-    for direction, source, asked in _judged(scores.assign(cluster=cluster), judgments):
-        for (estimator, protocol), group in asked.groupby(["estimator", "protocol"], sort=False):
+    for direction, source, queries in _join_judgments(scores.assign(cluster=cluster), judgments):
+        for (estimator, protocol), group in queries.groupby(["estimator", "protocol"], sort=False):
             key = {"direction": direction, "source": source, "estimator": estimator, "protocol": protocol}
-            for statistic, values, n in _measure(group, weights):
+            for statistic, values, n in _statistics(group, weights):
                 if n:
-                    low, high = interval(values[1:][np.isfinite(values[1:])], spec.level)
-                    found = {"statistic": statistic, "value": values[0], "low": low, "high": high, "n": n}
-                    rows.append({**key, **found})
+                    low, high = percentile_interval(values[1:][np.isfinite(values[1:])], spec.level)
+                    rows.append({**key, "statistic": statistic, "value": values[0], "low": low, "high": high, "n": n})
     if not rows:
-        raise OvertopError("no query of the scores has a judged other item; give the judgments of this very split")
+        raise OvertopError(
+            "no query of the scores has a judged other item; configure the judgments of this data set and split"
+        )
     return pd.DataFrame(rows)
 
 
-def _judged(scores: pd.DataFrame, judgments: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
-    """Direction, source, and the scores of queries with judged others, with what was said of these and of the top-1."""
+def _join_judgments(scores: pd.DataFrame, judgments: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    """Direction, source, and the scores of queries with judged other items, with the judgments of these and the top-1.
+
+    The columns added are `relevance_max`, `relevance_mean`, `ambiguous` (any other item is relevant) and
+    `top1_relevant`, missing where the top-1 was not judged.
+    """
     others = judgments[~judgments["labelled"]]
-    for direction, asked in scores.groupby("direction", sort=False):
+    for direction, queries in scores.groupby("direction", sort=False):
         query, item = ("caption_id", "image_id") if direction == "t2i" else ("image_id", "caption_id")
-        for source, said in others.groupby("source", sort=False):
-            pairs = said[[query, item, "relevance", "relevant"]].set_axis(
+        for source, of_source in others.groupby("source", sort=False):
+            pairs = of_source[[query, item, "relevance", "relevant"]].set_axis(
                 ["query_id", "top1_id", "relevance", "relevant"], axis=1
             )
             ambiguity = pairs.groupby("query_id").agg(
                 relevance_max=("relevance", "max"), relevance_mean=("relevance", "mean"), ambiguous=("relevant", "any")
             )
-            ambiguity["relevance_mean"] = ambiguity["relevance_mean"].round(9)  # or equals would differ by rounding
-            of_top1 = pairs.set_index(["query_id", "top1_id"])["relevant"].rename("top1_relevant")
-            found = asked.join(ambiguity, on="query_id", how="inner").join(of_top1, on=["query_id", "top1_id"])
-            yield direction, source, found
+            ambiguity["relevance_mean"] = ambiguity["relevance_mean"].round(9)  # keeps ties equal despite rounding
+            top1 = pairs.set_index(["query_id", "top1_id"])["relevant"].rename("top1_relevant")
+            yield (
+                direction,
+                source,
+                queries.join(ambiguity, on="query_id", how="inner").join(top1, on=["query_id", "top1_id"]),
+            )
 
 
-def _measure(group: pd.DataFrame, weights: np.ndarray) -> Measured:
-    uncertainty, hit = checked(group["uncertainty"].to_numpy(), group["hit"].to_numpy())
+def _statistics(group: pd.DataFrame, weights: np.ndarray) -> Statistics:
+    """All statistics of one estimator and protocol under every row of `weights` (B, images)."""
+    uncertainty, hit = validate_scores(group["uncertainty"].to_numpy(), group["hit"].to_numpy())
     cluster, ambiguous = group["cluster"].to_numpy(), group["ambiguous"].to_numpy(dtype=bool)
-    drawn = weights.take(cluster, axis=1)
-    ranks = _middle_ranks(uncertainty, cluster, weights)
+    copies = weights.take(cluster, axis=1)
+    queries = SortedQueries(uncertainty, ~ambiguous, cluster)
+    counts = queries.count(weights)
+    ranks = _mid_ranks(uncertainty, queries, counts)
     for name in ("max", "mean"):
-        relevance = _middle_ranks(group[f"relevance_{name}"].to_numpy(), cluster, weights)
-        yield f"spearman_{name}", _correlation(ranks, relevance, drawn), len(group)
-    yield "auroc", _auroc(ranks, ambiguous, drawn), len(group)
-    yield "uncertainty_ambiguous", _mean(uncertainty, ambiguous, drawn), int(ambiguous.sum())
-    yield "uncertainty_unambiguous", _mean(uncertainty, ~ambiguous, drawn), int((~ambiguous).sum())
+        relevance = group[f"relevance_{name}"].to_numpy()
+        by_relevance = SortedQueries(relevance, ~ambiguous, cluster)
+        relevance_ranks = _mid_ranks(relevance, by_relevance, by_relevance.count(weights))
+        yield f"spearman_{name}", _correlate_ranks(ranks, relevance_ranks, copies), len(group)
+    yield "auroc", auroc(counts), len(group)
+    yield "uncertainty_ambiguous", _mean_over(uncertainty, ambiguous, copies), int(ambiguous.sum())
+    yield "uncertainty_unambiguous", _mean_over(uncertainty, ~ambiguous, copies), int((~ambiguous).sum())
     judged = group["top1_relevant"].notna().to_numpy()
-    yield "judged_misses", _mean(judged, ~hit, drawn), int((~hit).sum())
+    yield "judged_misses", _mean_over(judged, ~hit, copies), int((~hit).sum())
     if (judged & ~hit).any():
-        yield from _measure_misses(group[judged & ~hit], weights)
+        yield from _miss_statistics(group[judged & ~hit], weights)
 
 
-def _measure_misses(missed: pd.DataFrame, weights: np.ndarray) -> Measured:
-    """Of misses whose top-1 was judged."""
-    uncertainty, cluster = missed["uncertainty"].to_numpy(), missed["cluster"].to_numpy()
-    relevant, drawn = missed["top1_relevant"].to_numpy(dtype=bool), weights.take(cluster, axis=1)
-    yield "relevant_misses", _mean(relevant, np.ones(len(missed), dtype=bool), drawn), len(missed)
-    middle_rank = stats.rankdata(uncertainty, method="average") - 0.5
-    third = (middle_rank / len(missed) * len(THIRDS)).astype(np.int64)
+def _miss_statistics(misses: pd.DataFrame, weights: np.ndarray) -> Statistics:
+    """Statistics of the misses whose top-1 was judged."""
+    uncertainty, cluster = misses["uncertainty"].to_numpy(), misses["cluster"].to_numpy()
+    relevant, copies = misses["top1_relevant"].to_numpy(dtype=bool), weights.take(cluster, axis=1)
+    yield "relevant_misses", _mean_over(relevant, np.ones(len(misses), dtype=bool), copies), len(misses)
+    mid_rank = stats.rankdata(uncertainty, method="average") - 0.5
+    third = (mid_rank / len(misses) * len(THIRDS)).astype(np.int64)
     for number, name in enumerate(THIRDS):
-        yield f"relevant_misses_{name}", _mean(relevant, third == number, drawn), int((third == number).sum())
-    yield "relevant_misses_auroc", _auroc(_middle_ranks(uncertainty, cluster, weights), relevant, drawn), len(missed)
+        yield f"relevant_misses_{name}", _mean_over(relevant, third == number, copies), int((third == number).sum())
+    counts = SortedQueries(uncertainty, ~relevant, cluster).count(weights)
+    yield "relevant_misses_auroc", auroc(counts), len(misses)
 
 
-def _middle_ranks(values: np.ndarray, cluster: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """(B, Q) rank of each query among all that were drawn, from 1, equals sharing the middle of theirs."""
-    ordering = Ordering(values, np.zeros(len(values), dtype=bool), cluster)
-    counts = ordering.counts(weights)
-    middle = counts.kept[:, :-1] + (counts.size + 1) / 2
-    return middle.take(np.searchsorted(ordering.values, values), axis=1)
+def _mid_ranks(values: np.ndarray, queries: SortedQueries, counts: CumulativeCounts) -> np.ndarray:
+    """(B, Q) rank of each query within its resample, from 1, ties sharing their mean rank.
+
+    Args:
+        values: (Q,) by which the queries are sorted.
+        queries: the same queries, sorted.
+        counts: of the queries in B resamples.
+    """
+    group_ranks = counts.n_queries[:, :-1] + (counts.group_sizes + 1) / 2
+    return group_ranks.take(np.searchsorted(queries.distinct, values), axis=1)
 
 
-def _correlation(first: np.ndarray, second: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-    """(B,) Spearman's correlation from the ranks; 0 where one side is constant."""
-    centre = (drawn.sum(axis=1, keepdims=True) + 1) / 2
-    first, second = first - centre, second - centre
-    both, one, other = (
-        np.einsum("bq,bq,bq->b", drawn, a, b) for a, b in ((first, second), (first, first), (second, second))
+def _correlate_ranks(first: np.ndarray, second: np.ndarray, copies: np.ndarray) -> np.ndarray:
+    """(B,) Spearman's correlation from ranks (B, Q) with weights `copies` (B, Q); 0 where either is constant."""
+    mean_rank = (copies.sum(axis=1, keepdims=True) + 1) / 2
+    first, second = first - mean_rank, second - mean_rank
+    covariance, first_variance, second_variance = (
+        np.einsum("bq,bq,bq->b", copies, a, b) for a, b in ((first, second), (first, first), (second, second))
     )
-    scale = np.sqrt(one * other)
-    return np.divide(both, scale, out=np.zeros_like(both), where=scale > 0)
+    scale = np.sqrt(first_variance * second_variance)
+    return np.divide(covariance, scale, out=np.zeros_like(covariance), where=scale > 0)
 
 
-def _auroc(ranks: np.ndarray, positive: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-    """(B,) chance that a positive has a higher rank than a negative; 0.5 where one of them is lacking."""
-    n = drawn[:, positive].sum(axis=1)
-    pairs = n * (drawn.sum(axis=1) - n)
-    won = np.einsum("bq,bq->b", drawn[:, positive], ranks[:, positive]) - n * (n + 1) / 2
-    return np.where(pairs > 0, won / np.maximum(pairs, 1), 0.5)
-
-
-def _mean(values: np.ndarray, some: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-    """(B,) mean over `some` of the queries; NaN where none of them was drawn."""
-    total = drawn[:, some].sum(axis=1)
-    return np.where(total > 0, drawn[:, some] @ values[some], np.nan) / np.maximum(total, 1)
+def _mean_over(values: np.ndarray, subset: np.ndarray, copies: np.ndarray) -> np.ndarray:
+    """(B,) mean over the queries in `subset` (Q,) with weights `copies` (B, Q); NaN in resamples without any."""
+    total = copies[:, subset].sum(axis=1)
+    return np.where(total > 0, copies[:, subset] @ values[subset], np.nan) / np.maximum(total, 1)

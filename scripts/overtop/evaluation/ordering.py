@@ -1,7 +1,8 @@
-"""Queries from the most certain to the most uncertain, equals together, counted up.
+"""Queries sorted by uncertainty, and their cumulative counts under bootstrap weights.
 
-A resample of the queries is a whole weight for each of them; a query drawn w times is w queries of equal uncertainty.
-Everything that depends on the order alone is a function of the counts at the ends of the groups of equal uncertainty.
+A bootstrap resample is an integer weight for each query: weight w stands for w copies of the query, which have equal
+uncertainty. Every measure that depends only on the order of the queries is a function of the cumulative numbers of
+queries and of misses at the ends of the groups of equal uncertainty.
 """
 
 from dataclasses import dataclass
@@ -11,77 +12,85 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Counts:
-    """What the first g of G groups hold, g = 0, ..., G, in each of B weightings; whole numbers as float64.
+class CumulativeCounts:
+    """Numbers of queries and of misses in the g most certain of G groups, g = 0, ..., G, under B weightings.
+
+    All numbers are integers, stored as float64.
 
     Attributes:
-        kept: (B, G + 1), how many queries.
-        missed: (B, G + 1), how many of them are no hits.
+        n_queries: (B, G + 1), queries in the first g groups.
+        n_misses: (B, G + 1), misses among them.
     """
 
-    kept: np.ndarray
-    missed: np.ndarray
+    n_queries: np.ndarray
+    n_misses: np.ndarray
 
     @cached_property
-    def size(self) -> np.ndarray:
-        """(B, G), queries of each group; 0 where none of it was drawn."""
-        return np.diff(self.kept, axis=1)
+    def group_sizes(self) -> np.ndarray:
+        """(B, G), queries of each group; 0 where the resample has none of them."""
+        return np.diff(self.n_queries, axis=1)
 
     @cached_property
-    def errors(self) -> np.ndarray:
+    def group_misses(self) -> np.ndarray:
         """(B, G), misses of each group."""
-        return np.diff(self.missed, axis=1)
+        return np.diff(self.n_misses, axis=1)
+
+    @cached_property
+    def area_under_misses(self) -> np.ndarray:
+        """(B,), area under the number of misses over the number of queries, by the trapezoidal rule."""
+        below = np.einsum("bg,bg->b", self.group_sizes, self.n_misses[:, :-1])
+        return below + np.einsum("bg,bg->b", self.group_sizes, self.group_misses) / 2
 
     @property
     def total(self) -> np.ndarray:
         """(B,), all queries."""
-        return self.kept[:, -1]
+        return self.n_queries[:, -1]
 
     @property
-    def total_errors(self) -> np.ndarray:
+    def total_misses(self) -> np.ndarray:
         """(B,), all misses."""
-        return self.missed[:, -1]
+        return self.n_misses[:, -1]
 
 
-class Ordering:
-    """Q queries, sorted once, to be counted under many weightings.
+class SortedQueries:
+    """Q queries, sorted once by uncertainty so that they can be counted under many weightings.
 
     Attributes:
-        values: (G,) the distinct uncertainties, rising.
+        distinct: (G,) the distinct uncertainties, ascending.
         n_queries: Q.
     """
 
     def __init__(self, uncertainty: np.ndarray, hit: np.ndarray, cluster: np.ndarray | None = None) -> None:
-        """Sort.
+        """Sort the queries.
 
         Args:
             uncertainty: (Q,) finite.
             hit: (Q,) bool.
-            cluster: (Q,) which weight is each query's; by default each has its own.
+            cluster: (Q,) index of the weight of each query; by default every query has its own weight.
         """
         order = np.argsort(uncertainty, kind="stable")
-        rising = uncertainty[order]
-        last = np.flatnonzero(np.append(rising[1:] != rising[:-1], True))
-        self.values, self.n_queries = rising[last], len(rising)
-        self._ends = np.append(0, last + 1)
+        ascending = uncertainty[order]
+        last_of_group = np.flatnonzero(np.append(ascending[1:] != ascending[:-1], True))
+        self.distinct, self.n_queries = ascending[last_of_group], len(ascending)
+        self._group_ends = np.append(0, last_of_group + 1)
         self._miss = (~hit[order]).astype(np.float64)
         self._cluster = order if cluster is None else cluster[order]
 
-    def counts(self, weights: np.ndarray | None = None) -> Counts:
-        """Count up.
+    def count(self, weights: np.ndarray | None = None) -> CumulativeCounts:
+        """Count queries and misses cumulatively.
 
         Args:
-            weights: (B, clusters) whole numbers; by default each query counts once, and B is 1.
+            weights: (B, clusters) integers; by default each query counts once and B is 1.
         """
         if weights is None:
             weights = np.ones((1, self._cluster.max() + 1))
-        drawn = weights.astype(np.float64).take(self._cluster, axis=1)
-        kept = self._up_to_ends(drawn)
-        drawn *= self._miss
-        return Counts(kept, self._up_to_ends(drawn))
+        copies = weights.astype(np.float64).take(self._cluster, axis=1)
+        n_queries = self._sum_to_group_ends(copies)
+        copies *= self._miss
+        return CumulativeCounts(n_queries, self._sum_to_group_ends(copies))
 
-    def _up_to_ends(self, drawn: np.ndarray) -> np.ndarray:
-        total = np.empty((len(drawn), self.n_queries + 1))
-        total[:, 0] = 0
-        np.cumsum(drawn, axis=1, out=total[:, 1:])
-        return total if len(self._ends) == total.shape[1] else total.take(self._ends, axis=1)
+    def _sum_to_group_ends(self, copies: np.ndarray) -> np.ndarray:
+        sums = np.empty((len(copies), self.n_queries + 1))
+        sums[:, 0] = 0
+        np.cumsum(copies, axis=1, out=sums[:, 1:])
+        return sums if len(self._group_ends) == sums.shape[1] else sums.take(self._group_ends, axis=1)

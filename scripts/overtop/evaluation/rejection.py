@@ -1,4 +1,4 @@
-"""How recall rises as the most uncertain queries are removed (Sec. 4.4 of the paper)."""
+"""Rejection: how recall rises as the most uncertain queries are removed (Sec. 4.4 of the paper)."""
 
 from dataclasses import dataclass
 
@@ -6,20 +6,20 @@ import numpy as np
 import pandas as pd
 
 from overtop.errors import OvertopError
-from overtop.evaluation.inputs import checked
-from overtop.evaluation.ordering import Ordering
+from overtop.evaluation.inputs import validate_scores
+from overtop.evaluation.ordering import SortedQueries
 from overtop.terms import Protocol
 
 
 @dataclass(frozen=True)
 class Rejection:
-    """A rejection curve and its area.
+    """A rejection curve and the area under it.
 
     Attributes:
-        curve: one row per cut: `n_rejected`, `fraction_rejected`, `recall_at_1` of the rest, and `oracle_recall_at_1`,
-            the upper bound, which removes all misses first.
+        curve: one row per cut: `n_rejected`, `fraction_rejected`, `recall_at_1` of the remaining queries, and
+            `oracle_recall_at_1`, the upper bound, where all misses are removed first.
         auc: area under `recall_at_1`, scaled to [0, 1].
-        oracle_auc: the same under the oracle.
+        oracle_auc: area under `oracle_recall_at_1`, scaled likewise.
     """
 
     curve: pd.DataFrame
@@ -27,15 +27,15 @@ class Rejection:
     oracle_auc: float
 
 
-def reject(uncertainty: np.ndarray, hit: np.ndarray, step: int, protocol: Protocol) -> Rejection:
-    """Remove the most uncertain queries, `step` at a time, down to the last that leaves any.
+def measure_rejection(uncertainty: np.ndarray, hit: np.ndarray, step: int, protocol: Protocol) -> Rejection:
+    """Remove the most uncertain queries, `step` at a time, as long as any remain.
 
-    Queries of equal uncertainty have no order: a cut among them removes their hits in proportion, which is the
-    expected recall over all orders. (The released code leaves them in the order of an unstable sort.)
+    A cut within queries of equal uncertainty removes their hits in proportion, which gives the expected recall over all
+    orders of ties. (The released code leaves ties in the order of an unstable sort.)
 
-    The area is by the trapezoidal rule. `published`: over the number removed divided by the largest number removed.
-    `corrected`: over the fraction removed on all of [0, 1]; beyond the last cut the recall stays what it was there.
-    With one point alone both are its recall.
+    The area is computed by the trapezoidal rule. `published`: over the number removed divided by the largest number
+    removed. `corrected`: over the fraction removed in [0, 1], where recall is constant beyond the last cut. A curve of
+    one point has its recall as area under both.
 
     Args:
         uncertainty: (Q,), higher is less trustworthy.
@@ -44,18 +44,22 @@ def reject(uncertainty: np.ndarray, hit: np.ndarray, step: int, protocol: Protoc
         protocol: convention of the area; the curve is the same under both.
 
     Raises:
-        OvertopError: no queries, shapes that differ, an uncertainty that is not finite, `step` below 1, or a protocol
-            of another name.
+        OvertopError: no queries, shapes that differ, an uncertainty that is not finite, `step` below 1, or an unknown
+            protocol.
+
+    Example:
+        >>> measure_rejection(np.array([0.1, 0.9]), np.array([1, 0]), step=1, protocol="corrected").auc
+        0.875
     """
-    uncertainty, hit = checked(uncertainty, hit)
+    uncertainty, hit = validate_scores(uncertainty, hit)
     if step < 1:
         raise OvertopError(f"the step of the rejection curve is {step}; give at least 1")
     if protocol not in ("published", "corrected"):
         raise OvertopError(f"unknown protocol {protocol!r}; use published or corrected")
-    counts = Ordering(uncertainty, hit).counts()
-    cuts, recall = rejection_points(counts.kept[0], counts.missed[0], step)
-    total, hit_count = len(hit), int(hit.sum())
-    oracle = np.minimum(1.0, hit_count / (total - cuts))
+    counts = SortedQueries(uncertainty, hit).count()
+    cuts, recall = recall_after_rejection(counts.n_queries[0], counts.n_misses[0], step)
+    total, n_hits = len(hit), int(hit.sum())
+    oracle = np.minimum(1.0, n_hits / (total - cuts))
     curve = pd.DataFrame(
         {
             "n_rejected": cuts,
@@ -64,27 +68,31 @@ def reject(uncertainty: np.ndarray, hit: np.ndarray, step: int, protocol: Protoc
             "oracle_recall_at_1": oracle,
         }
     )
-    return Rejection(curve, area(cuts, recall, total, protocol), area(cuts, oracle, total, protocol))
+    return Rejection(
+        curve,
+        auc=area_under_curve(cuts, recall, total, protocol),
+        oracle_auc=area_under_curve(cuts, oracle, total, protocol),
+    )
 
 
-def rejection_points(kept: np.ndarray, missed: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
-    """The cuts of one curve and the recall of the rest.
+def recall_after_rejection(n_queries: np.ndarray, n_misses: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the cuts of one rejection curve (numbers of queries removed) and the recall of the remaining queries.
 
-    Between the ends of a group of equal uncertainty the expected number of misses is linear in the cut.
+    Within a group of equal uncertainty the expected number of misses is linear in the cut.
 
     Args:
-        kept: (G + 1,) queries in the g most certain groups.
-        missed: (G + 1,) misses among them.
+        n_queries: (G + 1,) queries in the g most certain groups.
+        n_misses: (G + 1,) misses among them.
         step: queries removed at a time.
     """
-    total = int(kept[-1])
+    total = int(n_queries[-1])
     cuts = np.arange(0, total, step)
-    rest = total - cuts
-    return cuts, (rest - np.interp(rest, kept, missed)) / rest
+    remaining = total - cuts
+    return cuts, (remaining - np.interp(remaining, n_queries, n_misses)) / remaining
 
 
-def area(cuts: np.ndarray, recall: np.ndarray, total: int, protocol: Protocol) -> float:
-    """Area under a curve by the convention of `protocol`."""
+def area_under_curve(cuts: np.ndarray, recall: np.ndarray, total: int, protocol: Protocol) -> float:
+    """Area under a rejection curve of `total` queries by the convention of `protocol`."""
     if len(cuts) == 1:
         return float(recall[0])
     span = cuts[-1] if protocol == "published" else total

@@ -1,26 +1,50 @@
-"""Intervals and tests from the values that a bootstrap drew."""
+"""Confidence intervals and significance tests."""
 
 import numpy as np
+from scipy.stats import beta
 
 
-def interval(draws: np.ndarray, level: float) -> tuple[float, float]:
-    """The percentile interval that holds a share `level` of the draws (B,), the same share on either side of it."""
-    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
+def percentile_interval(draws: np.ndarray, level: float) -> np.ndarray:
+    """Ends of the equal-tailed interval that contains a share `level` of the bootstrap draws.
+
+    Args:
+        draws: (..., B), values of a measure in B resamples.
+        level: in (0, 1).
+
+    Returns:
+        (2, ...), lower and upper end.
+    """
+    return np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=-1)
+
+
+def exact_interval(successes: int, trials: int, level: float) -> tuple[float, float]:
+    """Confidence interval of a proportion by Clopper and Pearson; [0, 1] without trials."""
+    # scipy.stats.binomtest finds the same limits by root search, which changes their last digits.
+    tail = (1 - level) / 2
+    low = beta.ppf(tail, successes, trials - successes + 1) if successes else 0.0
+    high = beta.ppf(1 - tail, successes + 1, trials - successes) if successes < trials else 1.0
     return float(low), float(high)
 
 
-def p_value(draws: np.ndarray) -> float:
-    """Two-sided test that a difference is zero, from its draws (B,).
+def bootstrap_p_value(draws: np.ndarray) -> float:
+    """Two-sided p-value of the hypothesis that a difference is zero.
 
-    Twice the smaller of the shares of draws on either side of zero, zeros on both, at most 1. One is added to counts
-    and to B, so that no finite number of resamples claims a certainty (Davison and Hinkley 1997, Sec. 4.2).
+    It is twice the smaller of the shares of draws on either side of zero, where zeros count on both sides, and at most
+    1. Both counts and B are increased by one, so that no finite number of resamples gives a p-value of zero (Davison
+    and Hinkley 1997, Sec. 4.2).
+
+    Args:
+        draws: (B,), the difference in B resamples.
     """
-    sides = min(np.count_nonzero(draws <= 0), np.count_nonzero(draws >= 0))
-    return min(1.0, 2 * (sides + 1) / (len(draws) + 1))
+    smaller = min(np.count_nonzero(draws <= 0), np.count_nonzero(draws >= 0))
+    return min(1.0, 2 * (smaller + 1) / (len(draws) + 1))
 
 
-def holm(p_values: np.ndarray) -> np.ndarray:
-    """Holm's (1979) adjustment for several tests, (n,); a missing value is no test and stays missing."""
+def adjust_holm(p_values: np.ndarray) -> np.ndarray:
+    """Adjust p-values (n,) for multiple tests by the method of Holm (1979).
+
+    NaN stands for a test that was not made: it stays NaN and does not count.
+    """
     adjusted = np.full(len(p_values), np.nan)
     order = np.argsort(p_values)[: np.count_nonzero(~np.isnan(p_values))]  # NaN sorts last
     scaled = p_values[order] * np.arange(len(order), 0, -1)

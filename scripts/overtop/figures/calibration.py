@@ -1,21 +1,30 @@
 """Calibration plots (the paper's Fig. 1): does R@1 fall as the uncertainty level rises?"""
 
-from collections.abc import Mapping
-
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from overtop import labels as words
+from overtop import labels
+from overtop.evaluation.selection import select_rows
 from overtop.figures import style
-from overtop.figures.methods import METHOD, PANEL, Method, attach, only, ranked
+from overtop.figures.checks import check_single_value
+from overtop.figures.method_styles import MethodStyles, assign_styles
+from overtop.figures.methods import (
+    METHOD,
+    PANEL,
+    Method,
+    create_panels,
+    draw_line,
+    join_metrics,
+    panel_size,
+    rank_methods,
+)
 
 _SETUP = ["protocol", "binning", "positives"]
-_MARKER_AREA = 150.0  # square points of a bin that holds every query
-_GUIDE = "Falling diagonal, to guide the eye"
-_SHARES = (0.01, 0.1, 0.3)  # in the key to the marker sizes
+_MARKER_AREA = 150.0  # square points of a bin that contains all queries
+_SIZE_KEY_SHARES = (0.01, 0.1, 0.3)
 
 
 def calibration_numbers(curves: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
@@ -27,132 +36,120 @@ def calibration_numbers(curves: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataF
         metrics: one row per method, with `neg_sr2`.
 
     Returns:
-        `curves` with `share` (the bin's part of the method's queries) and `neg_sr2`.
+        `curves` with `share` (the bin's fraction of the method's queries) and `neg_sr2`.
 
     Raises:
-        OvertopError: a column is missing, or a method has no row in `metrics` or several that differ.
+        OvertopError: a column is missing, or a method has no row in `metrics` or several different ones.
     """
-    numbers = attach(curves, metrics, ["binning"], ["neg_sr2"])
-    numbers["share"] = numbers["n_queries"] / queries_of(numbers)
+    numbers = join_metrics(curves, metrics, ["binning"], ["neg_sr2"])
+    numbers["share"] = numbers["n_queries"] / count_queries(numbers)
     return numbers
 
 
 def plot_calibration(
-    curves: pd.DataFrame,
-    metrics: pd.DataFrame,
-    ax: Axes | None = None,
-    *,
-    labels: Mapping[str, str] | None = None,
-    looks: style.Looks | None = None,
+    curves: pd.DataFrame, metrics: pd.DataFrame, ax: Axes | None = None, *, styles: MethodStyles | None = None
 ) -> Axes:
-    """One panel: R@1 against the uncertainty level, a line per method, a marker's area its bin's share of the queries.
+    """One panel: R@1 against the uncertainty level, a line per method; marker areas show the size of the bins.
 
     Args:
         curves: bins of one dataset, direction, protocol, binning and set of positives (see `calibration_numbers`).
-        metrics: -S.R2 of these methods, shown in brackets; the legend is sorted by it, best first.
-        ax: where to draw, else a new figure. The legends hang below the axes.
-        labels: estimators and datasets in words, where the project's own do not suit.
-        looks: of the methods, when several panels must agree (`style.looks`).
+        metrics: -S R2 of these methods, shown in brackets; the legend is sorted by it, best first.
+        ax: where to draw; None for a new figure. The legends are below the axes.
+        styles: of the methods, if several panels must agree (`assign_styles`).
 
     Raises:
-        OvertopError: `curves` is empty or mixes what one panel cannot show; `metrics` lacks a method.
+        OvertopError: `curves` is empty or has several values where one panel can show one; `metrics` lacks a method.
     """
     numbers = calibration_numbers(curves, metrics)
-    only(numbers, [*PANEL, *_SETUP], "a calibration panel")
-    looks = looks or style.looks(numbers, labels)
-    methods = ranked(numbers, "neg_sr2", 2, looks)
-    n_levels = int(numbers["level"].max()) + 1
-    with style.settings():
-        ax = ax or style.single(looks, _legend_lines(len(methods)))
-        handles = [draw_bins(ax, method) for method in methods]
-        if n_levels > 1 and numbers["binning"].iloc[0] == "equal_width":
-            handles += ax.plot([0, n_levels - 1], [1, 0], color=style.GREY, linewidth=0.6, zorder=1, label=_GUIDE)
-        dress(ax, n_levels)
-        ax.set_xlabel(f"Uncertainty level, 0 = lowest ({words.label(numbers['binning'].iloc[0])})")
-        ax.set_title(words.panel(numbers, int(queries_of(numbers).max()), labels), loc="left")
-        hang_size_key(ax, f"of the queries; faint: under {style.FEW}")
-        style.legend_below(ax, handles, "Estimator, posterior [−S·R², ideal 1]", below=0.62)
+    check_single_value(numbers, [*PANEL, *_SETUP], "a calibration panel")
+    styles = styles or assign_styles(numbers)
+    methods = rank_methods(numbers, "neg_sr2", 2, styles)
+    n_levels, binning = int(numbers["level"].max()) + 1, numbers["binning"].iloc[0]
+    with style.figure_style():
+        ax = ax or style.new_figure(*panel_size(styles, _count_legend_lines(len(methods)))).subplots()
+        for method in methods:
+            draw_bins(ax, method)
+        handles = [method.legend_handle() for method in methods]
+        if n_levels > 1 and binning == "equal_width":
+            diagonal = {"color": style.GREY, "linewidth": 0.6, "zorder": 1}
+            handles += ax.plot([0, n_levels - 1], [1, 0], label="Falling diagonal, to guide the eye", **diagonal)
+        format_axes(ax, n_levels, f"Uncertainty level, 0 = lowest ({labels.format_name(binning)})")
+        ax.set_title(labels.panel_title(numbers, int(count_queries(numbers).max())), loc="left")
+        add_size_key(ax, f"of the queries; faint: under {style.MIN_RELIABLE_QUERIES}")
+        style.add_legend_below(ax, handles, "Estimator, posterior [−S·R², ideal 1]", offset=0.62)
     return ax
 
 
-def calibration_figure(
-    curves: pd.DataFrame, metrics: pd.DataFrame, *, labels: Mapping[str, str] | None = None
-) -> Figure:
+def calibration_figure(curves: pd.DataFrame, metrics: pd.DataFrame) -> Figure:
     """The paper's Fig. 1: a panel (`plot_calibration`) for each dataset and direction.
 
     Args:
         curves: bins of one protocol, binning and set of positives (see `calibration_numbers`).
-        metrics: -S.R2 of these methods.
-        labels: estimators and datasets in words, where the project's own do not suit.
+        metrics: -S R2 of these methods.
 
     Raises:
         OvertopError: as for `plot_calibration`.
     """
     numbers = calibration_numbers(curves, metrics)
-    only(numbers, _SETUP, "a calibration figure")
-    looks = style.looks(numbers, labels)
-    most = int(numbers.drop_duplicates([*PANEL, *METHOD]).groupby(PANEL).size().max())
-    with style.settings():
-        figure, axes = style.panels(numbers, looks, _legend_lines(most))
+    check_single_value(numbers, _SETUP, "a calibration figure")
+    styles = assign_styles(numbers)
+    most_methods = int(numbers.drop_duplicates([*PANEL, *METHOD]).groupby(PANEL).size().max())
+    with style.figure_style():
+        figure, axes = create_panels(numbers, styles, _count_legend_lines(most_methods))
         for (dataset, direction), ax in axes.items():
-            panel = curves[(curves["dataset"] == dataset) & (curves["direction"] == direction)]
-            plot_calibration(panel, metrics, ax, labels=labels, looks=looks)
-        style.note(figure, words.setup(numbers, _SETUP))
+            panel = select_rows(curves, dataset=dataset, direction=direction)
+            plot_calibration(panel, metrics, ax, styles=styles)
+        style.add_footnote(figure, labels.setup_label(numbers, _SETUP))
     return figure
 
 
-def queries_of(numbers: pd.DataFrame) -> pd.Series:
-    """How many queries each row's method has, summed over its bins."""
+def count_queries(numbers: pd.DataFrame) -> pd.Series:
+    """For each row the number of queries of its method, summed over its bins."""
     return numbers.groupby([*PANEL, *METHOD, *_SETUP])["n_queries"].transform("sum")
 
 
-def draw_bins(ax: Axes, method: Method) -> Line2D:
-    """A line, a marker for each bin with its area the bin's share, weak bins faint; the entry for a legend."""
-    look = method.look
+def draw_bins(ax: Axes, method: Method) -> None:
+    """Draw a line with a marker for each bin; bins with few queries are faint."""
     bins = method.rows.sort_values("level")
-    weak = bins["n_queries"] < style.FEW
-    style.line(ax, bins["level"], bins["recall_at_1"], weak, look, method.text)
-    for alpha, of in ((1.0, bins[~weak]), (style.FAINT, bins[weak])):
-        ax.scatter(
-            of["level"],
-            of["recall_at_1"],
-            s=_MARKER_AREA * of["share"],
-            marker=look.marker,
-            facecolor=look.face,
-            edgecolor=look.colour,
+    unreliable = bins["n_queries"] < style.MIN_RELIABLE_QUERIES
+    draw_line(ax, bins["level"], bins["recall_at_1"], unreliable, method.style, method.text)
+    for rows, alpha in ((bins[~unreliable], 1.0), (bins[unreliable], style.FAINT_ALPHA)):
+        sns.scatterplot(
+            rows,
+            x="level",
+            y="recall_at_1",
+            size="share",
+            sizes=(0, _MARKER_AREA),
+            size_norm=(0, 1),
+            marker=method.style.marker,
+            color=method.style.fill,
+            edgecolor=method.style.colour,
             linewidth=0.7,
             alpha=alpha,
             zorder=3,
             clip_on=False,
+            legend=False,
+            ax=ax,
         )
-    return style.handle(look, method.text)
 
 
-def hang_size_key(ax: Axes, text: str) -> None:
-    """Hang the key to the markers' sizes under the axes; `text` follows its last percentage."""
-    key = [
-        Line2D(
-            [],
-            [],
-            color=style.GREY,
-            linestyle="",
-            marker="o",
-            markersize=(_MARKER_AREA * share) ** 0.5,
-            label=f"{share:.0%}",
-        )
-        for share in _SHARES
+def add_size_key(ax: Axes, text: str) -> None:
+    """Add a key to the marker sizes below the axes; `text` follows its last percentage."""
+    texts = [f"{share:.0%}" for share in _SIZE_KEY_SHARES]
+    texts[-1] += f" {text}"
+    handles = [
+        style.legend_handle(label, color=style.GREY, linestyle="", marker="o", markersize=(_MARKER_AREA * share) ** 0.5)
+        for label, share in zip(texts, _SIZE_KEY_SHARES, strict=True)
     ]
-    key[-1].set_label(f"{key[-1].get_label()} {text}")
-    style.legend_below(ax, key, "", ncols=len(_SHARES), handlelength=1.2, columnspacing=1, handletextpad=0.5)
+    style.add_legend_below(ax, handles, "", ncols=len(handles), handlelength=1.2, columnspacing=1, handletextpad=0.5)
 
 
-def dress(ax: Axes, n_levels: int) -> None:
-    """Limits, ticks and the upright label of a calibration panel."""
-    ax.set_ylabel("Recall@1 within the level")
-    ax.set_ylim(-0.03, 1.03)
-    ax.set_xlim(-0.4, max(n_levels, 2) - 0.6)
+def format_axes(ax: Axes, n_levels: int, x_label: str) -> None:
+    """Set the limits, ticks and labels of a calibration panel."""
+    ax.set(xlabel=x_label, ylabel="Recall@1 within the level")
+    ax.set(xlim=(-0.4, max(n_levels, 2) - 0.6), ylim=(-0.03, 1.03))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10))
 
 
-def _legend_lines(n_methods: int) -> int:
+def _count_legend_lines(n_methods: int) -> int:
     return n_methods + 4  # title, diagonal, key to the sizes and a gap

@@ -1,78 +1,84 @@
-"""What a cascade costs and what it brings: AURC against samples per query, and the samples that stopping rules use."""
+"""The cost and benefit of a cascade: AURC against samples per query, and the samples that stopping rules use."""
 
 from collections.abc import Iterable
+from itertools import cycle
 from typing import Any
 
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
-from overtop import labels as words
+from overtop import labels
 from overtop.evaluation.cascade import FULL, RANDOM
+from overtop.evaluation.selection import select_rows
 from overtop.figures import style
-from overtop.figures.methods import bracket, only, require
+from overtop.figures.checks import check_columns, check_single_value
+from overtop.figures.methods import format_value
+from overtop.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY
 
-BAND = 0.2
+BAND_ALPHA = 0.2
 """Opacity of an interval."""
 
-_CURVE = [
-    "direction",
-    "rule",
-    "fraction",
-    "n_queries",
-    "samples_per_query",
-    "aurc",
-    "change",
-    "change_low",
-    "change_high",
-]
-_SPENT = ["direction", "rule", "samples", "share_settled"]
-_PANEL_HEIGHT, _LEGEND_LINE = 2.9, 0.128  # inches
-_OWN = {
-    FULL: ("#000000", "o", "-"),
-    RANDOM: (style.GREY, "", (0, (1.1, 1.1))),
-    "certain": ("#0072B2", "s", (0, (12, 1.5))),
+_CURVE_COLUMNS = [
+    "direction", "rule", "fraction", "n_queries", "samples_per_query", "aurc", "change", "change_low", "change_high",
+]  # fmt: skip
+_SPENT_COLUMNS = ["direction", "rule", "samples", "share_settled"]
+_RULE_LABELS = {FULL: "All samples", RANDOM: "All samples, random queries", "certain": "Until certain"}
+_RULE_STYLES: dict[str, tuple[str, str, Any]] = {  # colour, marker, dashes
+    FULL: (BLACK, "o", ""),
+    "certain": (BLUE, "s", (12, 1.5)),
+    RANDOM: (GREY, "X", (1.1, 1.1)),
 }
-_OTHERS: list[tuple[str, str, Any]] = [  # stopping rules, from the strictest
-    ("#D55E00", "^", (0, (4.5, 1.6))),
-    ("#009E73", "v", (0, (6, 1.5, 1, 1.5))),
-    ("#CC79A7", "D", (0, (3, 3))),
-    ("#E69F00", "<", (0, (1, 2.2))),
-    ("#56B4E9", ">", (0, (1, 1, 1, 4))),
+_STOPPING_STYLES: list[tuple[str, str, Any]] = [  # from the strictest stopping rule
+    (RED, "^", (4.5, 1.6)),
+    (GREEN, "v", (6, 1.5, 1, 1.5)),
+    (PURPLE, "D", (3, 3)),
+    (ORANGE, "<", (1, 2.2)),
+    (SKY, ">", (1, 1, 1, 4)),
 ]
 
 
 def plot_cascade(curve: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """One panel: how AURC changes with the mean samples per query, a line per rule; escalation by chance in grey.
+    """One panel: the change of AURC against the mean samples per query, a line per rule; random escalation in grey.
 
-    The change is from the cheap estimator alone: intervals of AURC itself come from the queries' difficulty, and hide
-    what sets cascades apart. The band is the interval of the rule that takes all samples; stopping rules show theirs at
-    the end, where all queries are escalated.
+    The change is relative to the cheap estimator alone, because intervals of AURC itself reflect the difficulty of the
+    queries and hide differences between cascades. The band is the interval of the rule that takes all samples; the bars
+    of stopping rules are their intervals with all queries escalated.
 
     Args:
-        curve: cascades of one direction: `overtop.evaluation.cascade.Study.curve` with a column `direction`.
-        ax: where to draw, else a new figure. The legend hangs below the axes.
+        curve: cascades of one direction: `overtop.evaluation.cascade.CascadeResult.curve` with a column `direction`.
+        ax: where to draw; None for a new figure. The legend is below the axes.
 
     Raises:
-        OvertopError: `curve` is empty, lacks a column or mixes directions.
+        OvertopError: `curve` is empty, lacks a column or has several directions.
     """
-    require(curve, _CURVE, "cascade curve")
-    only(curve, ["direction"], "a cascade panel")
-    looks = _looks(curve["rule"])
-    with style.settings():
-        ax = ax or _empty(1, 1, len(looks)).subplots()
-        handles = [_draw(ax, curve[curve["rule"] == rule], looks[rule], nth) for nth, rule in enumerate(looks)]
-        ax.axhline(0, color=style.GREY, linewidth=0.6, zorder=1)
+    check_columns(curve, _CURVE_COLUMNS, "cascade curve")
+    check_single_value(curve, ["direction"], "a cascade panel")
+    styles = _line_styles(curve["rule"])
+    final = curve.loc[curve.groupby("rule")["fraction"].idxmax()].set_index("rule")
+    cheap = curve[curve["fraction"] == 0].iloc[0]
+    texts = {rule: f"{_rule_label(rule)} [{format_value(n, 1)}]" for rule, n in final["samples_per_query"].items()}
+    with style.figure_style():
+        ax = ax or _new_figure(1, 1, len(texts)).subplots()
+        sns.lineplot(curve, x="samples_per_query", y="change", estimator=None, markersize=4.5, ax=ax, **styles)
+        for index, line in enumerate(ax.lines):
+            line.set_markevery((index % 4 + 1, 4))  # staggered, so that markers of different rules do not overlap
+        full = select_rows(curve, rule=FULL).sort_values("fraction")
+        band = {"color": GREY, "alpha": BAND_ALPHA, "linewidth": 0}
+        ax.fill_between(full["samples_per_query"], full["change_low"], full["change_high"], **band)
+        for rule, row in final.drop(index=[FULL, RANDOM], errors="ignore").iterrows():
+            bar = {"color": styles["palette"][rule], "marker": "_", "markersize": 3, "linewidth": 0.6, "alpha": 0.6}
+            ax.plot([row["samples_per_query"]] * 2, [row["change_low"], row["change_high"]], **bar)
+        ax.axhline(0, color=GREY, linewidth=0.6, zorder=1)
         ax.set_xlim(left=0)
         ax.set_xlabel("Samples per query, from none to all escalated")
-        cheap = curve[curve["fraction"] == 0].iloc[0]
         ax.set_ylabel(f"Change of AURC from {cheap['aurc']:.3f} (lower is better)")
-        queries = words.count(int(cheap["n_queries"]), "query", "queries")
-        ax.set_title(f"{_title(curve)} ({queries})", loc="left")
-        style.legend_below(ax, handles, "Samples of escalated queries [per query, all escalated]")
+        n_queries = labels.format_count(int(cheap["n_queries"]), "query", "queries")
+        ax.set_title(f"{_direction_label(curve)} ({n_queries})", loc="left")
+        handles = style.take_legend_handles(ax, texts)
+        style.add_legend_below(ax, handles, "Samples of escalated queries [per query, all escalated]")
     return ax
 
 
@@ -80,102 +86,83 @@ def plot_spent(spent: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """One panel: the share of queries that a stopping rule has settled, against the samples drawn.
 
     Args:
-        spent: distributions of one direction: `overtop.evaluation.cascade.Study.spent` with a column `direction`.
-        ax: where to draw, else a new figure. The legend hangs below the axes.
+        spent: distributions of one direction: `overtop.evaluation.cascade.CascadeResult.spent` with a column
+            `direction`.
+        ax: where to draw; None for a new figure. The legend is below the axes.
 
     Raises:
-        OvertopError: `spent` is empty, lacks a column or mixes directions.
+        OvertopError: `spent` is empty, lacks a column or has several directions.
     """
-    require(spent, _SPENT, "distribution of samples")
-    only(spent, ["direction"], "a panel of samples")
-    looks = _looks(spent["rule"])
-    with style.settings():
-        ax = ax or _empty(1, 1, len(looks)).subplots()
-        handles = []
-        for rule, look in looks.items():
-            steps = spent[spent["rule"] == rule].sort_values("samples")
-            mean = (1 - steps["share_settled"]).sum()  # over 0, 1, ... of those that need more
-            ax.step(steps["samples"], steps["share_settled"], where="post", **look | {"marker": ""})
-            handles.append(_handle(look | {"marker": ""}, f"{_words(rule)} [{bracket(mean, 1)}]"))
-        ax.set_xlim(0, spent["samples"].max())
-        ax.set_ylim(0, 1.015)
+    check_columns(spent, _SPENT_COLUMNS, "distribution of samples")
+    check_single_value(spent, ["direction"], "a panel of samples")
+    styles = _line_styles(spent["rule"]) | {"markers": False}
+    means = (1 - spent["share_settled"]).groupby(spent["rule"]).sum()  # P(more than n samples), summed over n
+    texts = {rule: f"{_rule_label(str(rule))} [{format_value(mean, 1)}]" for rule, mean in means.items()}
+    with style.figure_style():
+        ax = ax or _new_figure(1, 1, len(texts)).subplots()
+        sns.lineplot(spent, x="samples", y="share_settled", estimator=None, drawstyle="steps-post", ax=ax, **styles)
+        ax.set(xlabel="Samples drawn", ylabel="Queries settled")
+        ax.set(xlim=(0, spent["samples"].max()), ylim=(0, 1.015))
         ax.yaxis.set_major_formatter(PercentFormatter(1))
-        ax.set_xlabel("Samples drawn")
-        ax.set_ylabel("Queries settled")
-        ax.set_title(_title(spent), loc="left")
-        style.legend_below(ax, handles, "Stopping rule [mean samples]")
+        ax.set_title(_direction_label(spent), loc="left")
+        style.add_legend_below(ax, style.take_legend_handles(ax, texts), "Stopping rule [mean samples]")
     return ax
 
 
-def cascade_figure(curve: pd.DataFrame, spent: pd.DataFrame, note: str = "") -> Figure:
+def cascade_figure(curve: pd.DataFrame, spent: pd.DataFrame) -> Figure:
     """A row for each direction: `plot_cascade`, and `plot_spent` if there are stopping rules.
 
     Args:
-        curve: `overtop.evaluation.cascade.Study.curve` of some directions, with a column `direction`.
-        spent: their `overtop.evaluation.cascade.Study.spent`; may be empty.
-        note: small print at the foot.
+        curve: `overtop.evaluation.cascade.CascadeResult.curve` of some directions, with a column `direction`.
+        spent: their `overtop.evaluation.cascade.CascadeResult.spent`; may be empty.
 
     Raises:
         OvertopError: as for the panels.
     """
-    require(curve, _CURVE, "cascade curve")
-    directions = words.ordered(curve["direction"], words.DIRECTIONS)
+    check_columns(curve, _CURVE_COLUMNS, "cascade curve")
+    directions = labels.in_known_order(curve["direction"], labels.DIRECTIONS)
     columns = 1 if spent.empty else 2
-    with style.settings():
-        figure = _empty(len(directions), columns, curve["rule"].nunique())
+    with style.figure_style():
+        figure = _new_figure(len(directions), columns, curve["rule"].nunique())
         grid = figure.subplots(len(directions), columns, squeeze=False)
         for row, direction in zip(grid, directions, strict=True):
-            plot_cascade(curve[curve["direction"] == direction], row[0])
+            plot_cascade(select_rows(curve, direction=direction), row[0])
             if columns == 2:
-                plot_spent(spent[spent["direction"] == direction], row[1])
-        style.note(figure, note)
+                plot_spent(select_rows(spent, direction=direction), row[1])
     return figure
 
 
-def _draw(ax: Axes, steps: pd.DataFrame, look: dict[str, Any], nth: int) -> Line2D:
-    """`nth` staggers the markers, so that those of different rules stand side by side."""
-    steps = steps.sort_values("fraction")
-    x, rule, last = steps["samples_per_query"], steps["rule"].iloc[0], steps.iloc[-1]
-    text = f"{_words(rule)} [{bracket(x.iloc[-1], 1)}]"
-    ax.plot(x, steps["change"], label=text, markevery=(nth % 4 + 1, 4), **look)
-    if rule == FULL:
-        ax.fill_between(x, steps["change_low"], steps["change_high"], color=style.GREY, alpha=BAND, linewidth=0)
-    elif rule != RANDOM:
-        ends = [last["change_low"], last["change_high"]]
-        ax.plot([x.iloc[-1]] * 2, ends, color=look["color"], linewidth=0.6, marker="_", markersize=3, alpha=0.6)
-    return _handle(look, text)
+def _line_styles(rules: Iterable[str]) -> dict[str, Any]:
+    """Keyword arguments of `sns.lineplot`: the rules in legend order, and the same style for a rule in every panel."""
+    order = labels.in_known_order(rules, [FULL, "certain"])
+    order.sort(key=lambda rule: rule == RANDOM)  # last
+    stopping = (rule for rule in order if rule not in _RULE_STYLES)
+    styles = _RULE_STYLES | dict(zip(stopping, cycle(_STOPPING_STYLES), strict=False))
+    palette, markers, dashes = ({rule: styles[rule][i] for rule in order} for i in range(3))
+    return {
+        "hue": "rule",
+        "style": "rule",
+        "hue_order": order,
+        "style_order": order,
+        "palette": palette,
+        "markers": markers,
+        "dashes": dashes,
+    }
 
 
-def _handle(look: dict[str, Any], text: str) -> Line2D:
-    return Line2D([], [], label=text, **look)
-
-
-def _looks(rules: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """How each rule is drawn, in the order of the legend: all samples, the stopping rules as they come, chance."""
-    ordered = words.ordered(rules, [FULL, "certain"])
-    stopping = [rule for rule in ordered if rule not in _OWN]
-    looks = _OWN | {rule: _OTHERS[nth % len(_OTHERS)] for nth, rule in enumerate(stopping)}
-    last_chance = sorted(ordered, key=lambda rule: rule == RANDOM)
-    return {rule: _artist(*looks[rule]) for rule in last_chance}
-
-
-def _artist(colour: str, marker: str, line: Any) -> dict[str, Any]:
-    face = {"markerfacecolor": "white", "markeredgecolor": colour, "markeredgewidth": 0.7, "markersize": 3.5}
-    return {"color": colour, "linestyle": line, "marker": marker, **face}
-
-
-def _words(rule: str) -> str:
-    """A rule in words: `until settled, error 0.05`."""
+def _rule_label(rule: str) -> str:
+    """Display name of a rule: `Until settled, error 0.05`."""
     if rule.startswith("d="):
         return f"Until settled, error {rule.removeprefix('d=')}"
-    return {FULL: "All samples", RANDOM: "All samples, chosen by chance", "certain": "Until certain"}[rule]
+    return _RULE_LABELS[rule]
 
 
-def _title(rows: pd.DataFrame) -> str:
-    direction = words.label(rows.iloc[0]["direction"])
+def _direction_label(rows: pd.DataFrame) -> str:
+    """Direction of the first row, with a capital letter."""
+    direction = labels.format_name(rows.iloc[0]["direction"])
     return direction[:1].upper() + direction[1:]
 
 
-def _empty(rows: int, columns: int, n_rules: int) -> Figure:
-    size = (style.PANEL_WIDTH * columns, (_PANEL_HEIGHT + _LEGEND_LINE * (n_rules + 1)) * rows)
-    return Figure(figsize=size, layout=ConstrainedLayoutEngine(h_pad=0.07, w_pad=0.07, hspace=0.04))
+def _new_figure(rows: int, columns: int, n_rules: int) -> Figure:
+    height = style.PANEL_HEIGHT + style.LEGEND_LINE_HEIGHT * (n_rules + 1)
+    return style.new_figure(style.PANEL_WIDTH * columns, height * rows)

@@ -1,95 +1,131 @@
-"""The methods of a figure: their curves joined with the number that the legend shows in brackets."""
+"""The methods of a figure: their curves joined with the number that legends show in brackets, and their panels."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
+from overtop import labels
 from overtop.errors import OvertopError
-from overtop.figures.style import Look, Looks
+from overtop.figures import style
+from overtop.figures.checks import check_columns
+from overtop.figures.method_styles import MethodStyle, MethodStyles
 
 PANEL = ["dataset", "direction"]
 METHOD = ["posterior", "estimator"]
 _SETUP = ["protocol", "positives"]
+_LEGEND_MARGIN = 1.05  # inches to the left and right of a legend's text
 
 
 @dataclass(frozen=True)
 class Method:
-    """A line of a panel: an estimator under a posterior, its curve, its look and its line in the legend."""
+    """A line of a panel: the rows of its curve, its style and its legend text."""
 
     rows: pd.DataFrame
-    look: Look
+    style: MethodStyle
     text: str
 
-
-def require(frame: pd.DataFrame, columns: Sequence[str], what: str) -> None:
-    """Refuse a frame without rows or without a column.
-
-    Raises:
-        OvertopError: naming `what` and the columns that are missing.
-    """
-    missing = [column for column in columns if column not in frame.columns]
-    if missing:
-        raise OvertopError(f"{what}: no column {', '.join(missing)}; rebuild it")
-    if frame.empty:
-        raise OvertopError(f"{what}: no rows; name datasets, posteriors and estimators that were evaluated")
+    def legend_handle(self) -> Line2D:
+        """Its legend entry."""
+        return style.legend_handle(self.text, **self.style.line_properties())
 
 
-def only(frame: pd.DataFrame, columns: Sequence[str], what: str) -> None:
-    """Refuse a frame with several values in a column of which `what` can show one.
-
-    Raises:
-        OvertopError: naming the column and its values.
-    """
-    for column in columns:
-        values = sorted(map(str, frame[column].unique()))
-        if len(values) > 1:
-            raise OvertopError(f"{column}: {what} shows one value, not {', '.join(values)}; keep the rows of one")
-
-
-def attach(curves: pd.DataFrame, metrics: pd.DataFrame, keys: Sequence[str], values: Sequence[str]) -> pd.DataFrame:
+def join_metrics(
+    curves: pd.DataFrame, metrics: pd.DataFrame, keys: Sequence[str], values: Sequence[str]
+) -> pd.DataFrame:
     """`curves` with the `values` of each method's row in `metrics`.
 
     Args:
-        curves: long table of curves, several rows a method.
+        curves: long table of curves, several rows per method.
         metrics: long table of metrics.
-        keys: columns, beside dataset, direction, posterior, estimator, protocol and positives, that tell methods apart.
+        keys: columns that identify a method in addition to dataset, direction, posterior, estimator, protocol and
+            positives.
         values: columns of `metrics` to add.
 
     Raises:
-        OvertopError: a column is missing, or a method has no row in `metrics` or several that differ.
+        OvertopError: a column is missing, or a method has no row in `metrics` or several different ones.
     """
     on = [*PANEL, *METHOD, *_SETUP, *keys]
-    require(curves, [*on, "kind"], "curves")
-    require(metrics, [*on, *values], "metrics")
-    judged = metrics[[*on, *values]].drop_duplicates()
-    twice = judged[judged.duplicated(on)]
-    if len(twice):
-        raise OvertopError(f"metrics: two different rows for {_name(twice, on)}; give each method once")
-    numbers = curves.drop(columns=[v for v in values if v in curves]).merge(
-        judged, on=on, how="left", indicator="_found"
-    )
-    lost = numbers[numbers["_found"] == "left_only"]
-    if len(lost):
-        raise OvertopError(f"metrics: no row for {_name(lost, on)}; evaluate it, or leave it out of the figure")
-    return numbers.drop(columns="_found")
+    check_columns(curves, [*on, "kind"], "curves")
+    check_columns(metrics, [*on, *values], "metrics")
+    unique = metrics[[*on, *values]].drop_duplicates()
+    duplicates = unique[unique.duplicated(on)]
+    if len(duplicates):
+        raise OvertopError(f"metrics: two different rows for {_describe_row(duplicates, on)}; give each method once")
+    numbers = curves.drop(columns=[value for value in values if value in curves])
+    numbers = numbers.merge(unique, on=on, how="left", indicator="_merge_result")
+    unmatched = numbers[numbers["_merge_result"] == "left_only"]
+    if len(unmatched):
+        row = _describe_row(unmatched, on)
+        raise OvertopError(f"metrics: no row for {row}; evaluate it, or leave it out of the figure")
+    return numbers.drop(columns="_merge_result")
 
 
-def ranked(numbers: pd.DataFrame, value: str, decimals: int, looks: Looks) -> list[Method]:
-    """The methods of one panel, the largest `value` first and undefined ones last; the value ends each text."""
-    found = []
+def rank_methods(numbers: pd.DataFrame, value: str, decimals: int, styles: MethodStyles) -> list[Method]:
+    """The methods of one panel, the largest `value` first and undefined ones last; legend texts end in the value."""
+    ranked = []
     for _, rows in numbers.groupby(METHOD, sort=False):
         first = rows.iloc[0]
-        look, number = looks[first["posterior"], first["estimator"]], float(first[value])
-        found.append((number, Method(rows, look, f"{look.label} [{bracket(number, decimals)}]")))
-    return [method for _, method in sorted(found, key=lambda f: (math.isnan(f[0]), -f[0], f[1].text))]
+        method_style, number = styles[first["posterior"], first["estimator"]], float(first[value])
+        text = f"{method_style.label} [{format_value(number, decimals)}]"
+        ranked.append((number, Method(rows, method_style, text)))
+    return [method for _, method in sorted(ranked, key=lambda r: (math.isnan(r[0]), -r[0], r[1].text))]
 
 
-def bracket(number: float, decimals: int) -> str:
-    """A number as the legend shows it: with a real minus sign, `undefined` for NaN."""
+def format_value(number: float, decimals: int) -> str:
+    """A number as legends show it: with a real minus sign, `undefined` for NaN."""
     return "undefined" if math.isnan(number) else f"{round(number, decimals) + 0.0:.{decimals}f}".replace("-", "−")
 
 
-def _name(rows: pd.DataFrame, keys: Sequence[str]) -> str:
+def draw_line(
+    ax: Axes, x: pd.Series, y: pd.Series, unreliable: pd.Series, method_style: MethodStyle, label: str, **keywords: Any
+) -> None:
+    """Draw a line that is faint next to `unreliable` points; `keywords` override its properties."""
+    near = unreliable | unreliable.shift(1, fill_value=False) | unreliable.shift(-1, fill_value=False)
+    properties = {**method_style.line_properties(), "marker": "", **keywords}
+    ax.plot(x, y.where(~unreliable), label=label, **properties)
+    if unreliable.any():
+        ax.plot(x, y.where(near), label=f"_faint {label}", alpha=style.FAINT_ALPHA, **properties)
+
+
+def panel_size(styles: MethodStyles, n_legend_lines: int) -> tuple[float, float]:
+    """Width and height of a panel in inches; long names widen it, since a wide legend would squeeze the axes."""
+    longest = max(style.text_width(f"{s.label} [undefined]", "legend.fontsize") for s in styles.values())
+    height = style.PANEL_HEIGHT + style.LEGEND_LINE_HEIGHT * n_legend_lines
+    return max(style.PANEL_WIDTH, _LEGEND_MARGIN + longest), height
+
+
+def create_panels(
+    curves: pd.DataFrame, styles: MethodStyles, n_legend_lines: int
+) -> tuple[Figure, dict[tuple[str, str], Axes]]:
+    """An empty figure with one panel per data set (rows) and direction (columns) of `curves`.
+
+    Args:
+        curves: columns `dataset`, `direction`.
+        styles: of the methods, whose names determine the width of the panels.
+        n_legend_lines: space to reserve below each panel.
+    """
+    datasets = list(curves["dataset"].unique())
+    directions = labels.in_known_order(curves["direction"], labels.DIRECTIONS)
+    width, height = panel_size(styles, n_legend_lines)
+    figure = style.new_figure(width * len(directions), height * len(datasets))
+    grid = figure.subplots(len(datasets), len(directions), squeeze=False)
+    present = set(zip(curves["dataset"], curves["direction"], strict=True))
+    axes = {}
+    for row, dataset in zip(grid, datasets, strict=True):
+        for ax, direction in zip(row, directions, strict=True):
+            if (dataset, direction) in present:
+                axes[dataset, direction] = ax
+            else:
+                ax.remove()
+    return figure, axes
+
+
+def _describe_row(rows: pd.DataFrame, keys: Sequence[str]) -> str:
+    """Keys of the first row: `dataset=shapes, direction=t2i`."""
     return ", ".join(f"{key}={rows.iloc[0][key]}" for key in keys)

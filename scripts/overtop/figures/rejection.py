@@ -1,6 +1,4 @@
-"""Rejection plots (the paper's Fig. 2): R@1 of what is left when the most uncertain queries are refused."""
-
-from collections.abc import Mapping
+"""Rejection plots (the paper's Fig. 2): R@1 of the remaining queries when the most uncertain ones are rejected."""
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -8,11 +6,25 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
-from overtop import labels as words
+from overtop import labels
+from overtop.evaluation.selection import select_rows
 from overtop.figures import style
-from overtop.figures.methods import METHOD, PANEL, Method, attach, bracket, only, ranked
+from overtop.figures.checks import check_single_value
+from overtop.figures.method_styles import MethodStyles, assign_styles
+from overtop.figures.methods import (
+    METHOD,
+    PANEL,
+    Method,
+    create_panels,
+    draw_line,
+    format_value,
+    join_metrics,
+    panel_size,
+    rank_methods,
+)
 
 _SETUP = ["protocol", "positives"]
+_MARKERS_PER_LINE = 6
 
 
 def rejection_numbers(curves: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
@@ -21,107 +33,107 @@ def rejection_numbers(curves: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFra
     Args:
         curves: one row per step, with `dataset, direction, posterior, kind, estimator, protocol, positives, n_rejected,
             fraction_rejected, recall_at_1, oracle_recall_at_1`; further columns are kept.
-        metrics: one row per method (or one per binning, alike in what is read here), with `n_queries, rejection_auc,
-            oracle_auc`.
+        metrics: one row per method (or one per binning with equal values), with `n_queries, rejection_auc, oracle_auc`.
 
     Returns:
         `curves` with `n_queries`, `rejection_auc` and `oracle_auc`.
 
     Raises:
-        OvertopError: a column is missing, or a method has no row in `metrics` or several that differ.
+        OvertopError: a column is missing, or a method has no row in `metrics` or several different ones.
     """
-    return attach(curves, metrics, [], ["n_queries", "rejection_auc", "oracle_auc"])
+    return join_metrics(curves, metrics, [], ["n_queries", "rejection_auc", "oracle_auc"])
 
 
 def plot_rejection(
-    curves: pd.DataFrame,
-    metrics: pd.DataFrame,
-    ax: Axes | None = None,
-    *,
-    labels: Mapping[str, str] | None = None,
-    looks: style.Looks | None = None,
+    curves: pd.DataFrame, metrics: pd.DataFrame, ax: Axes | None = None, *, styles: MethodStyles | None = None
 ) -> Axes:
-    """One panel: R@1 of the queries kept against the share of queries rejected, a line per method, the bound in grey.
+    """One panel: R@1 of the accepted queries against the share of rejected queries, a line per method.
 
-    The bound differs between posteriors, for each errs on queries of its own; it takes the posterior's line style.
+    Grey lines are upper bounds. They differ between posteriors, which have different errors, and have the posterior's
+    line style.
 
     Args:
         curves: curves of one dataset, direction, protocol and set of positives (see `rejection_numbers`).
         metrics: areas under these curves, shown in brackets; the legend is sorted by them, largest first.
-        ax: where to draw, else a new figure. The legend hangs below the axes.
-        labels: estimators and datasets in words, where the project's own do not suit.
-        looks: of the methods, when several panels must agree (`style.looks`).
+        ax: where to draw; None for a new figure. The legend is below the axes.
+        styles: of the methods, if several panels must agree (`assign_styles`).
 
     Raises:
-        OvertopError: `curves` is empty or mixes what one panel cannot show; `metrics` lacks a method.
+        OvertopError: `curves` is empty or has several values where one panel can show one; `metrics` lacks a method.
     """
     numbers = rejection_numbers(curves, metrics)
-    only(numbers, [*PANEL, *_SETUP], "a rejection panel")
-    looks = looks or style.looks(numbers, labels)
-    methods = ranked(numbers, "rejection_auc", 3, looks)
-    with style.settings():
-        ax = ax or style.single(looks, _legend_lines(numbers))
-        handles = [_draw_bound(ax, rows, looks) for _, rows in numbers.groupby("posterior", sort=False)]
-        handles += [_draw(ax, method, nth / len(methods)) for nth, method in enumerate(methods)]
-        _dress(ax, numbers)
-        ax.set_title(words.panel(numbers, int(numbers["n_queries"].max()), labels), loc="left")
-        style.legend_below(ax, handles, "Estimator, posterior [area under the curve]")
+    check_single_value(numbers, [*PANEL, *_SETUP], "a rejection panel")
+    styles = styles or assign_styles(numbers)
+    methods = rank_methods(numbers, "rejection_auc", 3, styles)
+    with style.figure_style():
+        ax = ax or style.new_figure(*panel_size(styles, _count_legend_lines(numbers))).subplots()
+        handles = [_draw_upper_bound(ax, rows, styles) for _, rows in numbers.groupby("posterior", sort=False)]
+        for index, method in enumerate(methods):
+            _draw_curve(ax, method, index / len(methods))
+        handles += [method.legend_handle() for method in methods]
+        _format_axes(ax, numbers)
+        ax.set_title(labels.panel_title(numbers, int(numbers["n_queries"].max())), loc="left")
+        style.add_legend_below(ax, handles, "Estimator, posterior [area under the curve]")
     return ax
 
 
-def rejection_figure(curves: pd.DataFrame, metrics: pd.DataFrame, *, labels: Mapping[str, str] | None = None) -> Figure:
+def rejection_figure(curves: pd.DataFrame, metrics: pd.DataFrame) -> Figure:
     """The paper's Fig. 2: a panel (`plot_rejection`) for each dataset and direction.
 
     Args:
         curves: curves of one protocol and set of positives (see `rejection_numbers`).
         metrics: areas under these curves.
-        labels: estimators and datasets in words, where the project's own do not suit.
 
     Raises:
         OvertopError: as for `plot_rejection`.
     """
     numbers = rejection_numbers(curves, metrics)
-    only(numbers, _SETUP, "a rejection figure")
-    looks = style.looks(numbers, labels)
-    most = max(_legend_lines(rows) for _, rows in numbers.groupby(PANEL))
-    with style.settings():
-        figure, axes = style.panels(numbers, looks, most)
+    check_single_value(numbers, _SETUP, "a rejection figure")
+    styles = assign_styles(numbers)
+    n_legend_lines = max(_count_legend_lines(rows) for _, rows in numbers.groupby(PANEL))
+    with style.figure_style():
+        figure, axes = create_panels(numbers, styles, n_legend_lines)
         for (dataset, direction), ax in axes.items():
-            panel = curves[(curves["dataset"] == dataset) & (curves["direction"] == direction)]
-            plot_rejection(panel, metrics, ax, labels=labels, looks=looks)
-        setup = words.setup(numbers, _SETUP)
-        style.note(figure, f"{setup}; upper bound: misses rejected first; faint: under {style.FEW} queries kept")
+            panel = select_rows(curves, dataset=dataset, direction=direction)
+            plot_rejection(panel, metrics, ax, styles=styles)
+        style.add_footnote(
+            figure,
+            f"{labels.setup_label(numbers, _SETUP)}; upper bound: all wrong queries rejected first; "
+            f"faint: under {style.MIN_RELIABLE_QUERIES} accepted queries",
+        )
     return figure
 
 
-def _draw_bound(ax: Axes, of_posterior: pd.DataFrame, looks: style.Looks) -> Line2D:
-    """The bound depends on the hits alone, so one estimator's curve has that of all estimators of the posterior."""
-    first = of_posterior.iloc[0]
-    look = looks[first["posterior"], first["estimator"]]
-    steps = of_posterior[of_posterior["estimator"] == first["estimator"]].sort_values("n_rejected")
-    text = f"Upper bound, {look.posterior} [{bracket(first['oracle_auc'], 3)}]"
-    x, y = steps["fraction_rejected"], steps["oracle_recall_at_1"]
-    return ax.plot(x, y, color=style.GREY, linestyle=look.line, linewidth=look.width, label=text)[0]
+def _draw_upper_bound(ax: Axes, same_posterior: pd.DataFrame, styles: MethodStyles) -> Line2D:
+    """Draw the bound of a posterior; it depends on the hits alone, so all its estimators have the same one."""
+    first = same_posterior.iloc[0]
+    line = styles[first["posterior"], first["estimator"]]
+    steps = select_rows(same_posterior, estimator=first["estimator"]).sort_values("n_rejected")
+    return ax.plot(
+        steps["fraction_rejected"],
+        steps["oracle_recall_at_1"],
+        color=style.GREY,
+        linestyle=line.line_style,
+        linewidth=line.width,
+        label=f"Upper bound, {line.posterior} [{format_value(first['oracle_auc'], 3)}]",
+    )[0]
 
 
-def _draw(ax: Axes, method: Method, offset: float) -> Line2D:
-    """`offset`, in [0, 1), staggers the markers, so that those of different methods stand side by side."""
+def _draw_curve(ax: Axes, method: Method, offset: float) -> None:
+    """Draw a method; `offset`, in [0, 1), staggers its markers, so that markers of different methods do not overlap."""
     steps = method.rows.sort_values("n_rejected")
-    weak = steps["n_queries"] - steps["n_rejected"] < style.FEW
-    every = max(len(steps) // 6, 1)
-    marks = {"marker": method.look.marker, "markevery": (int(offset * every), every)}
-    style.line(ax, steps["fraction_rejected"], steps["recall_at_1"], weak, method.look, method.text, **marks)
-    return style.handle(method.look, method.text)
+    unreliable = steps["n_queries"] - steps["n_rejected"] < style.MIN_RELIABLE_QUERIES
+    every = max(len(steps) // _MARKERS_PER_LINE, 1)
+    markers = {"marker": method.style.marker, "markevery": (int(offset * every), every)}
+    draw_line(ax, steps["fraction_rejected"], steps["recall_at_1"], unreliable, method.style, method.text, **markers)
 
 
-def _legend_lines(numbers: pd.DataFrame) -> int:
-    return len(numbers.drop_duplicates(METHOD)) + numbers["posterior"].nunique() + 1
-
-
-def _dress(ax: Axes, numbers: pd.DataFrame) -> None:
+def _format_axes(ax: Axes, numbers: pd.DataFrame) -> None:
     lowest = min(numbers["recall_at_1"].min(), numbers["oracle_recall_at_1"].min())
-    ax.set_xlabel("Share of queries rejected, most uncertain first")
-    ax.set_ylabel("Recall@1 of the queries kept")
-    ax.set_ylim(min(int(lowest * 20) / 20, 0.9) - 0.01, 1.015)
-    ax.set_xlim(-0.012, 1)
+    ax.set(xlabel="Share of queries rejected, most uncertain first", ylabel="Recall@1 of the accepted queries")
+    ax.set(xlim=(-0.012, 1), ylim=(min(int(lowest * 20) / 20, 0.9) - 0.01, 1.015))
     ax.xaxis.set_major_formatter(PercentFormatter(1))
+
+
+def _count_legend_lines(numbers: pd.DataFrame) -> int:
+    return len(numbers.drop_duplicates(METHOD)) + numbers["posterior"].nunique() + 1

@@ -1,46 +1,51 @@
-"""Sensitivity plots (the paper's Fig. 3 and 4): what the rate and the number of passes of MC dropout change."""
+"""Sensitivity plots (the paper's Fig. 3 and 4): the effect of the rate and the number of passes of MC dropout."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
-import matplotlib as mpl
 import pandas as pd
+import seaborn as sns
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.lines import Line2D
 
-from overtop import labels as words
+from overtop import labels
 from overtop.errors import OvertopError
+from overtop.evaluation.selection import select_rows
 from overtop.figures import style
-from overtop.figures.calibration import calibration_numbers, draw_bins, dress, hang_size_key, queries_of
-from overtop.figures.methods import Method, attach, bracket, only, require
+from overtop.figures.calibration import add_size_key, calibration_numbers, count_queries, draw_bins, format_axes
+from overtop.figures.checks import check_columns, check_single_value
+from overtop.figures.method_styles import MethodStyle
+from overtop.figures.methods import Method, format_value, join_metrics
 
-HELD = {"rate": "passes", "passes": "rate"}
-"""What a row of panels varies, in the order of the rows, and what it holds."""
+CONSTANT_PARAMETERS = {"rate": "passes", "passes": "rate"}
+"""For each parameter that a row of panels can vary, in the order of the rows, the one that is constant in it."""
 
 MEASURES = {"neg_sr2": "−S·R² (ideal 1)", "aurc": "AURC (ideal 0)"}
-"""What is plotted against what varies, with its label."""
+"""What `plot_response` shows against the varied parameter, with its label."""
 
-_SETTINGS = ["varied", "posterior", "rate", "passes"]
+_SETTINGS_COLUMNS = ["varied", "posterior", "rate", "passes"]
 _SETUP = ["estimator", "protocol", "binning", "positives"]
 _VALUES = [measure + end for measure in MEASURES for end in ("", "_low", "_high")]
-_AXIS = {"rate": "Dropout rate", "passes": "Passes"}
-_RAMPS = {"rate": ("inferno", 0.0, 0.76), "passes": ("viridis", 0.0, 0.76)}  # up to where they still show on white
+_PARAMETER_LABELS = {"rate": "Dropout rate", "passes": "Passes"}
+_PALETTES = {"rate": "flare", "passes": "crest"}  # from light to dark, visible on white
 _MARKERS = "os^Dv<>Ph"
-_DIRECTIONS = {"t2i": ("#000000", "o", "#000000", "-"), "i2t": ("#606060", "s", "#ffffff", (0, (3, 1.5)))}
-_APART = 0.07  # of the way between two settings: from a setting's place to the marker of a direction
-_NOTE = (
-    "AURC: area under the risk-coverage curve. Bars: intervals of one setting; all settings see the same queries, so "
-    "overlap is no proof of equality"
+_DIRECTION_STYLES = {
+    "palette": {"t2i": "#000000", "i2t": "#606060"},
+    "markers": {"t2i": "o", "i2t": "s"},
+    "dashes": {"t2i": "", "i2t": (3, 1.5)},
+}
+_OFFSETS = {"t2i": -0.07, "i2t": 0.07}  # of a direction's markers, as a fraction of the distance between two settings
+_FOOTNOTE = (
+    "AURC: area under the risk-coverage curve. Bars: intervals; since all settings have the same queries, settings "
+    "with overlapping intervals can differ"
 )
-# Inches: three panels fill the width of a page; what stands left and right of a title.
-_PANEL_WIDTH, _PANEL_HEIGHT, _LEGEND_LINE, _TITLE_MARGIN = 2.35, 2.6, 0.128, 0.6
+_PANEL_WIDTH, _PANEL_HEIGHT, _TITLE_MARGIN = 2.35, 2.6, 0.6  # inches; three panels fill the width of a page
 
 
-def settings_of(rates: Sequence[str], passes: Sequence[str], values: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
-    """What each row of panels varies.
+def make_settings(
+    rates: Sequence[str], passes: Sequence[str], values: Mapping[str, Mapping[str, float]]
+) -> pd.DataFrame:
+    """The settings that each row of panels compares.
 
     Args:
         rates: posteriors that differ in their rate alone; may be empty.
@@ -48,27 +53,27 @@ def settings_of(rates: Sequence[str], passes: Sequence[str], values: Mapping[str
         values: `rate` and `passes` of each posterior.
 
     Returns:
-        Columns `varied` (`rate` or `passes`), `posterior`, `rate`, `passes`; a row for each line, by what varies.
+        Columns `varied` (`rate` or `passes`), `posterior`, `rate`, `passes`; a row per line, sorted by what varies.
 
     Raises:
-        OvertopError: a posterior has no values, or the posteriors of a row differ in what it holds or agree in what it
-            varies.
+        OvertopError: a posterior has no values, or the posteriors of a row differ in the constant parameter or have the
+            same value of the varied one.
     """
     rows = [
-        (varied, name, *_values_of(name, values))
+        (varied, name, *_dropout_parameters(name, values))
         for varied, names in (("rate", rates), ("passes", passes))
         for name in names
     ]
-    settings = pd.DataFrame(rows, columns=_SETTINGS).astype({"rate": float, "passes": int})
-    for varied, held in HELD.items():
-        of_row = settings[settings["varied"] == varied]
-        only(of_row, [held], f"a row of panels that varies the {varied}")
-        twice = of_row[of_row.duplicated(varied, keep=False)]
-        if len(twice):
-            said, names = _said(varied, twice[varied].iloc[0]), ", ".join(twice["posterior"])
-            raise OvertopError(f"{said}: a row of panels shows one posterior, not {names}; leave the others out")
-    place = settings["varied"].map(list(HELD).index)
-    return settings.assign(place=place).sort_values(["place", "rate", "passes"], ignore_index=True)[_SETTINGS]
+    settings = pd.DataFrame(rows, columns=_SETTINGS_COLUMNS).astype({"rate": float, "passes": int})
+    for varied, constant in CONSTANT_PARAMETERS.items():
+        same_row = settings[settings["varied"] == varied]
+        check_single_value(same_row, [constant], f"a row of panels that varies the {varied}")
+        duplicates = same_row[same_row.duplicated(varied, keep=False)]
+        if len(duplicates):
+            setting, names = _format_setting(varied, duplicates[varied].iloc[0]), ", ".join(duplicates["posterior"])
+            raise OvertopError(f"{setting}: a row of panels shows one posterior, not {names}; leave the others out")
+    order = settings["varied"].map(list(CONSTANT_PARAMETERS).index)
+    return settings.assign(order=order).sort_values(["order", "rate", "passes"], ignore_index=True)[_SETTINGS_COLUMNS]
 
 
 def sensitivity_numbers(curves: pd.DataFrame, metrics: pd.DataFrame, settings: pd.DataFrame) -> pd.DataFrame:
@@ -77,219 +82,190 @@ def sensitivity_numbers(curves: pd.DataFrame, metrics: pd.DataFrame, settings: p
     Args:
         curves: calibration bins of one estimator on one data set, as for `calibration_numbers`.
         metrics: one row per posterior and direction, with `neg_sr2`, `aurc` and their intervals (`_low`, `_high`).
-        settings: of `settings_of`.
+        settings: result of `make_settings`.
 
     Returns:
-        The bins with `varied`, `rate`, `passes`, `share` (the bin's part of its queries), `neg_sr2`, `aurc` and their
-        intervals. A posterior that stands in both rows of panels comes twice.
+        The bins with `varied`, `rate`, `passes`, `share` (the bin's fraction of its queries), `neg_sr2`, `aurc` and
+        their intervals. A posterior in both rows of panels appears twice.
 
     Raises:
-        OvertopError: `settings` is empty, a column is missing, a posterior of `settings` was not evaluated or has rows
-            that differ, or there are several data sets, estimators, protocols, binnings or sets of positives.
+        OvertopError: `settings` is empty, a column is missing, a posterior of `settings` was not evaluated or has
+            different rows, or there are several data sets, estimators, protocols, binnings or sets of positives.
     """
-    require(settings, _SETTINGS, "settings")
-    numbers = attach(calibration_numbers(curves, metrics), metrics, ["binning"], _VALUES)
-    only(numbers, ["dataset", *_SETUP], "a sensitivity figure")
-    lost = sorted(set(settings["posterior"]) - set(numbers["posterior"]))
-    if lost:
-        raise OvertopError(f"curves: no rows of {', '.join(lost)}; evaluate it, or leave it out of the figure")
+    check_columns(settings, _SETTINGS_COLUMNS, "settings")
+    numbers = join_metrics(calibration_numbers(curves, metrics), metrics, ["binning"], _VALUES)
+    check_single_value(numbers, ["dataset", *_SETUP], "a sensitivity figure")
+    missing = sorted(set(settings["posterior"]) - set(numbers["posterior"]))
+    if missing:
+        raise OvertopError(f"curves: no rows of {', '.join(missing)}; evaluate it, or leave it out of the figure")
     return settings.merge(numbers, on="posterior", sort=False)
 
 
 def plot_sensitivity(
-    curves: pd.DataFrame,
-    metrics: pd.DataFrame,
-    settings: pd.DataFrame,
-    ax: Axes | None = None,
-    *,
-    labels: Mapping[str, str] | None = None,
+    curves: pd.DataFrame, metrics: pd.DataFrame, settings: pd.DataFrame, ax: Axes | None = None
 ) -> Axes:
-    """One panel: R@1 against the uncertainty level, a line per setting, a marker's area its bin's share of the queries.
+    """One panel: R@1 against the uncertainty level, a line per setting; marker areas show the size of the bins.
 
-    The legend goes by what varies, for then it is the key to the colours, and a trend shows as an order; -S.R2 in
-    brackets and its interval tell which settings differ.
+    The legend is sorted by the varied parameter, as a key to the colours, with -S R2 in brackets and its interval.
 
     Args:
         curves: bins of one direction (see `sensitivity_numbers`).
-        metrics: -S.R2 and AURC of these posteriors.
-        settings: those of `settings_of` that vary the same.
-        ax: where to draw, else a new figure. The legends hang below the axes.
-        labels: data sets in words, where the project's own do not suit.
+        metrics: -S R2 and AURC of these posteriors.
+        settings: rows of `make_settings` that vary the same parameter.
+        ax: where to draw; None for a new figure. The legends are below the axes.
 
     Raises:
-        OvertopError: as for `sensitivity_numbers`, or if several directions or both rows' settings are given.
+        OvertopError: as for `sensitivity_numbers`, or there are several directions or varied parameters.
     """
     numbers = sensitivity_numbers(curves, metrics, settings)
-    only(numbers, ["direction", "varied"], "a sensitivity panel")
+    check_single_value(numbers, ["direction", "varied"], "a sensitivity panel")
     varied = numbers["varied"].iloc[0]
-    methods = _methods(numbers, varied)
-    with style.settings():
-        where = words.where(numbers, labels)
-        ax = ax or _empty(1, 1, len(methods), [where]).subplots()
-        handles = [draw_bins(ax, method) for method in methods]
-        dress(ax, int(numbers["level"].max()) + 1)
-        ax.set_xlabel("Uncertainty level, 0 = lowest")
-        queries = words.count(int(queries_of(numbers).max()), "query", "queries")
-        ax.set_title(f"{where}\n{_held(numbers)}; {queries}", loc="left")
-        hang_size_key(ax, "of the queries")
-        style.legend_below(ax, handles, f"{_AXIS[varied]} [−S·R²] and its interval", below=0.62, handlelength=2.2)
+    methods = _setting_methods(numbers, varied)
+    with style.figure_style():
+        title = labels.dataset_label(numbers)
+        ax = ax or _new_figure(1, 1, len(methods), [title]).subplots()
+        for method in methods:
+            draw_bins(ax, method)
+        format_axes(ax, int(numbers["level"].max()) + 1, "Uncertainty level, 0 = lowest")
+        n_queries = labels.format_count(int(count_queries(numbers).max()), "query", "queries")
+        ax.set_title(f"{title}\n{_constant_setting(numbers)}; {n_queries}", loc="left")
+        add_size_key(ax, "of the queries")
+        handles = [method.legend_handle() for method in methods]
+        legend_title = f"{_PARAMETER_LABELS[varied]} [−S·R²] and its interval"
+        style.add_legend_below(ax, handles, legend_title, offset=0.62, handlelength=2.2)
     return ax
 
 
 def plot_response(
-    metrics: pd.DataFrame,
-    settings: pd.DataFrame,
-    axes: tuple[Axes, Axes] | None = None,
-    *,
-    labels: Mapping[str, str] | None = None,
+    metrics: pd.DataFrame, settings: pd.DataFrame, axes: tuple[Axes, Axes] | None = None
 ) -> tuple[Axes, Axes]:
-    """Two panels, one above the other: -S.R2 and AURC of each setting with their intervals, by direction.
+    """Two panels, one above the other: -S R2 and AURC of each setting with their intervals, by direction.
 
-    Settings stand evenly apart, whatever their values, so that all can be read. An interval is that of one setting:
-    all settings see the same queries, so that two may differ though their intervals overlap.
+    Settings are equally spaced, whatever their values, so that all are readable. An interval belongs to one setting:
+    all settings have the same queries, so that two may differ although their intervals overlap.
 
     Args:
         metrics: of one data set, estimator, protocol, binning and set of positives (see `sensitivity_numbers`).
-        settings: those of `settings_of` that vary the same.
-        axes: where to draw, else a new figure. The legend hangs below the second.
-        labels: data sets in words, where the project's own do not suit.
+        settings: rows of `make_settings` that vary the same parameter.
+        axes: where to draw; None for a new figure. The legend is below the second.
 
     Raises:
-        OvertopError: a table is empty or lacks a column, or more is given than one panel can show.
+        OvertopError: a table is empty, lacks a column, or has several values where one panel can show one.
     """
-    require(metrics, ["dataset", "direction", "posterior", *_SETUP, *_VALUES], "metrics")
-    require(settings, _SETTINGS, "settings")
-    numbers = settings.sort_values(["rate", "passes"]).merge(metrics, on="posterior", sort=False)
-    require(numbers, [], "metrics")
-    only(numbers, ["dataset", "varied", *_SETUP], "a panel of settings")
+    check_columns(metrics, ["dataset", "direction", "posterior", *_SETUP, *_VALUES], "metrics")
+    check_columns(settings, _SETTINGS_COLUMNS, "settings")
+    numbers = settings.merge(metrics, on="posterior", sort=False)
+    check_columns(numbers, [], "metrics")
+    check_single_value(numbers, ["dataset", "varied", *_SETUP], "a panel of settings")
     varied = numbers["varied"].iloc[0]
     values = sorted(settings[varied])
-    with style.settings():
-        first, second = axes or tuple(_empty(1, 1, 0).subplots(2, 1, sharex=True))
-        for ax, (measure, text) in zip((first, second), MEASURES.items(), strict=True):
-            handles = [_draw_response(ax, rows, measure, values) for rows in _by_direction(numbers)]
-            ax.set_ylabel(text)
-            ax.yaxis.set_major_formatter("{x:.2f}")
+    numbers["position"] = numbers[varied].map(values.index) + numbers["direction"].map(_OFFSETS)
+    with style.figure_style():
+        first, second = axes or tuple(_new_figure(1, 1, 0).subplots(2, 1, sharex=True))
+        for ax, measure in zip((first, second), MEASURES, strict=True):
+            handles = _draw_response(ax, numbers, measure)
             ax.set_xlim(-0.5, len(values) - 0.5)
             ax.set_xticks(range(len(values)), [f"{value:g}" for value in values])
-            ax.grid(axis="x", visible=False)
         first.tick_params(labelbottom=False)
-        first.set_title(f"{words.label(numbers['dataset'].iloc[0], labels)}\n{_held(numbers)}", loc="left")
-        second.set_xlabel(_AXIS[varied])
-        style.legend_below(second, handles, "", handlelength=2.2)
+        first.set_title(f"{labels.format_name(numbers['dataset'].iloc[0])}\n{_constant_setting(numbers)}", loc="left")
+        second.set_xlabel(_PARAMETER_LABELS[varied])
+        style.add_legend_below(second, handles, "", handlelength=2.2)
     return first, second
 
 
-def sensitivity_figure(
-    curves: pd.DataFrame,
-    metrics: pd.DataFrame,
-    settings: pd.DataFrame,
-    *,
-    labels: Mapping[str, str] | None = None,
-) -> Figure:
-    """The paper's Fig. 3 or 4: a row for what varies, a column for each direction, and `plot_response` beside them.
+def sensitivity_figure(curves: pd.DataFrame, metrics: pd.DataFrame, settings: pd.DataFrame) -> Figure:
+    """The paper's Fig. 3 or 4: a row per varied parameter, with a panel per direction and `plot_response`.
 
     Args:
         curves: bins of one estimator on one data set (see `sensitivity_numbers`).
-        metrics: -S.R2 and AURC of these posteriors.
-        settings: of `settings_of`.
-        labels: data sets in words, where the project's own do not suit.
+        metrics: -S R2 and AURC of these posteriors.
+        settings: result of `make_settings`.
 
     Raises:
         OvertopError: as for the panels.
     """
     numbers = sensitivity_numbers(curves, metrics, settings)
-    shown = metrics.merge(numbers[["dataset", *_SETUP]].drop_duplicates())
-    panels = _by_direction(numbers)
-    rows = [settings[settings["varied"] == varied] for varied in words.ordered(settings["varied"], HELD)]
-    with style.settings():
-        titles = [words.where(panel, labels) for panel in panels]
-        figure = _empty(len(rows), len(panels) + 1, max(map(len, rows)), titles)
-        grid = figure.add_gridspec(len(rows), len(panels) + 1)
+    same_setup = metrics.merge(numbers[["dataset", *_SETUP]].drop_duplicates())
+    directions = labels.in_known_order(numbers["direction"], labels.DIRECTIONS)
+    rows = [rows for _, rows in settings.groupby("varied", sort=False)]
+    titles = [labels.dataset_label(select_rows(numbers, direction=direction)) for direction in directions]
+    with style.figure_style():
+        figure = _new_figure(len(rows), len(directions) + 1, max(map(len, rows)), titles)
+        grid = figure.add_gridspec(len(rows), len(directions) + 1)
         responses = []
-        for nth, row in enumerate(rows):
-            for column, panel in enumerate(panels):
-                ax = figure.add_subplot(grid[nth, column])
-                of_direction = curves[curves["direction"] == panel["direction"].iloc[0]]
-                plot_sensitivity(of_direction, metrics, row, ax, labels=labels)
-                if column:
-                    ax.set_ylabel("")  # as its neighbour's
-            halves = grid[nth, -1].subgridspec(2, 1)
+        for i, row in enumerate(rows):
+            for j, direction in enumerate(directions):
+                ax = figure.add_subplot(grid[i, j])
+                plot_sensitivity(select_rows(curves, direction=direction), metrics, row, ax)
+                if j:
+                    ax.set_ylabel("")  # same as in the first column
+            halves = grid[i, -1].subgridspec(2, 1)
             first = figure.add_subplot(halves[0])
             pair = (first, figure.add_subplot(halves[1], sharex=first))
-            responses.append(plot_response(shown, row, pair, labels=labels))
-        for same in zip(*responses, strict=True):
-            style.level(same)
-        style.note(figure, f"{words.setup(numbers, _SETUP)}; faint: under {style.FEW} queries\n{_NOTE}")
+            responses.append(plot_response(same_setup, row, pair))
+        for same_measure in zip(*responses, strict=True):
+            style.share_y_limits(same_measure)
+        setup = labels.setup_label(numbers, _SETUP)
+        style.add_footnote(figure, f"{setup}; faint: under {style.MIN_RELIABLE_QUERIES} queries\n{_FOOTNOTE}")
     return figure
 
 
-def _methods(numbers: pd.DataFrame, varied: str) -> list[Method]:
-    """The lines of a panel by what varies, the larger the darker."""
+def _setting_methods(numbers: pd.DataFrame, varied: str) -> list[Method]:
+    """A line per setting in the order of the varied parameter; the larger, the darker."""
     groups = [rows for _, rows in numbers.groupby(varied)]
-    name, low, high = _RAMPS[varied]
-    ramp = mpl.colormaps[name]
-    found = []
-    for nth, rows in enumerate(groups):
+    colours = sns.color_palette(_PALETTES[varied], len(groups)).as_hex()
+    methods = []
+    for i, (rows, colour) in enumerate(zip(groups, colours, strict=True)):
         first = rows.iloc[0]
-        said = _said(varied, first[varied])
-        colour = to_hex(ramp(high - (high - low) * nth / max(len(groups) - 1, 1)))
-        look = style.Look(words.label(first["estimator"]), said, colour, _MARKERS[nth % len(_MARKERS)], "-", "none")
-        found.append(Method(rows, look, f"{said} [{bracket(first['neg_sr2'], 2)}]{_interval(first)}"))
-    return found
+        setting = _format_setting(varied, first[varied])
+        setting_style = MethodStyle(setting, setting, colour, _MARKERS[i % len(_MARKERS)], "-", "none")
+        methods.append(
+            Method(rows, setting_style, f"{setting} [{format_value(first['neg_sr2'], 2)}]{_format_interval(first)}")
+        )
+    return methods
 
 
-def _interval(row: pd.Series) -> str:
-    """The interval of -S.R2, if there is one."""
+def _format_interval(row: pd.Series) -> str:
+    """Interval of -S R2, ` 0.10 to 0.20`; empty if it is undefined."""
     ends = [row["neg_sr2_low"], row["neg_sr2_high"]]
-    return "" if pd.isna(ends).any() else f" {' to '.join(bracket(end, 2) for end in ends)}"
+    return "" if pd.isna(ends).any() else f" {' to '.join(format_value(end, 2) for end in ends)}"
 
 
-def _by_direction(numbers: pd.DataFrame) -> list[pd.DataFrame]:
-    return [
-        numbers[numbers["direction"] == direction]
-        for direction in words.ordered(numbers["direction"], words.DIRECTIONS)
-    ]
+def _draw_response(ax: Axes, numbers: pd.DataFrame, measure: str) -> list[Artist]:
+    """Draw a measure with its intervals at `position`, a line per direction; returns the legend entries."""
+    order = labels.in_known_order(numbers["direction"], labels.DIRECTIONS)
+    directions = {"hue": "direction", "style": "direction", "hue_order": order, "style_order": order}
+    sns.lineplot(
+        numbers, x="position", y=measure, estimator=None, linewidth=0.7, ax=ax, **directions, **_DIRECTION_STYLES
+    )
+    colours = numbers["direction"].map(_DIRECTION_STYLES["palette"])
+    ax.vlines(numbers["position"], numbers[f"{measure}_low"], numbers[f"{measure}_high"], colors=colours, linewidth=0.9)
+    ax.set(xlabel="", ylabel=MEASURES[measure])
+    ax.yaxis.set_major_formatter("{x:.2f}")
+    ax.grid(axis="x", visible=False)
+    return style.take_legend_handles(ax, labels.DIRECTIONS)
 
 
-def _draw_response(ax: Axes, rows: pd.DataFrame, measure: str, values: Sequence[float]) -> Line2D:
-    direction = rows["direction"].iloc[0]
-    colour, marker, face, pattern = _DIRECTIONS[direction]
-    x = rows[rows["varied"].iloc[0]].map(values.index) + _APART * (-1 if direction == "t2i" else 1)
-    ax.vlines(x, rows[f"{measure}_low"], rows[f"{measure}_high"], color=colour, linewidth=0.9)
-    artist: dict[str, Any] = {
-        "color": colour,
-        "linestyle": pattern,
-        "linewidth": 0.7,
-        "marker": marker,
-        "markersize": 4,
-        "markerfacecolor": face,
-        "markeredgewidth": 0.8,
-    }
-    ax.plot(x, rows[measure], **artist)
-    return Line2D([], [], label=words.label(direction), **artist)
+def _dropout_parameters(posterior: str, values: Mapping[str, Mapping[str, float]]) -> tuple[float, int]:
+    if posterior not in values:
+        raise OvertopError(f"posterior {posterior!r} has no rate and no passes; name posteriors of kind mc_dropout")
+    return float(values[posterior]["rate"]), int(values[posterior]["passes"])
 
 
-def _values_of(name: str, values: Mapping[str, Mapping[str, float]]) -> tuple[float, int]:
-    if name not in values:
-        raise OvertopError(f"posterior {name!r} has no rate and no passes; name posteriors of kind mc_dropout")
-    return float(values[name]["rate"]), int(values[name]["passes"])
+def _format_setting(parameter: str, value: float) -> str:
+    """`rate 0.2` or `50 passes`."""
+    return f"rate {value:g}" if parameter == "rate" else labels.format_count(int(value), "pass", "passes")
 
 
-def _said(varied: str, value: float) -> str:
-    return f"rate {value:g}" if varied == "rate" else words.count(int(value), "pass", "passes")
+def _constant_setting(rows: pd.DataFrame) -> str:
+    """The constant parameter of a row of panels and its value."""
+    constant = CONSTANT_PARAMETERS[rows["varied"].iloc[0]]
+    return _format_setting(constant, rows[constant].iloc[0])
 
 
-def _held(rows: pd.DataFrame) -> str:
-    """What a row of panels holds, in words."""
-    held = HELD[rows["varied"].iloc[0]]
-    return _said(held, rows[held].iloc[0])
-
-
-def _empty(rows: int, columns: int, n_settings: int, titles: Iterable[str] = ()) -> Figure:
-    """An empty figure; a title wider than its panel would run into the next."""
-    widest = max((style.text_width(title, "axes.titlesize") for title in titles), default=0.0)
-    width = max(_PANEL_WIDTH, _TITLE_MARGIN + widest)
-    height = _PANEL_HEIGHT + _LEGEND_LINE * (n_settings + 3)  # title, key to the sizes and a gap
-    layout = ConstrainedLayoutEngine(h_pad=0.07, w_pad=0.05, hspace=0.04)
-    return Figure(figsize=(width * columns, height * rows), layout=layout)
+def _new_figure(rows: int, columns: int, n_settings: int, titles: Iterable[str] = ()) -> Figure:
+    """An empty figure whose panels are as wide as the longest of their titles."""
+    longest = max((style.text_width(title, "axes.titlesize") for title in titles), default=0.0)
+    width = max(_PANEL_WIDTH, _TITLE_MARGIN + longest)
+    height = _PANEL_HEIGHT + style.LEGEND_LINE_HEIGHT * (n_settings + 3)  # title, key to the sizes and a gap
+    return style.new_figure(width * columns, height * rows)

@@ -1,197 +1,178 @@
-"""What no single entry can tell: names that refer to nothing, and combinations that cannot be."""
+"""Checks across sections of config.yaml: names that refer to nothing, and combinations that are impossible.
 
-from collections.abc import Iterator
+What depends on open_clip's list of models is checked in `encoder_checks`, so that reading the configuration never
+imports torch.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
 
 from overtop.config.adapters import AdapterSpec
 from overtop.config.cascades import CascadeSpec
-from overtop.config.datasets import KarpathyDataset, ShapesDataset
+from overtop.config.datasets import KarpathyDataset
 from overtop.config.encoders import EncoderSpec
 from overtop.config.figures import CascadeFigure, CurveFigure, SensitivityFigure
 from overtop.config.model import Config
-from overtop.config.posteriors import Deterministic, Ensemble, McDropout, PosteriorSpec
+from overtop.config.posteriors import Deterministic, McDropout, PosteriorSpec
 from overtop.config.tables import TableSpec
-from overtop.encoders.catalogue import check_encoder, contradicts_its_weights, own_activation
-from overtop.errors import OvertopError, suggestion
-from overtop.estimators.registry import ESTIMATORS
-from overtop.terms import IMPORTED
+from overtop.errors import did_you_mean
+from overtop.terms import ESTIMATORS, IMPORTED
 
 
 def cross_checks(config: Config) -> Iterator[str]:
-    """A line for every mistake, in the order of the sections."""
+    """One line per mistake, in the order of the sections."""
     for name in config.estimators:
-        if name not in ESTIMATORS:
-            yield f"estimators: no estimator {name!r}; {suggestion(name, ESTIMATORS)}"
+        yield from _check_name("estimators", "estimator", name, ESTIMATORS)
     for name, dataset in config.datasets.items():
         if isinstance(dataset, KarpathyDataset):
-            yield from _route_checks(config, name, dataset)
+            yield from _check_routes(config, name, dataset)
     for name, encoder in config.encoders.items():
-        yield from _encoder_checks(config, name, encoder)
+        yield from _check_training(config, name, encoder)
     for name, adapter in config.adapters.items():
-        yield from _adapter_checks(config, name, adapter)
+        yield from _check_adapter(config, f"adapters.{name}", adapter)
     for name, posterior in config.posteriors.items():
-        yield from _posterior_checks(config, name, posterior)
+        yield from _check_posterior(config, f"posteriors.{name}", posterior)
     for name, cascade in config.cascades.items():
-        yield from _cascade_checks(config, name, cascade)
+        yield from _check_cascade(config, f"cascades.{name}", cascade)
     for name, table in config.tables.items():
-        yield from _table_checks(config, name, table)
+        yield from _check_table(config, f"tables.{name}", table)
     for name, figure in config.figures.items():
-        if isinstance(figure, CascadeFigure):
-            if figure.cascade not in config.cascades:
-                known = suggestion(figure.cascade, config.cascades)
-                yield f"figures.{name}.cascade: no cascade {figure.cascade!r}; {known}"
-        elif isinstance(figure, SensitivityFigure):
-            yield from _sensitivity_checks(config, name, figure)
-        else:
-            yield from _curve_checks(config, name, figure)
+        match figure:
+            case CascadeFigure():
+                yield from _check_name(f"figures.{name}.cascade", "cascade", figure.cascade, config.cascades)
+            case SensitivityFigure():
+                yield from _check_sensitivity_figure(config, f"figures.{name}", figure)
+            case CurveFigure():
+                yield from _check_curve_figure(config, f"figures.{name}", figure)
 
 
-def _route_checks(config: Config, name: str, dataset: KarpathyDataset) -> Iterator[str]:
+def _check_name(key: str, noun: str, name: str, known: Iterable[str]) -> Iterator[str]:
+    """A line if `name` is none of the `known` ones."""
+    known = list(known)
+    if name not in known:
+        yield f"{key}: no {noun} {name!r}; {did_you_mean(name, known)}"
+
+
+def _check_estimators(config: Config, key: str, names: Sequence[str]) -> Iterator[str]:
+    for name in names:
+        if name not in config.estimators:
+            yield f"{key}: {name!r} is not configured; {did_you_mean(name, config.estimators)}"
+
+
+def _check_split(config: Config, key: str, dataset: str, split: str) -> Iterator[str]:
+    """A line if the data set is unknown, or its entry shows that it has no such split."""
+    if dataset not in config.datasets:
+        yield from _check_name(f"{key}.dataset", "data set", dataset, config.datasets)
+        return
+    names = config.datasets[dataset].split_names()
+    if names is not None and split not in names:
+        yield f"{key}.split: data set {dataset!r} has no split {split!r}; {did_you_mean(split, names)}"
+
+
+def _check_routes(config: Config, name: str, dataset: KarpathyDataset) -> Iterator[str]:
     for number, route in enumerate(dataset.routes):
-        for source in filter(None, [route.annotations, *route.places()]):
-            if source not in config.sources:
-                key = f"datasets.{name}.routes.{number}"
-                yield f"{key}: no source {source!r}; {suggestion(source, config.sources)}"
+        for source in filter(None, [route.annotations, *route.image_sources()]):
+            yield from _check_name(f"datasets.{name}.routes.{number}", "source", source, config.sources)
 
 
-def _encoder_checks(config: Config, name: str, encoder: EncoderSpec) -> Iterator[str]:
-    try:
-        check_encoder(name, encoder)
-    except OvertopError as error:
-        yield str(error)
-    if encoder.train is not None:
-        wanted, key = encoder.train.dataset, f"encoders.{name}.train.dataset"
-        dataset = config.datasets.get(wanted)
-        if dataset is None:
-            yield f"{key}: no data set {wanted!r}; {suggestion(wanted, config.datasets)}"
-        elif dataset.kind == "embeddings":
-            yield f"{key}: {wanted!r} holds embeddings, not images to train on"
-
-
-def _adapter_checks(config: Config, name: str, adapter: AdapterSpec) -> Iterator[str]:
-    key, encoders = f"adapters.{name}", {*config.encoders, IMPORTED}
-    if adapter.encoder not in encoders:
-        yield f"{key}.encoder: no encoder {adapter.encoder!r}; {suggestion(adapter.encoder, encoders)}"
-    if adapter.dataset not in config.datasets:
-        yield f"{key}.dataset: no data set {adapter.dataset!r}; {suggestion(adapter.dataset, config.datasets)}"
+def _check_training(config: Config, name: str, encoder: EncoderSpec) -> Iterator[str]:
+    if encoder.train is None:
         return
-    if (config.datasets[adapter.dataset].kind == "embeddings") != (adapter.encoder == IMPORTED):
-        yield f"{key}: encoder {IMPORTED!r} and data sets of kind embeddings go together, and with nothing else"
-    for part in (adapter.train, adapter.val):
-        yield from _split_checks(config, key, adapter.dataset, part)
+    key, dataset = f"encoders.{name}.train.dataset", encoder.train.dataset
+    yield from _check_name(key, "data set", dataset, config.datasets)
+    if dataset in config.datasets and config.datasets[dataset].kind == "embeddings":
+        yield f"{key}: {dataset!r} holds embeddings, not images to train on"
 
 
-def _posterior_checks(config: Config, name: str, posterior: PosteriorSpec) -> Iterator[str]:
-    key = f"posteriors.{name}"
+def _check_adapter(config: Config, key: str, adapter: AdapterSpec) -> Iterator[str]:
+    yield from _check_name(f"{key}.encoder", "encoder", adapter.encoder, [*config.encoders, IMPORTED])
+    dataset = config.datasets.get(adapter.dataset)
+    if dataset is not None and (dataset.kind == "embeddings") != (adapter.encoder == IMPORTED):
+        yield f"{key}: encoder {IMPORTED!r} and data sets of kind embeddings can only be used together"
+    yield from _check_split(config, key, adapter.dataset, adapter.train)
+    if dataset is not None:
+        yield from _check_split(config, key, adapter.dataset, adapter.val)
+
+
+def _check_posterior(config: Config, key: str, posterior: PosteriorSpec) -> Iterator[str]:
     for encoder in posterior.encoders():
-        if encoder not in config.encoders and encoder != IMPORTED:
-            yield f"{key}: no encoder {encoder!r}; {suggestion(encoder, config.encoders)}"
-        elif "corrected" in posterior.protocols and _is_mismatched(config, encoder):
-            spec = config.encoders[encoder]
+        yield from _check_name(key, "encoder", encoder, [*config.encoders, IMPORTED])
+    if posterior.adapter is None:
+        return
+    yield from _check_name(f"{key}.adapter", "adapter", posterior.adapter, config.adapters)
+    adapter = config.adapters.get(posterior.adapter)
+    if adapter is not None and [adapter.encoder] != posterior.encoders():
+        yield f"{key}.adapter: {posterior.adapter!r} was trained on encoder {adapter.encoder!r}, not on this one"
+
+
+def _check_cascade(config: Config, key: str, cascade: CascadeSpec) -> Iterator[str]:
+    for role in ("cheap", "expensive"):
+        yield from _check_name(f"{key}.{role}", "posterior", getattr(cascade, role), config.posteriors)
+        yield from _check_estimators(config, f"{key}.{role}_estimator", [getattr(cascade, f"{role}_estimator")])
+    if isinstance(config.posteriors.get(cascade.expensive), Deterministic):
+        yield f"{key}.expensive: {cascade.expensive!r} has one sample; name a posterior with several"
+    yield from _check_split(config, key, cascade.dataset, cascade.split)
+    if cascade.dataset in config.datasets:
+        yield from _check_split(config, key, cascade.dataset, cascade.val)
+
+
+def _check_table(config: Config, key: str, table: TableSpec) -> Iterator[str]:
+    yield from _check_estimators(config, f"{key}.estimators", table.estimators)
+    for name in table.posteriors:
+        yield from _check_name(f"{key}.posteriors", "posterior", name, config.posteriors)
+        posterior = config.posteriors.get(name)
+        if posterior is not None and set(table.protocols).isdisjoint(posterior.protocols):
+            yield f"{key}: posterior {name!r} is for another protocol; remove it, or extend {key}.protocols"
+    for name in table.datasets:
+        yield from _check_name(f"{key}.datasets", "data set", name, config.datasets)
+        if name in config.datasets:
+            yield from _check_split(config, key, name, table.split)
+            yield from _check_combinations(config, key, name, table.posteriors)
+
+
+def _check_combinations(config: Config, key: str, dataset: str, posteriors: Sequence[str]) -> Iterator[str]:
+    """Imported embeddings and posteriors of kind imported can only be used together."""
+    for name in posteriors:
+        posterior = config.posteriors.get(name)
+        is_imported = config.datasets[dataset].kind == "embeddings"
+        if posterior is not None and (posterior.kind == "imported") != is_imported:
             yield (
-                f"{key}: encoder {encoder!r} has activation {spec.activation}, its weights {own_activation(spec)}; "
-                f"remove encoders.{encoder}.activation, or set {key}.protocols to [published], which repeats that"
+                f"{key}: posterior {name!r} cannot be used with data set {dataset!r}; "
+                "posteriors of kind imported and data sets of kind embeddings can only be used together"
             )
-    adapter = None if isinstance(posterior, Ensemble) else posterior.adapter
-    if adapter is None:
+
+
+def _check_curve_figure(config: Config, key: str, figure: CurveFigure) -> Iterator[str]:
+    yield from _check_name(f"{key}.table", "table", figure.table, config.tables)
+    table = config.tables.get(figure.table)
+    if table is None:
         return
-    if adapter not in config.adapters:
-        yield f"{key}.adapter: no adapter {adapter!r}; {suggestion(adapter, config.adapters)}"
-    elif [config.adapters[adapter].encoder] != posterior.encoders():
-        yield f"{key}.adapter: {adapter!r} learned from encoder {config.adapters[adapter].encoder!r}, not from this one"
-
-
-def _is_mismatched(config: Config, encoder: str) -> bool:
-    try:
-        return encoder != IMPORTED and contradicts_its_weights(config.encoders[encoder])
-    except (OvertopError, StopIteration):  # an architecture or tag that open_clip has not: said above
-        return False
-
-
-def _cascade_checks(config: Config, name: str, cascade: CascadeSpec) -> Iterator[str]:
-    key = f"cascades.{name}"
-    for which in ("cheap", "expensive"):
-        posterior, estimator = getattr(cascade, which), getattr(cascade, f"{which}_estimator")
-        if posterior not in config.posteriors:
-            yield f"{key}.{which}: no posterior {posterior!r}; {suggestion(posterior, config.posteriors)}"
-        if estimator not in config.estimators:
-            known = suggestion(estimator, config.estimators)
-            yield f"{key}.{which}_estimator: {estimator!r} is not configured; {known}"
-    expensive = config.posteriors.get(cascade.expensive)
-    if isinstance(expensive, Deterministic):
-        yield f"{key}.expensive: {cascade.expensive!r} has one sample; name a posterior of several"
-    if cascade.dataset not in config.datasets:
-        yield f"{key}.dataset: no data set {cascade.dataset!r}; {suggestion(cascade.dataset, config.datasets)}"
-        return
-    for part in (cascade.split, cascade.val):
-        yield from _split_checks(config, key, cascade.dataset, part)
-
-
-def _split_checks(config: Config, key: str, dataset: str, split: str) -> Iterator[str]:
-    """Whether a data set can have a split, as far as its entry tells."""
-    spec = config.datasets[dataset]
-    splits = spec.images if isinstance(spec, ShapesDataset) else getattr(spec, "splits", {split: ""})
-    if split not in splits:
-        yield f"{key}.split: data set {dataset!r} has no split {split!r}; {suggestion(split, splits)}"
-
-
-def _table_checks(config: Config, name: str, table: TableSpec) -> Iterator[str]:
-    key = f"tables.{name}"
-    for estimator in table.estimators:
-        if estimator not in config.estimators:
-            yield f"{key}.estimators: {estimator!r} is not configured; {suggestion(estimator, config.estimators)}"
-    for posterior in table.posteriors:
-        if posterior not in config.posteriors:
-            yield f"{key}.posteriors: no posterior {posterior!r}; {suggestion(posterior, config.posteriors)}"
-        elif set(table.protocols).isdisjoint(config.posteriors[posterior].protocols):
-            yield f"{key}: posterior {posterior!r} is for another protocol; remove it, or widen {key}.protocols"
-    for dataset in table.datasets:
-        if dataset not in config.datasets:
-            yield f"{key}.datasets: no data set {dataset!r}; {suggestion(dataset, config.datasets)}"
-            continue
-        spec = config.datasets[dataset]
-        yield from _split_checks(config, key, dataset, table.split)
-        for posterior in filter(config.posteriors.__contains__, table.posteriors):
-            if (config.posteriors[posterior].kind == "imported") != (spec.kind == "embeddings"):
-                yield (
-                    f"{key}: posterior {posterior!r} does not go with data set {dataset!r}; a data set of kind "
-                    "embeddings and a posterior of kind imported go together, and with nothing else"
-                )
-
-
-def _curve_checks(config: Config, name: str, figure: CurveFigure) -> Iterator[str]:
-    key = f"figures.{name}"
-    if figure.table not in config.tables:
-        yield f"{key}.table: no table {figure.table!r}; {suggestion(figure.table, config.tables)}"
-        return
-    table = config.tables[figure.table]
-    # What `estimators` leaves out for all is left out of figures, too: one key says it.
-    offered = table.estimators or list(ESTIMATORS)
-    for estimator in figure.estimators:
-        if estimator not in offered:
-            yield f"{key}.estimators: table {figure.table!r} has no {estimator!r}; {suggestion(estimator, offered)}"
-    if figure.estimators and not set(figure.estimators) & set(config.estimators):
+    # An estimator that is removed from `estimators` disappears from figures as well, without further edits.
+    available = table.estimators or ESTIMATORS
+    for name in figure.estimators:
+        if name not in available:
+            yield f"{key}.estimators: table {figure.table!r} has no {name!r}; {did_you_mean(name, available)}"
+    if figure.estimators and set(figure.estimators).isdisjoint(config.estimators):
         yield f"{key}.estimators: none of them is configured; add one of them to `estimators`"
-    for what, held in (("protocol", table.protocols), ("binning", table.binnings), ("positives", table.positives)):
-        if getattr(figure, what) not in held:
-            yield f"{key}.{what}: table {figure.table!r} holds only {', '.join(held)}"
+    for name, values in (
+        ("protocol", table.protocols),
+        ("binning", table.binnings),
+        ("positives", table.positives),
+    ):
+        if getattr(figure, name) not in values:
+            yield f"{key}.{name}: table {figure.table!r} has only {', '.join(values)}"
 
 
-def _sensitivity_checks(config: Config, name: str, figure: SensitivityFigure) -> Iterator[str]:
-    key = f"figures.{name}"
+def _check_sensitivity_figure(config: Config, key: str, figure: SensitivityFigure) -> Iterator[str]:
     if not figure.posteriors():
         yield f"{key}: nothing to draw; name posteriors under `rates` or `passes`"
-    if figure.estimator not in config.estimators:
-        known = suggestion(figure.estimator, config.estimators)
-        yield f"{key}.estimator: {figure.estimator!r} is not configured; {known}"
-    if figure.dataset not in config.datasets:
-        yield f"{key}.dataset: no data set {figure.dataset!r}; {suggestion(figure.dataset, config.datasets)}"
-    else:
-        yield from _split_checks(config, key, figure.dataset, figure.split)
-    for posterior in figure.posteriors():
-        spec = config.posteriors.get(posterior)
-        if spec is None:
-            yield f"{key}: no posterior {posterior!r}; {suggestion(posterior, config.posteriors)}"
-        elif not isinstance(spec, McDropout):
-            yield f"{key}: posterior {posterior!r} has no rate and no passes; name posteriors of kind mc_dropout"
-        elif figure.protocol not in spec.protocols:
-            yield f"{key}.protocol: posterior {posterior!r} is evaluated under {', '.join(spec.protocols)} only"
+    yield from _check_estimators(config, f"{key}.estimator", [figure.estimator])
+    yield from _check_split(config, key, figure.dataset, figure.split)
+    for name in figure.posteriors():
+        yield from _check_name(key, "posterior", name, config.posteriors)
+        posterior = config.posteriors.get(name)
+        if posterior is None:
+            continue
+        if not isinstance(posterior, McDropout):
+            yield f"{key}: posterior {name!r} has no rate and no passes; name posteriors of kind mc_dropout"
+        elif figure.protocol not in posterior.protocols:
+            yield f"{key}.protocol: posterior {name!r} is evaluated only under {', '.join(posterior.protocols)}"

@@ -1,4 +1,4 @@
-"""What every rule script does around its work: a log, and one clear line when the input is wrong."""
+"""What every rule script does around its work: find its job, log to a file, and report bad input in one line."""
 
 import logging
 import sys
@@ -10,7 +10,7 @@ from overtop.errors import OvertopError
 
 
 class Job(Protocol):
-    """The part of Snakemake's `snakemake` object that scripts use."""
+    """The attributes of Snakemake's `snakemake` object that scripts use."""
 
     input: Any
     output: Any
@@ -21,12 +21,23 @@ class Job(Protocol):
     threads: int
 
 
-def run(main: Callable[[Job], None], job: Job) -> None:
-    """Run a rule's `main`, logging to the rule's log file.
+def run(main: Callable[[Job], None]) -> None:
+    """Run a rule script's `main` with its job, and log to the rule's log file.
 
-    A mistake of the user's is printed as one line and ends the process with status 1; a bug keeps its traceback,
-    which is also in the log.
+    The job is the object `snakemake` that Snakemake defines in the script. When the script is started by hand, for
+    debugging, the job is built from the file that is named on the command line:
+
+        python scripts/rank.py results/rankings/shapes/test/shapes.h5
+
+    An `OvertopError` is printed as one line and ends the process with status 1; any other exception is a bug and keeps
+    its traceback, which is also logged.
     """
+    job = main.__globals__.get("snakemake")
+    if job is None:
+        # Only when a script is started by hand, so that jobs do not import Snakemake.
+        from overtop.pipeline.debug import job_from_command_line
+
+        job = job_from_command_line(Path(main.__code__.co_filename).name)
     log = Path(job.log[0])
     log.parent.mkdir(parents=True, exist_ok=True)
     logging.basicConfig(
@@ -40,5 +51,5 @@ def run(main: Callable[[Job], None], job: Job) -> None:
         print(f"overtop: {error}", file=sys.stderr)
         sys.exit(1)
     except BaseException:
-        logging.exception("this is a bug, or the job was stopped")
+        logging.exception("unexpected exception, or the job was stopped")
         raise

@@ -1,4 +1,4 @@
-"""From parsed YAML to a checked configuration, or to one line for every mistake."""
+"""From parsed YAML to a checked configuration, or to one line per mistake."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -7,24 +7,24 @@ from typing import Any
 from pydantic import ValidationError
 
 from overtop.config.model import Config
-from overtop.errors import OvertopError, suggestion
+from overtop.errors import OvertopError, did_you_mean
 from overtop.pipeline.checks import cross_checks
 
 
 def load_config(values: Mapping[str, Any], origin: str = "config.yaml") -> Config:
-    """Check a configuration as far as that can be done without touching data.
+    """Check a configuration as far as possible without reading data or importing torch.
 
     Args:
         values: the parsed YAML, with command-line overrides merged in.
         origin: file name for messages.
 
     Raises:
-        OvertopError: every mistake at once, a line each: the key, what is wrong, and what would be right.
+        OvertopError: all mistakes at once, one line each with the key, what is wrong, and the fix.
     """
     try:
         config = Config.model_validate(values)
     except ValidationError as error:
-        raise OvertopError("\n".join(f"{origin}: {line}" for line in _messages(error))) from None
+        raise OvertopError("\n".join(f"{origin}: {line}" for line in _format_errors(error))) from None
     mistakes = list(cross_checks(config))
     if mistakes:
         raise OvertopError("\n".join(f"{origin}: {line}" for line in mistakes))
@@ -36,18 +36,19 @@ def editor_schema() -> str:
     return json.dumps(Config.model_json_schema(), indent=2) + "\n"
 
 
-def _messages(error: ValidationError) -> Iterator[str]:
+def _format_errors(error: ValidationError) -> Iterator[str]:
+    """One line per error of pydantic, unknown keys with the closest known one."""
     for item in error.errors():
         key = ".".join(str(part) for part in item["loc"])
         if item["type"] == "extra_forbidden":
-            yield f"{key}: unknown key; {suggestion(str(item['loc'][-1]), _siblings(item['loc']))}"
+            yield f"{key}: unknown key; {did_you_mean(str(item['loc'][-1]), _known_keys(item['loc']))}"
         else:
             given = "" if item["type"] == "missing" else f" (given: {item['input']!r})"
             yield f"{key}: {item['msg'].removeprefix('Value error, ')}{given}"
 
 
-def _siblings(location: tuple[int | str, ...]) -> set[str]:
-    """The keys that would have been right where an unknown one stands, read off the schema."""
+def _known_keys(location: tuple[int | str, ...]) -> set[str]:
+    """The keys that are allowed at the location of an unknown one, from the schema."""
     schema = Config.model_json_schema()
 
     def resolve(node: dict[str, Any]) -> dict[str, Any]:
@@ -56,7 +57,7 @@ def _siblings(location: tuple[int | str, ...]) -> set[str]:
     node = schema
     for part in location[:-1]:
         node = resolve(node)
-        if "discriminator" in node:  # pydantic names the chosen kind as a step of the location
+        if "discriminator" in node:  # pydantic includes the chosen kind as a step of the location
             node = resolve({"$ref": node["discriminator"]["mapping"][str(part)]})
         elif str(part) in node.get("properties", {}):
             node = node["properties"][str(part)]

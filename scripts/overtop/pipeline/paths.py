@@ -1,91 +1,103 @@
-"""Where the files of a run lie. Whatever defines a file stands in its path, so that no two runs collide."""
+"""Where the files of a run are: the only module that knows paths.
+
+Patterns hold wildcards in braces, as Snakemake's rules take them; `pattern.format(...)` gives one file. Everything that
+defines a file is part of its path, so that demo, own data and paper live in one `results/` without collisions.
+"""
 
 from collections.abc import Iterable
 
 from overtop.config.model import Config
 from overtop.config.posteriors import McDropout, PosteriorSpec
 from overtop.encoders.sampling import Sampling
-from overtop.terms import IMPORTED
+from overtop.terms import IMPORTED, Modality
 
-MODALITIES = ("image", "text")
-_SAMPLES = "samples"
+DATA = "data"
+"""The folder of everything that is fetched or trained; image paths in manifests are relative to it."""
+
+OF_SPLIT = "{dataset}/{split}"
 OF_POSTERIOR = "{dataset}/{split}/{posterior}"
-"""The tail of every path that belongs to one posterior on one split."""
+"""The end of every path that belongs to one posterior on one split."""
+
+SOURCE = f"{DATA}/raw/{OF_SPLIT}/source.json"
+"""Record of the files that were fetched for a split; they are in the same folder."""
+SPLIT = f"{DATA}/splits/{OF_SPLIT}.parquet"
+FEATURES = f"{DATA}/features/{OF_SPLIT}/{{architecture}}.safetensors"
+CHECKPOINT = f"{DATA}/encoders/{{encoder}}.safetensors"
+WEIGHTS = f"{DATA}/weights/{{encoder}}.json"
+"""Record of the downloaded weights of an encoder."""
+ADAPTER = f"{DATA}/adapters/{{adapter}}.safetensors"
+PREFETCH = f"{DATA}/prefetch/{{table}}.json"
+
+OF_SHARD = f"{OF_SPLIT}/{{encoder}}/{{sampling}}/{{modality}}-{{shard}}of{{shards}}"
+SHARD = f"results/embeddings/{OF_SHARD}.h5"
+TEMPERATURES = f"results/temperatures/{OF_POSTERIOR}.json"
+RANKING = f"results/rankings/{OF_POSTERIOR}.h5"
+RADII = f"results/radii/{OF_POSTERIOR}.h5"
+SPREAD = f"results/spread/{OF_POSTERIOR}.h5"
+SCORES = f"results/scores/{OF_POSTERIOR}.parquet"
+METRICS = f"results/metrics/{OF_POSTERIOR}.parquet"
+CURVES = f"results/curves/{{kind}}/{OF_POSTERIOR}.parquet"
+OPERATING = f"results/operating/{OF_POSTERIOR}.csv"
+JUDGMENTS = f"results/judgments/{OF_POSTERIOR}.csv"
+RECALL = f"results/recall/{OF_SPLIT}/{{encoder}}.csv"
+CASCADE = "results/cascades/{cascade}/{part}.csv"
+TABLE = "results/tables/{table}"
+MEMBERS = "results/members/{table}.csv"
+DIFFERENCES = "results/differences/{table}"
+FIGURE = "results/figures/{figure}"
+
+SAMPLES = "samples"
+"""The sampling of imported embeddings: whatever samples the data set came with."""
 
 
-def source(dataset: str, name: str) -> str:
-    """What was fetched for a split."""
-    return f"data/raw/{dataset}/{name}/source.json"
+def fill(pattern: str, **values: object) -> str:
+    """A pattern with some of its wildcards filled in; the others stay."""
+    for name, value in values.items():
+        pattern = pattern.replace(f"{{{name}}}", str(value))
+    return pattern
 
 
-def split(dataset: str, name: str) -> str:
-    """Who is in a split."""
-    return f"data/splits/{dataset}/{name}.parquet"
+def for_posteriors(pattern: str, datasets: Iterable[str], split: str, posteriors: Iterable[str]) -> list[str]:
+    """One file per data set and posterior, in that order."""
+    posteriors = list(posteriors)
+    return [pattern.format(dataset=d, split=split, posterior=p) for d in datasets for p in posteriors]
 
 
-def checkpoint(encoder: str) -> str:
-    """The weights of an encoder that is trained here."""
-    return f"data/encoders/{encoder}.safetensors"
-
-
-def weights(encoder: str) -> str:
-    """Which downloaded file holds the weights of an encoder."""
-    return f"data/weights/{encoder}.json"
-
-
-def adapter(name: str) -> str:
-    """Trained adapters."""
-    return f"data/adapters/{name}.safetensors"
-
-
-def features(dataset: str, split_name: str, architecture: str) -> str:
-    """What locked towers say of a split."""
-    return f"data/features/{dataset}/{split_name}/{architecture}.safetensors"
-
-
-def shards(config: Config, dataset: str, split_name: str, encoder: str, sampling: str, modality: str) -> list[str]:
+def shards(config: Config, dataset: str, split: str, encoder: str, sampling: str, modality: Modality) -> list[str]:
     """The shards of one encoder and modality on a split, in order."""
     count = 1 if encoder == IMPORTED else getattr(config.datasets[dataset].shards, modality)
-    folder = f"results/embeddings/{dataset}/{split_name}/{encoder}/{sampling}"
-    return [f"{folder}/{modality}-{number}of{count}.h5" for number in range(count)]
+    names = {"dataset": dataset, "split": split, "encoder": encoder, "sampling": sampling, "modality": modality}
+    return [SHARD.format(**names, shard=number, shards=count) for number in range(count)]
 
 
 def samplings(config: Config, posterior: PosteriorSpec) -> list[str]:
     """The `sampling` of a posterior's shards, in order.
 
-    Passes of MC dropout are cut into shards of `embedding.passes_per_shard`. Posteriors of the configuration that
-    differ in their number of passes alone share them: each reads as many as it needs, and uses the first of them.
+    Passes of MC dropout are split into shards of `embedding.passes_per_shard`. Posteriors of the configuration that
+    differ only in their number of passes share them: each reads the first passes, as many as it needs.
     """
     if not isinstance(posterior, McDropout):
-        return [_SAMPLES if posterior.kind == "imported" else str(Sampling())]
-    alike = [p for p in config.posteriors.values() if isinstance(p, McDropout) and p.draws == posterior.draws]
-    most = max(p.passes for p in [*alike, posterior])
+        return [SAMPLES if posterior.kind == "imported" else str(Sampling())]
+    same_draws = [p for p in config.posteriors.values() if isinstance(p, McDropout) and p.draws == posterior.draws]
+    most_passes = max(p.passes for p in [*same_draws, posterior])
     size = config.embedding.passes_per_shard
     starts = range(0, posterior.passes, size)
-    return [str(Sampling(posterior.rate, min(size, most - start), start)) for start in starts]
+    return [str(Sampling(posterior.rate, min(size, most_passes - start), start)) for start in starts]
 
 
 def posterior_shards(
-    config: Config, dataset: str, split_name: str, posterior: PosteriorSpec, modality: str
+    config: Config, dataset: str, split: str, posterior: PosteriorSpec, modality: Modality
 ) -> list[str]:
-    """The shards of one modality of a posterior on a split, sample by sample."""
+    """The shards of one modality of a posterior on a split, in the order of its samples."""
     return [
         path
         for encoder in posterior.encoders()
         for sampling in samplings(config, posterior)
-        for path in shards(config, dataset, split_name, encoder, sampling, modality)
+        for path in shards(config, dataset, split, encoder, sampling, modality)
     ]
 
 
-def deterministic_shards(config: Config, dataset: str, split_name: str, encoder: str, modality: str) -> list[str]:
-    """The shards of one encoder without dropout; `imported` stands for the samples a data set came with."""
-    sampling = _SAMPLES if encoder == IMPORTED else str(Sampling())
-    return shards(config, dataset, split_name, encoder, sampling, modality)
-
-
-def of_posteriors(
-    kind: str, datasets: Iterable[str], split_name: str, posteriors: Iterable[str], suffix: str = "parquet"
-) -> list[str]:
-    """`results/{kind}/...` of some posteriors, in the order of data sets and posteriors."""
-    posteriors = list(posteriors)
-    return [f"results/{kind}/{dataset}/{split_name}/{name}.{suffix}" for dataset in datasets for name in posteriors]
+def deterministic_shards(config: Config, dataset: str, split: str, encoder: str, modality: Modality) -> list[str]:
+    """The shards of one encoder without dropout; for `imported`, the samples that the data set came with."""
+    sampling = SAMPLES if encoder == IMPORTED else str(Sampling())
+    return shards(config, dataset, split, encoder, sampling, modality)

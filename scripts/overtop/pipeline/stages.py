@@ -1,13 +1,13 @@
-"""The version of each stage of the pipeline.
+"""The version of each stage of the pipeline; a stage is a rule and its script.
 
-Snakemake reruns a rule when its params change, not when a module its script imports does. So every rule has its stage's
-version among its params. Raise a version when the stage's results change: everything it made is then made again. The
-test of this module fails when a stage's sources change and its version does not; `make stages` records the new state.
+Snakemake reruns a rule when its params or its script change, but not when a module changes that the script imports.
+Therefore every rule has the version of its stage among its params. Raise a version when the results of the stage
+change: everything that it made is then made again. A test compares the digest of each stage's sources with the recorded
+one and fails if they changed without a new version; `make stages` records the current state.
 """
 
 import ast
 import hashlib
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -36,54 +36,52 @@ VERSIONS = {
     "plot": 2,
 }
 
+NOT_HASHED = ("config", "pipeline", "errors.py", "progress.py", "__init__.py")
+"""Parts of the library that do not change results: values of the configuration reach a stage as params."""
+
 
 def digest(stage: str, scripts: Path) -> str:
-    """A digest of the sources that a stage's script reaches through imports of this package.
+    """A digest of a stage's script and of all modules of this library that it imports, directly or not.
 
-    The configuration model does not count, since what it says reaches a stage through its params.
+    Args:
+        stage: name of the stage and of its script.
+        scripts: the folder of the scripts and the library.
     """
-    seen: set[Path] = set()
-    waiting = [scripts / f"{stage}.py"]
-    while waiting:
-        path = waiting.pop()
-        if path not in seen:
-            seen.add(path)
-            waiting += _imported(path, scripts)
+    files: set[Path] = set()
+    pending = [scripts / f"{stage}.py"]
+    while pending:
+        path = pending.pop()
+        if path not in files:
+            files.add(path)
+            pending += _imported_files(path, scripts)
     total = hashlib.sha256()
-    for path in sorted(seen):
+    for path in sorted(files):
         total.update(str(path.relative_to(scripts)).encode() + b"\0" + path.read_bytes())
     return total.hexdigest()[:16]
 
 
-_NOT_A_STAGE = {"stages.py", "job.py", "errors.py"}
+def stage_states(scripts: Path) -> dict[str, dict[str, int | str]]:
+    """Version and digest of every stage, as `make stages` records them in tests/stages.json."""
+    return {stage: {"version": version, "digest": digest(stage, scripts)} for stage, version in VERSIONS.items()}
 
 
 @cache
-def _imported(path: Path, scripts: Path) -> tuple[Path, ...]:
-    """Files of this package that `path` imports, at the top or inside a function, or names to import later."""
-    found = []
-    for node in _what_runs(ast.parse(path.read_text(encoding="utf-8"))):
+def _imported_files(path: Path, scripts: Path) -> tuple[Path, ...]:
+    """Files of this library that `path` imports."""
+    files = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
             names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            names = [node.value]
         else:
             continue
         for name in names:
-            if name.split(".")[0] == "overtop" and name.replace(".", "").replace("_", "").isalnum():
-                base = scripts.joinpath(*name.split("."))
-                found += [p for p in (base.with_suffix(".py"), base / "__init__.py") if p.is_file()]
-    package = scripts / "overtop"
-    left_out = {package / "__init__.py", package / "config"}
-    return tuple(p for p in found if p.name not in _NOT_A_STAGE and left_out.isdisjoint({p, p.parent}))
+            file = scripts.joinpath(*name.split(".")).with_suffix(".py")
+            if name.startswith("overtop.") and file.is_file() and not _is_excluded(file, scripts):
+                files.append(file)
+    return tuple(files)
 
 
-def _what_runs(tree: ast.AST) -> Iterator[ast.AST]:
-    """All nodes below `tree` but for imports that are for the type checker alone."""
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            continue
-        yield node
-        yield from _what_runs(node)
+def _is_excluded(file: Path, scripts: Path) -> bool:
+    return file.relative_to(scripts / "overtop").parts[0] in NOT_HASHED

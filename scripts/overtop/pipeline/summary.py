@@ -1,60 +1,71 @@
-"""What a run says when it ends."""
+"""The summary that a run prints when it ends."""
 
 from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 
-from overtop import labels as words
+from overtop import labels
 from overtop.tables.differences import differences_summary
 from overtop.tables.wide import GROUP
 
 
-def closing_words(targets: Iterable[str]) -> str:
-    """Where a run's results are, and what its tables and differences say, in a few lines.
+def summarise_run(targets: Iterable[str]) -> str:
+    """The results of a run in a few lines: paths, and the main numbers of tables and differences.
 
     Args:
-        targets: paths; those that are no files are left out.
+        targets: paths; those that are not files are left out.
     """
     lines = ["", "overtop: done."]
     for target in map(Path, targets):
         if target.is_file():
             lines.append(f"  {target}")
-            if target.parent.name == "tables" and target.suffix == ".csv":
-                lines += [f"    {line}" for line in summary(pd.read_csv(target))]
-            elif target.parent.name == "differences" and target.suffix == ".csv":
-                lines += [f"    {line}" for line in differences_summary(pd.read_csv(target))]
+            lines += [f"    {line}" for line in _summarise_file(target)]
     return "\n".join(lines)
 
 
-def summary(table: pd.DataFrame) -> list[str]:
-    """What a table says, in a line per dataset and direction: which method rejects best; and what to beware of.
+def _summarise_file(path: Path) -> list[str]:
+    if path.suffix != ".csv":
+        return []
+    if path.parent.name == "tables":
+        return summarise_table(pd.read_csv(path))
+    return differences_summary(pd.read_csv(path)) if path.parent.name == "differences" else []
+
+
+def summarise_table(table: pd.DataFrame) -> list[str]:
+    """The best method of each data set and direction by the area under the rejection curve, then warnings.
 
     Args:
-        table: of `Published.beside`. Labelled positives and the corrected protocol speak, where the table has them.
+        table: a long table of results. If possible, labelled positives and the corrected protocol are summarised.
     """
-    kept = table
-    for column, wanted in (("positives", "labelled"), ("protocol", "corrected")):
-        if (kept[column] == wanted).any():
-            kept = kept[kept[column] == wanted]
-    posteriors = words.posteriors(kept)
+    rows = _prefer(_prefer(table, "positives", "labelled"), "protocol", "corrected")
+    posteriors = labels.posterior_labels(rows)
     lines = []
-    for _, rows in kept.groupby(GROUP, sort=False):
-        best = rows.loc[rows["rejection_auc"].idxmax()]
-        method = f"{words.label(best['estimator'])}, {posteriors[best['posterior']]}"
+    for _, panel in rows.groupby(GROUP, sort=False):
+        best = panel.loc[panel["rejection_auc"].idxmax()]
+        method = f"{labels.format_name(best['estimator'])}, {posteriors[best['posterior']]}"
         lines.append(
-            f"{words.panel(rows, int(best['n_queries']), None)}: R@1 {best['recall_at_1']:.3f}; best by rejection: "
-            f"{method}, area {best['rejection_auc']:.3f} of at most {best['oracle_auc']:.3f}"
+            f"{labels.panel_title(panel, int(best['n_queries']))}: R@1 {best['recall_at_1']:.3f}; best by rejection: "
+            f"{method}, area {best['rejection_auc']:.3f} (upper bound {best['oracle_auc']:.3f})"
         )
-    return lines + _warnings(table)
+    return lines + _recall_warnings(table)
 
 
-def _warnings(table: pd.DataFrame) -> list[str]:
-    """A line per data set on which an encoder does not find what it is published to find."""
+def _prefer(rows: pd.DataFrame, column: str, value: str) -> pd.DataFrame:
+    """The rows with that value, or all rows if none has it."""
+    preferred = rows[rows[column] == value]
+    return rows if preferred.empty else preferred
+
+
+def _recall_warnings(table: pd.DataFrame) -> list[str]:
+    """One line per data set with encoders whose recall differs from the published one."""
     off = table.dropna(subset="members_off")
     off = off[off["members_off"] != ""]
-    return [
-        f"Beware, {words.label(str(dataset))}: recall is not what is published for "
-        f"{', '.join(dict.fromkeys(name for names in rows.unique() for name in names.split(', ')))}; see members"
-        for dataset, rows in off.groupby("dataset", sort=False)["members_off"]
-    ]
+    lines = []
+    for dataset, members in off.groupby("dataset", sort=False)["members_off"]:
+        names = dict.fromkeys(name for entry in members.unique() for name in entry.split(", "))
+        lines.append(
+            f"Warning, {labels.format_name(str(dataset))}: recall differs from the published one for "
+            f"{', '.join(names)}; see results/members"
+        )
+    return lines

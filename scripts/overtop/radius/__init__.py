@@ -1,1 +1,1 @@
-"""How far a query embedding may move before its top-1 changes."""
+"""How far a query embedding may move before its top-1 item changes."""

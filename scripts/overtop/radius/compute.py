@@ -1,117 +1,148 @@
-"""How far a query must move before its top-1 changes: exactly, linearly, and by the paper's walk.
+"""Computing how far each query may move before its top-1 changes: exactly, linearly, and by the paper's PGD attack.
 
-Two spaces, one per protocol. `published`: the mean over samples of the un-normalised embeddings, with the ranking of
-that mean and the query at its own length. `corrected`: the samples' unit embeddings concatenated, divided by sqrt(S);
-the cosine there is the mean similarity, and the query has length one.
+There is one space per protocol. `published`: the mean over samples of the un-normalised embeddings, with the ranking by
+that mean and queries of their own length. `corrected`: the unit embeddings of the samples, concatenated and divided by
+sqrt(S); the cosine there is the mean similarity, and queries have length one.
 
-Defined values: a gallery that holds the top-1 twice, or a tie for the first place, gives 0. A gallery of one item gives
-infinity for `exact` and `linear` and step x iterations for `walk`. So does a rival exactly opposite to the top-1 as the
-query sees it, where the gradient of Eq. 12 vanishes, but for `exact`, which is finite there.
+Degenerate cases: a second item equal to the top-1, or a tie for the first place, gives 0. A gallery of one item gives
+infinity for `exact` and `linear`, and step x iterations for `walk`. So does a rival exactly opposite to the top-1 as
+seen from the query, where the gradient of Eq. 12 vanishes, except that `exact` is finite there.
 """
 
-from __future__ import annotations
-
-from collections.abc import Callable, Mapping
-from dataclasses import replace
-from itertools import count
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from overtop.device import default_device
-from overtop.radius.exact import Boundary, boundary
+from overtop.memory import READ_ITEMS
+from overtop.progress import Progress, no_progress
+from overtop.radius.exact import BoundaryDistances, boundary_distances
 from overtop.radius.geometry import Space
-from overtop.radius.pgd import Limits, walk
+from overtop.radius.pgd import pgd_distances
 from overtop.radius.radii import Radii, Radius
+from overtop.radius.trajectory import PgdSteps
 from overtop.retrieval.exact import rank
 from overtop.retrieval.ranking import Ranking
-from overtop.retrieval.vectors import SPAN, mean_of, rescore
+from overtop.retrieval.reranking import rerank
+from overtop.retrieval.sources import average_samples, queries_and_gallery
 from overtop.storage.shards import EmbeddingSource
 from overtop.terms import Direction
 
 
-def radii(
+def compute_radii(
     images: EmbeddingSource,
     texts: EmbeddingSource,
     rankings: Mapping[Direction, Ranking],
+    *,
     step: float = 0.025,
     iterations: int = 50,
+    scan_gallery: bool = True,
     candidates: int = 16,
-    beyond: bool = True,
     device: str | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress = no_progress,
 ) -> dict[Direction, Radii]:
-    """Radii of every query in both spaces, in the directions that were ranked.
+    """Compute the radii of every query in both spaces, in the directions of the rankings.
 
     Args:
-        images: the N images that were ranked.
-        texts: the M captions that were ranked.
-        rankings: what `rank` returned for them, or `search`.
-        step: length of one step of the walk (paper: 0.025).
-        iterations: at most so many steps (paper: 50).
-        candidates: how many of a query's best items take part in its walk at first.
-        beyond: read the gallery for the queries whose ranking proves nothing. Without it, for a ranking that an
-            approximate search found, all lengths are judged by the items found alone.
-        device: a torch device for the products; by default the GPU if there is one.
-        progress: called with the parts done and their number.
+        images: the N images of the rankings.
+        texts: the M captions of the rankings.
+        rankings: what `rank` or `search` returned for them.
+        step: length of one step of the PGD attack (paper: 0.025).
+        iterations: largest number of its steps (paper: 50).
+        scan_gallery: read the whole gallery for the queries whose ranking is too short to prove their distances. Set it
+            to False for the rankings of an approximate search: it may have missed rivals, so distances are computed
+            and certified only among the items it found.
+        candidates: number of items of the ranking, the top-1 included, that take part in the PGD attack before the
+            gallery is read.
+        device: torch device; by default the GPU if there is one.
+        progress: called with the spaces done and their total.
 
     Raises:
-        OvertopError: an embedding is zero or not finite, also after averaging over samples.
+        OvertopError: an embedding, or its mean over samples, is zero or not finite.
     """
     device = device or default_device()
-    limits = Limits(step, iterations)
-    averaged = len(set(images.dims)) == 1
-    means = (mean_of(images), mean_of(texts)) if averaged and images.n_samples > 1 else None
-    mean_rankings = _rank_means(*means, rankings, beyond, device) if means else {}
-    total = len(rankings) * (2 if averaged else 1)
-    told = count(1)
-
-    def measure(space: Space, near: Boundary, length: np.ndarray) -> Radius:
-        walked = walk(space, length, limits, candidates, beyond)
-        if progress is not None:
-            progress(next(told), total)
-        return Radius(length * near.exact, length * near.linear, walked, near.certified, space.top1.astype(np.int32))
-
-    result: dict[Direction, Radii] = {}
-    for direction, ranking in rankings.items():
-        space = Space(*_turned(direction, images, texts), ranking, device)
-        near = boundary(space, beyond)
-        corrected = measure(space, near, np.ones(len(space.top1)))
-        if means:  # else the mean of one sample is that sample
-            space = Space(*_turned(direction, *means), mean_rankings[direction], device)
-            near = boundary(space, beyond)
-            if not beyond:  # the items found are the best ones of the other space
-                near = replace(near, certified=np.zeros_like(near.certified))
-        published = measure(space, near, _lengths(space.queries)) if averaged else None
-        result[direction] = Radii(published, corrected)
-    return result
+    steps = PgdSteps(step, iterations)
+    samples = _RankedEmbeddings(images, texts, rankings)
+    means = _average_embeddings(samples, device, scan_gallery)
+    done, total = 0, len(rankings) * (2 if means else 1)
+    radii: dict[Direction, Radii] = {}
+    for direction in rankings:
+        space = samples.space(direction, device, scan_gallery)
+        boundary = boundary_distances(space)
+        corrected = _compute_radius(space, boundary, np.ones(len(space.top1)), steps, candidates)
+        done += 1
+        progress(done, total)
+        published = None
+        if means:
+            if means is not samples:
+                space = means.space(direction, device, scan_gallery)
+                boundary = boundary_distances(space)
+                if not scan_gallery:  # the ranking holds the best items of the other space, which proves nothing here
+                    boundary = replace(boundary, certified=np.zeros_like(boundary.certified))
+            published = _compute_radius(space, boundary, _read_lengths(space.queries), steps, candidates)
+            done += 1
+            progress(done, total)
+        radii[direction] = Radii(published, corrected)
+    return radii
 
 
-def _rank_means(
-    images: EmbeddingSource,
-    texts: EmbeddingSource,
-    rankings: Mapping[Direction, Ranking],
-    beyond: bool,
-    device: str,
-) -> dict[Direction, Ranking]:
-    """Rankings by mean embeddings: of the whole gallery, or of the items that each ranking holds."""
-    width = max(ranking.top_ids.shape[1] for ranking in rankings.values())
-    if beyond:
-        return rank(images, texts, top=width, vote_top=1, device=device)
-    ordered = {}
-    for direction, ranking in rankings.items():
-        ids, scores = rescore(*_turned(direction, images, texts), ranking.top_ids, device)
-        ordered[direction] = Ranking(ranking.query_ids, ranking.gallery_ids, ids, scores, ids[:, None, :1])
-    return ordered
+@dataclass(frozen=True)
+class _RankedEmbeddings:
+    """Images and captions in the form that one protocol compares, and their rankings in that form."""
+
+    images: EmbeddingSource
+    texts: EmbeddingSource
+    rankings: Mapping[Direction, Ranking]
+
+    def space(self, direction: Direction, device: str, scan_gallery: bool) -> Space:
+        """Return the space of one direction."""
+        queries, gallery = queries_and_gallery(direction, self.images, self.texts)
+        return Space(queries, gallery, self.rankings[direction], device, scan_gallery)
 
 
-def _lengths(source: EmbeddingSource) -> np.ndarray:
-    """(n,) lengths of the embeddings of a source's first sample."""
-    spans = [source.read(0, start, min(start + SPAN, source.n_items)) for start in range(0, source.n_items, SPAN)]
-    return np.concatenate([np.linalg.norm(span.astype(np.float64), axis=1) for span in spans])
+def _average_embeddings(samples: _RankedEmbeddings, device: str, scan_gallery: bool) -> _RankedEmbeddings | None:
+    """Return the mean embeddings over samples and their rankings.
+
+    Args:
+        samples: embeddings and rankings of S samples.
+        device: torch device of the ranking.
+        scan_gallery: rank the whole gallery; otherwise sort the items of the given rankings.
+
+    Returns:
+        `samples` itself if S is 1; None if the samples differ in dimension.
+    """
+    if len(set(samples.images.dims)) > 1:
+        return None
+    if samples.images.n_samples == 1:
+        return samples
+    images, texts = average_samples(samples.images), average_samples(samples.texts)
+    if scan_gallery:
+        top = max(ranking.top_ids.shape[1] for ranking in samples.rankings.values())
+        return _RankedEmbeddings(images, texts, rank(images, texts, top=top, vote_top=1, device=device))
+    rankings = {}
+    for direction, ranking in samples.rankings.items():
+        queries, gallery = queries_and_gallery(direction, images, texts)
+        ids, scores = rerank(queries, gallery, ranking.top_ids, device)
+        rankings[direction] = Ranking(ranking.query_ids, ranking.gallery_ids, ids, scores, ids[:, None, :1])
+    return _RankedEmbeddings(images, texts, rankings)
 
 
-def _turned(
-    direction: Direction, images: EmbeddingSource, texts: EmbeddingSource
-) -> tuple[EmbeddingSource, EmbeddingSource]:
-    """(queries, gallery)."""
-    return (texts, images) if direction == "t2i" else (images, texts)
+def _compute_radius(
+    space: Space, boundary: BoundaryDistances, lengths: np.ndarray, steps: PgdSteps, candidates: int
+) -> Radius:
+    """Return the radius of queries of some lengths in a space."""
+    return Radius(
+        exact=lengths * boundary.exact,
+        linear=lengths * boundary.linear,
+        walk=pgd_distances(space, lengths, steps, candidates=candidates),
+        certified=boundary.certified,
+        top1=space.top1.astype(np.int32),
+    )
+
+
+def _read_lengths(source: EmbeddingSource) -> np.ndarray:
+    """Return the lengths of the embeddings in the first sample of a source, (n,) float64."""
+    starts = range(0, source.n_items, READ_ITEMS)
+    parts = [source.read(0, start, min(start + READ_ITEMS, source.n_items)) for start in starts]
+    return np.concatenate([np.linalg.norm(part.astype(np.float64), axis=1) for part in parts])

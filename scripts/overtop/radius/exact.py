@@ -1,37 +1,39 @@
-"""Where a query's top-1 changes: the distance to the nearest of the hyperplanes q.(g_1 - g_j) = 0, and to one of them.
+"""Distance of each query from the boundary of the region in which its top-1 stays first, in closed form.
 
     exact  = min over j of  q.(g_1 - g_j) / |g_1 - g_j|
     linear = the same for the second best item alone, with the gradient of the cosine instead of g_1 - g_j
 
-Item j cannot be the nearest where (s_1 - s_j) / D is no less than a distance that is known already, for any D that is
-at least |g_1 - g_j|. So candidates are taken in order of similarity, four times as many each time, and of these only
-those that may still bind, until the first one left out proves that none of the rest can. Queries whose ranking is too
-short for that proof are held against the gallery in one pass that stops only at what could still bind: seldom anything.
-Distances are as good as float32 similarities: to some 1e-7 / |g_1 - g_j|.
+Item j cannot be the nearest where (s_1 - s_j) / D is at least a distance that is already reached, for any upper bound D
+on |g_1 - g_j|. Items are therefore taken in order of similarity, four times as many in each round, and of these only
+those that this bound does not exclude, until the first item left out proves that all further ones are excluded. Queries
+whose ranking is too short for this proof are compared with the gallery in one pass, in which the bound leaves few items
+to compute. Distances are as accurate as float32 similarities: to about 1e-7 / |g_1 - g_j|. Tests compare them with a
+plain minimum over all items in float64.
 """
-
-from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
 
 from overtop.memory import MAX_ARRAY_BYTES, blocks
-from overtop.radius.geometry import SAME, SLACK, Space
-from overtop.retrieval.vectors import units_of
+from overtop.radius.differences import refine_margins
+from overtop.radius.gallery_products import iterate_gallery_products
+from overtop.radius.geometry import Space
+from overtop.radius.tolerances import PRODUCT_ERROR, SAME_ITEM_DISTANCE
+from overtop.retrieval.vectors import read_unit_vectors
 
-GROWTH = 4
-"""Factor from one number of candidates to the next."""
+ROUND_GROWTH = 4
+"""Factor between the numbers of items of two rounds."""
 
 
 @dataclass(frozen=True)
-class Boundary:
-    """How far Q unit queries are from the boundary of the region in which their top-1 stays first.
+class BoundaryDistances:
+    """Distances of Q queries of length one from the boundary of the region of their top-1.
 
     Attributes:
-        exact: (Q,) float64.
-        linear: (Q,) float64.
-        certified: (Q,) bool, the ranking's items prove that no other one is nearer.
+        exact: (Q,) float64, distance from the nearest hyperplane between the top-1 and another item.
+        linear: (Q,) float64, Eq. 14 for the second best item.
+        certified: (Q,) bool, whether the items of the ranking prove that no other item is nearer.
     """
 
     exact: np.ndarray
@@ -39,91 +41,119 @@ class Boundary:
     certified: np.ndarray
 
 
-def boundary(space: Space, beyond: bool = True) -> Boundary:
-    """Exact and linear distance of every query.
+def boundary_distances(space: Space) -> BoundaryDistances:
+    """Return the exact and the linear distance of every query.
+
+    With `space.scan_gallery` False, `exact` is the smallest distance among the items of the ranking, an upper bound on
+    the distance in the whole gallery; `certified` then assumes that the ranking holds the best items.
 
     Args:
         space: queries, gallery and ranking.
-        beyond: read the gallery where the ranking proves nothing. Without it, for the ranking of a search that may have
-            missed items, `exact` is the smallest distance among the items found, never too small, and `certified`
-            speaks of a gallery in which the search missed none.
 
     Returns:
-        For unit queries; multiply by a query's length for a query of that length.
+        Distances for queries of length one; multiply them by the length of a query.
     """
     count, width = space.ranking.top_ids.shape
-    found = Boundary(np.full(count, np.inf), np.full(count, np.inf), np.ones(count, dtype=bool))
-    if width > 1:
-        for part in blocks(count, 64 * width, MAX_ARRAY_BYTES):
-            _solve(space, np.arange(part.start, part.stop), found, beyond)
-    return found
+    result = BoundaryDistances(np.full(count, np.inf), np.full(count, np.inf), np.ones(count, dtype=bool))
+    if width == 1:
+        return result
+    for part in blocks(count, 64 * width, MAX_ARRAY_BYTES):
+        search = _NearestRivals(space, np.arange(part.start, part.stop))
+        result.linear[part] = search.compare_second_best()
+        search.compare_ranked_items()
+        result.certified[part] = search.is_proved()
+        if space.scan_gallery:
+            search.compare_gallery(np.flatnonzero(~result.certified[part]))
+        result.exact[part] = search.nearest
+    return result
 
 
-def _solve(space: Space, rows: np.ndarray, found: Boundary, beyond: bool) -> None:
-    """Fill in the distances of some queries."""
-    items = space.ranking.top_ids[rows].astype(np.int64)
-    scores = space.ranking.top_scores[rows].astype(np.float64)
-    margins = scores[:, :1] - scores
-    farthest = space.farthest(items[:, 0])
-    found.linear[rows], nearest = _second_best(space, rows, items, margins)
-    width = items.shape[1]
-    start = 2
-    while start < width:
-        still = np.flatnonzero(margins[:, start] - SLACK < nearest * farthest)
-        if not still.size:
-            break
-        next_ones = slice(start, min(GROWTH * start, width))
-        reach = space.bound(items[still, :1], items[still, next_ones])
-        at, column = np.nonzero(margins[still, next_ones] - SLACK < nearest[still, None] * reach)
-        at, column = still[at], start + column
-        _approach(space, nearest, rows, at, items[at, column], margins[at, column])
-        start = next_ones.stop
-    proved = (width == space.gallery.n_items) | (margins[:, -1] - SLACK >= nearest * farthest) | (nearest == 0.0)
-    found.certified[rows] = proved
-    if beyond:
-        _scan(space, rows, np.flatnonzero(~proved), scores[:, 0], nearest)
-    found.exact[rows] = nearest
+class _NearestRivals:
+    """The search for the nearest hyperplane of B queries.
 
+    Args:
+        space: queries, gallery and ranking.
+        rows: (B,) queries.
 
-def _second_best(
-    space: Space, rows: np.ndarray, items: np.ndarray, margins: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Linear and exact distances to the second best items.
-
-    Float32 does not say which of almost equal items is second: float64 does, and the first of them where it is equal.
+    Attributes:
+        nearest: (B,) float64, smallest distance so far.
     """
-    at, column = np.nonzero(margins[:, 1:] <= margins[:, 1:2] + SLACK)
-    column += 1
-    several = np.bincount(at)[at] > 1
-    margin, squared = space.pairs(rows[at], items[at, column], margins[at, column], vague=several)
-    order = np.lexsort((column, margin, at))
-    second = order[np.unique(at[order], return_index=True)[1]]
-    margin, squared = margin[second], squared[second]
-    # The gradient of a cosine by q is tangent to the sphere.
-    tangent = squared - margin**2
-    linear = np.where(tangent > SAME**2, margin / np.sqrt(np.maximum(tangent, SAME**2)), np.inf)
-    return np.where(margin == 0.0, 0.0, linear), margin / np.sqrt(np.maximum(squared, SAME**2))
 
+    def __init__(self, space: Space, rows: np.ndarray) -> None:
+        scores = space.ranking.top_scores[rows].astype(np.float64)
+        self._space, self._rows = space, rows
+        self._items = space.ranking.top_ids[rows].astype(np.int64)
+        self._top1_scores = scores[:, 0]
+        self._margins = scores[:, :1] - scores
+        self._farthest = space.distance_bounds.to_farthest(self._items[:, 0])
+        self.nearest = np.full(len(rows), np.inf)
 
-def _approach(
-    space: Space, nearest: np.ndarray, rows: np.ndarray, at: np.ndarray, items: np.ndarray, margin: np.ndarray
-) -> None:
-    """Lower the distances `nearest`, at the places `at`, to those of the items given."""
-    margin, squared = space.pairs(rows[at], items, margin)
-    np.minimum.at(nearest, at, margin / np.sqrt(np.maximum(squared, SAME**2)))
+    def compare_second_best(self) -> np.ndarray:
+        """Set the distances to those of the second best items, and return their linear distances, (B,).
 
+        Which of several almost equal items is second is decided in float64, and by their order where they are equal.
+        """
+        query, column = np.nonzero(self._margins[:, 1:] <= self._margins[:, 1:2] + PRODUCT_ERROR)
+        column += 1
+        ambiguous = np.bincount(query)[query] > 1
+        margins, squared = refine_margins(
+            self._space, self._rows[query], self._items[query, column], self._margins[query, column], ambiguous
+        )
+        order = np.lexsort((column, margins, query))
+        second = order[np.unique(query[order], return_index=True)[1]]
+        margins, squared = margins[second], squared[second]
+        self.nearest = margins / np.sqrt(np.maximum(squared, SAME_ITEM_DISTANCE**2))
+        # The gradient of a cosine with respect to the query is tangent to the sphere.
+        tangent = squared - margins**2
+        linear = np.where(
+            tangent > SAME_ITEM_DISTANCE**2, margins / np.sqrt(np.maximum(tangent, SAME_ITEM_DISTANCE**2)), np.inf
+        )
+        return np.where(margins == 0.0, 0.0, linear)
 
-def _scan(space: Space, rows: np.ndarray, still: np.ndarray, best: np.ndarray, nearest: np.ndarray) -> None:
-    """Lower the distances at the places `still` to those of any item of the gallery."""
-    for part in blocks(len(still), 4 * sum(space.gallery.dims), MAX_ARRAY_BYTES):
-        at = still[part]
-        top1 = space.top1[rows[at]]
-        farthest = space.farthest(top1)
-        asked = [units_of(space.queries, s, rows[at], space.device) for s in range(space.queries.n_samples)]
-        for start, products in space.scan(asked):
-            least = products.new_tensor(best[at] - SLACK - nearest[at] * farthest)
-            found = (products > least[:, None]).nonzero(as_tuple=True)
-            row, column, product = (values.cpu().numpy() for values in (*found, products[found]))
-            item, margin = start + column, best[at][row] - product
-            binds = (item != top1[row]) & (margin - SLACK < nearest[at][row] * space.bound(top1[row], item))
-            _approach(space, nearest, rows, at[row[binds]], item[binds], margin[binds])
+    def compare_ranked_items(self) -> None:
+        """Reduce the distances to the smallest ones among the items of the ranking."""
+        width = self._items.shape[1]
+        start = 2
+        while start < width:
+            active = np.flatnonzero(self._margins[:, start] - PRODUCT_ERROR < self.nearest * self._farthest)
+            if not active.size:
+                return
+            columns = slice(start, min(ROUND_GROWTH * start, width))
+            bound = self._space.distance_bounds.between(self._items[active, :1], self._items[active, columns])
+            possible = self._margins[active, columns] - PRODUCT_ERROR < self.nearest[active, None] * bound
+            position, column = np.nonzero(possible)
+            query, column = active[position], start + column
+            self._reduce_nearest(query, self._items[query, column], self._margins[query, column])
+            start = columns.stop
+
+    def is_proved(self) -> np.ndarray:
+        """Return whether the items of the ranking prove that no other item is nearer, (B,) bool."""
+        if self._items.shape[1] == self._space.gallery.n_items:
+            return np.ones(len(self._rows), dtype=bool)
+        excluded = self._margins[:, -1] - PRODUCT_ERROR >= self.nearest * self._farthest
+        return excluded | (self.nearest == 0.0)
+
+    def compare_gallery(self, queries: np.ndarray) -> None:
+        """Reduce the distances of some of the queries to the smallest ones among all gallery items."""
+        for part in blocks(len(queries), 4 * sum(self._space.gallery.dims), MAX_ARRAY_BYTES):
+            self._compare_gallery_block(queries[part])
+
+    def _compare_gallery_block(self, queries: np.ndarray) -> None:
+        """`compare_gallery` for a number of queries whose vectors fit in memory."""
+        space, rows, scores = self._space, self._rows[queries], self._top1_scores[queries]
+        top1 = space.top1[rows]
+        farthest = space.distance_bounds.to_farthest(top1)
+        vectors = [read_unit_vectors(space.queries, s, rows, space.device) for s in range(space.queries.n_samples)]
+        for start, products in iterate_gallery_products(space.gallery, vectors, space.device):
+            threshold = products.new_tensor(scores - PRODUCT_ERROR - self.nearest[queries] * farthest)
+            hits = (products > threshold[:, None]).nonzero(as_tuple=True)
+            query, column, product = (values.cpu().numpy() for values in (*hits, products[hits]))
+            items, margins = start + column, scores[query] - product
+            bound = space.distance_bounds.between(top1[query], items)
+            possible = (items != top1[query]) & (margins - PRODUCT_ERROR < self.nearest[queries][query] * bound)
+            self._reduce_nearest(queries[query[possible]], items[possible], margins[possible])
+
+    def _reduce_nearest(self, queries: np.ndarray, items: np.ndarray, margins: np.ndarray) -> None:
+        """Reduce the distances to those of some items, each given with its query and its float32 margin."""
+        margins, squared = refine_margins(self._space, self._rows[queries], items, margins)
+        np.minimum.at(self.nearest, queries, margins / np.sqrt(np.maximum(squared, SAME_ITEM_DISTANCE**2)))

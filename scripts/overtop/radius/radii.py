@@ -1,15 +1,4 @@
-"""How far a query must move before its top-1 changes: exactly, linearly, and by the paper's walk.
-
-Two spaces, one per protocol. `published`: the mean over samples of the un-normalised embeddings, with the ranking of
-that mean and the query at its own length. `corrected`: the samples' unit embeddings concatenated, divided by sqrt(S);
-the cosine there is the mean similarity, and the query has length one.
-
-Defined values: a gallery that holds the top-1 twice, or a tie for the first place, gives 0. A gallery of one item gives
-infinity for `exact` and `linear` and step x iterations for `walk`. So does a rival exactly opposite to the top-1 as the
-query sees it, where the gradient of Eq. 12 vanishes, but for `exact`, which is finite there.
-"""
-
-from __future__ import annotations
+"""The radii of all queries in the spaces of both protocols, and their file."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -27,14 +16,15 @@ SCHEMA = "radii/1"
 
 @dataclass(frozen=True)
 class Radius:
-    """Lengths by which each of Q queries must move, in one space.
+    """How far each of Q queries may move before its top-1 changes, in one space. Field names are names in the file.
 
     Attributes:
         exact: (Q,) float64, the minimum of Eq. 11.
-        linear: (Q,) float64, Eq. 14, for the best two items.
-        walk: (Q,) float64, length reached by the walk of Eq. 12.
-        certified: (Q,) bool, the ranking's items alone prove `exact`; for the others the gallery was read once more.
-        top1: (Q,) int32, the gallery index whose loss of the first place is meant.
+        linear: (Q,) float64, Eq. 14 for the best two items.
+        walk: (Q,) float64, distance of the PGD attack of Eq. 12.
+        certified: (Q,) bool, whether the items of the ranking alone prove `exact`; for the other queries the rest of
+            the gallery was read, unless the ranking is that of an approximate search.
+        top1: (Q,) int32, gallery index of the best item.
     """
 
     exact: np.ndarray
@@ -46,13 +36,13 @@ class Radius:
 
 @dataclass(frozen=True)
 class Radii:
-    """The radius in each protocol's space; `published` is None where the members' dimensions differ."""
+    """The radius in the space of each protocol; `published` is None where the members' dimensions differ."""
 
     published: Radius | None
     corrected: Radius
 
     def under(self, protocol: Protocol) -> Radius:
-        """The radius in one protocol's space.
+        """Return the radius in the space of one protocol.
 
         Raises:
             OvertopError: the published space does not exist for this posterior.
@@ -66,12 +56,18 @@ class Radii:
         return radius
 
 
-def write_radii(path: str | Path, values: Mapping[Direction, Radii], attributes: Mapping[str, Any]) -> None:
-    """Write the radii of both directions with their provenance (JSON-able) to one HDF5 file."""
+def write_radii(path: str | Path, radii: Mapping[Direction, Radii], attributes: Mapping[str, Any]) -> None:
+    """Write the radii of both directions and their provenance to one HDF5 file.
+
+    Args:
+        path: the file.
+        radii: the radii of each direction.
+        attributes: provenance, values that JSON can represent.
+    """
     arrays = {
-        f"{direction}/{space}/{field.name}": getattr(radius, field.name)
-        for direction, both in values.items()
-        for space, radius in (("published", both.published), ("corrected", both.corrected))
+        f"{direction}/{protocol}/{field.name}": getattr(radius, field.name)
+        for direction, both in radii.items()
+        for protocol, radius in (("published", both.published), ("corrected", both.corrected))
         if radius is not None
         for field in fields(Radius)
     }
@@ -79,21 +75,22 @@ def write_radii(path: str | Path, values: Mapping[Direction, Radii], attributes:
 
 
 def read_radii(path: str | Path) -> tuple[dict[Direction, Radii], dict[str, Any]]:
-    """The radii and attributes that `write_radii` wrote.
+    """Read the radii and the provenance that `write_radii` wrote.
 
     Raises:
-        OvertopError: the file is missing, truncated, altered, or of another kind.
+        OvertopError: the file is missing, truncated, modified, or not a file of radii.
     """
     arrays, attributes = read_arrays(path, SCHEMA)
-
-    def one(direction: str, space: str) -> Radius:
-        return Radius(**{field.name: arrays[f"{direction}/{space}/{field.name}"] for field in fields(Radius)})
-
-    values = {
-        direction: Radii(
-            one(direction, "published") if f"{direction}/published/exact" in arrays else None,
-            one(direction, "corrected"),
+    radii: dict[Direction, Radii] = {}
+    for direction in DIRECTIONS:
+        has_published = f"{direction}/published/exact" in arrays
+        radii[direction] = Radii(
+            published=_radius(arrays, f"{direction}/published") if has_published else None,
+            corrected=_radius(arrays, f"{direction}/corrected"),
         )
-        for direction in DIRECTIONS
-    }
-    return values, attributes
+    return radii, attributes
+
+
+def _radius(arrays: Mapping[str, np.ndarray], prefix: str) -> Radius:
+    """Return the radius whose arrays are named `prefix/field`."""
+    return Radius(**{field.name: arrays[f"{prefix}/{field.name}"] for field in fields(Radius)})

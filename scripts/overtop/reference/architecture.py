@@ -1,4 +1,4 @@
-"""One name for one architecture, whatever activation it is built with."""
+"""Names of architectures without their activation, under which published numbers are listed."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -6,16 +6,16 @@ from typing import Any
 _ACTIVATION = "-quickgelu"
 
 
-def plain(architecture: str) -> str:
-    """An open_clip name without what it says of the activation: `ViT-L-14` for `ViT-L-14-quickgelu`."""
+def strip_activation(architecture: str) -> str:
+    """An open_clip name without its activation: `ViT-L-14` for `ViT-L-14-quickgelu`."""
     return architecture.removesuffix(_ACTIVATION)
 
 
-def joined(encoders: Iterable[Mapping[str, Any]]) -> str:
-    """The architectures of a posterior, each once, joined by "+"; empty where an encoder's is unknown.
+def join_architectures(encoders: Iterable[Mapping[str, Any]]) -> str:
+    """The distinct architectures of a posterior without their activation, joined by "+".
 
     Args:
-        encoders: provenance of its encoders; embeddings made elsewhere have no `architecture`.
+        encoders: provenance of its encoders. Imported embeddings have no `architecture`; the result is then empty.
     """
-    names = [plain(encoder.get("architecture", "")) for encoder in encoders]
+    names = [strip_activation(encoder.get("architecture", "")) for encoder in encoders]
     return "+".join(dict.fromkeys(names)) if all(names) else ""

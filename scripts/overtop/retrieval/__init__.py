@@ -1,1 +1,1 @@
-"""Ranking a gallery for every query: the exact pass, approximate search, and what is read off a ranking."""
+"""Ranking a gallery for every query: exact and approximate passes, relevance of the results, temperatures."""

@@ -1,12 +1,8 @@
-"""The one heavy pass over queries x gallery, and what it leaves behind per query.
+"""The ranking of a gallery for every query, and its file.
 
-Similarity is the dot product of unit embeddings in each sample, averaged over the samples (float32). Blocks of captions
-meet blocks of images, each small enough to stay in the processor's cache while all is taken from it that is kept; one
-product serves both directions, and no M x N matrix is ever whole. Among equal similarities the smaller gallery index
-comes first, everywhere.
+Similarity is the dot product of unit embeddings in each sample, averaged over the samples (float32). Among items of
+equal similarity the smaller gallery index comes first.
 """
-
-from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,29 +12,28 @@ from typing import Any
 import numpy as np
 
 from overtop.errors import OvertopError
-from overtop.storage.arrays import decode, encode, read_arrays, write_arrays
+from overtop.storage.arrays import decode_strings, encode_strings, read_arrays, write_arrays
 from overtop.terms import DIRECTIONS, Direction
 
 SCHEMA = "ranking/2"
-
-
 ARRAYS = ("top_ids", "top_scores", "sample_top", "log_partition", "mean_gap")
+"""Attributes of `Ranking` that are stored as they are."""
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """What the ranking pass keeps of Q queries over a gallery of N items, S samples.
+    """The results of the ranking pass for Q queries over a gallery of N items with S samples.
 
     Attributes:
         query_ids: Q names.
         gallery_ids: N names.
-        top_ids: (Q, K) int32 gallery indices, best first by mean similarity.
-        top_scores: (Q, K) float32, their mean similarities.
-        sample_top: (Q, S, k) int32 gallery indices, the best k in each sample.
-        temperatures: T temperatures, rising, at which the softmax over the gallery is summed up.
-        log_partition: (Q, T) float64, log of the sum of exp((s - s_(1))/temperature) over the gallery, s the mean
-            similarity and s_(1) its largest value; 0 or more.
-        mean_gap: (Q, T) float64, s_(1) less the mean of s under the softmax; 0 or more.
+        top_ids: (Q, K) int32 gallery indices of the best items by mean similarity, best first.
+        top_scores: (Q, K) float32 mean similarities of `top_ids`.
+        sample_top: (Q, S, k) int32 gallery indices of the best items in each sample, best first.
+        temperatures: T ascending temperatures of the softmax over the gallery.
+        log_partition: (Q, T) float64, log of the sum of exp((s - s_(1))/temperature) over the gallery, where s is the
+            mean similarity and s_(1) its largest value; at least 0.
+        mean_gap: (Q, T) float64, s_(1) minus the mean of s under the softmax; at least 0.
     """
 
     query_ids: list[str]
@@ -52,28 +47,37 @@ class Ranking:
 
     @property
     def n_samples(self) -> int:
-        """S."""
+        """S, the number of samples."""
         return self.sample_top.shape[1]
 
     def softmax_at(self, temperature: float) -> tuple[np.ndarray, np.ndarray]:
-        """`log_partition` and `mean_gap` at one temperature, each (Q,).
+        """Return `log_partition` and `mean_gap` at one temperature, each (Q,).
 
         Raises:
-            OvertopError: the ranking was made without that temperature.
+            OvertopError: the ranking was computed without this temperature.
         """
         if temperature not in self.temperatures:
-            kept = ", ".join(map(str, self.temperatures)) or "none"
-            raise OvertopError(f"the ranking kept no softmax at temperature {temperature} (kept: {kept}); rank again")
+            available = ", ".join(map(str, self.temperatures)) or "none"
+            raise OvertopError(
+                f"the ranking has no softmax sums at temperature {temperature} (available: {available}); "
+                "rank again with this temperature"
+            )
         column = self.temperatures.index(temperature)
         return self.log_partition[:, column], self.mean_gap[:, column]
 
 
 def write_ranking(path: str | Path, rankings: Mapping[Direction, Ranking], attributes: Mapping[str, Any]) -> None:
-    """Write the rankings of both directions with their provenance (JSON-able) to one HDF5 file."""
+    """Write the rankings of both directions and their provenance to one HDF5 file.
+
+    Args:
+        path: the file.
+        rankings: the ranking of each direction.
+        attributes: provenance, values that JSON can represent.
+    """
     arrays = {}
     for direction, ranking in rankings.items():
-        arrays[f"{direction}/query_ids"] = encode(ranking.query_ids)
-        arrays[f"{direction}/gallery_ids"] = encode(ranking.gallery_ids)
+        arrays[f"{direction}/query_ids"] = encode_strings(ranking.query_ids)
+        arrays[f"{direction}/gallery_ids"] = encode_strings(ranking.gallery_ids)
         arrays[f"{direction}/temperatures"] = np.asarray(ranking.temperatures, dtype=np.float64)
         for name in ARRAYS:
             arrays[f"{direction}/{name}"] = getattr(ranking, name)
@@ -81,19 +85,19 @@ def write_ranking(path: str | Path, rankings: Mapping[Direction, Ranking], attri
 
 
 def read_ranking(path: str | Path) -> tuple[dict[Direction, Ranking], dict[str, Any]]:
-    """The rankings and attributes that `write_ranking` wrote.
+    """Read the rankings and the provenance that `write_ranking` wrote.
 
     Raises:
-        OvertopError: the file is missing, truncated, altered, or of another kind.
+        OvertopError: the file is missing, truncated, modified, or not a ranking.
     """
     arrays, attributes = read_arrays(path, SCHEMA)
-    rankings = {}
-    for direction in DIRECTIONS:
-        found = {name: arrays[f"{direction}/{name}"] for name in ARRAYS}
-        rankings[direction] = Ranking(
-            query_ids=decode(arrays[f"{direction}/query_ids"]),
-            gallery_ids=decode(arrays[f"{direction}/gallery_ids"]),
+    rankings = {
+        direction: Ranking(
+            query_ids=decode_strings(arrays[f"{direction}/query_ids"]),
+            gallery_ids=decode_strings(arrays[f"{direction}/gallery_ids"]),
             temperatures=tuple(arrays[f"{direction}/temperatures"].tolist()),
-            **found,
+            **{name: arrays[f"{direction}/{name}"] for name in ARRAYS},
         )
+        for direction in DIRECTIONS
+    }
     return rankings, attributes

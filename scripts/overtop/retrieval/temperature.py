@@ -1,4 +1,4 @@
-"""The temperatures at which the softmax over the gallery is taken: configured, or fitted on a validation split."""
+"""The temperatures of the softmax over the gallery: configured, or read from a fit on a validation split."""
 
 import json
 from collections.abc import Mapping
@@ -8,6 +8,7 @@ from pathlib import Path
 from overtop.terms import DIRECTIONS, DIRICHLET_TEMPERATURE, SOFTMAX_TEMPERATURE, Direction
 
 FITTED = "fitted"
+"""Configured value of `softmax` that requests the fitted temperature."""
 
 
 @dataclass(frozen=True)
@@ -23,23 +24,23 @@ class Temperatures:
     dirichlet: float = DIRICHLET_TEMPERATURE
 
 
-def chosen(spec: Mapping[str, float | str], fitted: str | Path | None) -> dict[Direction, Temperatures]:
-    """The temperatures of each direction.
+def load_temperatures(spec: Mapping[str, float | str], fit_path: str | Path | None) -> dict[Direction, Temperatures]:
+    """Return the temperatures of each direction.
 
     Args:
-        spec: `softmax`, a number or `fitted`, and `dirichlet`, as configured.
-        fitted: the file of the fit, for `fitted`: for each direction an object with `temperature`.
+        spec: the configuration: `softmax`, a number or `fitted`, and `dirichlet`, a number.
+        fit_path: the fit, needed where `softmax` is `fitted`: JSON with `temperature` for each direction.
     """
     softmax: dict[Direction, float]
     if spec["softmax"] == FITTED:
-        assert fitted, "the rule asks for the fit"
-        found = json.loads(Path(fitted).read_text(encoding="utf-8"))
-        softmax = {direction: found[direction]["temperature"] for direction in DIRECTIONS}
+        assert fit_path, "a fitted temperature needs the file of the fit"
+        fits = json.loads(Path(fit_path).read_text(encoding="utf-8"))
+        softmax = {direction: fits[direction]["temperature"] for direction in DIRECTIONS}
     else:
         softmax = dict.fromkeys(DIRECTIONS, float(spec["softmax"]))
     return {direction: Temperatures(softmax[direction], float(spec["dirichlet"])) for direction in DIRECTIONS}
 
 
-def to_keep(temperatures: Mapping[Direction, Temperatures]) -> tuple[float, ...]:
-    """All of them, as a ranking keeps them."""
+def temperatures_to_sum(temperatures: Mapping[Direction, Temperatures]) -> tuple[float, ...]:
+    """Return the distinct temperatures of both directions in ascending order, as `rank` takes them."""
     return tuple(sorted({t for pair in temperatures.values() for t in (pair.softmax, pair.dirichlet)}))

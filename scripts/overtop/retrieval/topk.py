@@ -1,180 +1,209 @@
-"""What is kept of each row of a matrix that arrives in blocks of columns: its k largest entries, its softmax sums.
+"""The k largest entries of each row of a matrix that arrives in blocks of columns.
 
-For columns hand in the transposed view of a block: nothing is copied, every step follows the memory's layout.
+For the columns of a matrix, pass the transposed view of a block: nothing is copied, and every step follows the memory
+layout of the block. Tests compare the results with a plain sort of the whole matrix.
 """
-
-from __future__ import annotations
 
 import math
 
 import numpy as np
 import torch
 
-LOWEST = -(0x7F800001 << 32)  # the key of -inf in a column beyond all others
+from overtop.memory import ARGMAX_CHUNK_ROWS
+
+MAX_ARGMAX_K = 10
+"""Largest k for which k passes of argmax are faster than a selection among groups of columns."""
+
+GROUP_FACTOR = 4
+"""Factor between the numbers of groups of two levels."""
+
+MIN_GROUPS = 32
+"""Least number of groups of columns at the coarsest level."""
+
+LOWEST_KEY = -(0x7F800001 << 32)
+"""Key of -inf in a column after all others: a placeholder for a missing entry."""
 
 
-FOLD, LEAST_GROUPS = 4, 32
-
-
-FEW, CHUNK = 10, 256
-
-
-def canvas(rows: int, columns: int, device: str) -> torch.Tensor:
-    """A matrix of -inf that holds a block of rows x columns in its corner; its sides are powers of two, for `Best`."""
+def padded_block(rows: int, columns: int, device: str) -> torch.Tensor:
+    """Allocate a matrix of -inf for blocks of up to rows x columns; its sides are powers of two, as `TopK` needs."""
     sides = (1 << (side - 1).bit_length() for side in (rows, columns))
     return torch.full(tuple(sides), -torch.inf, device=device)
 
 
-class Best:
-    """The k largest entries of each row, the smaller column first among equals.
+class TopK:
+    """Accumulator of the k largest entries of each row; among equal entries the smaller column comes first.
 
-    An entry is kept as one integer that sorts as the list does: the score in the upper half, the column, counted
-    downwards, in the lower. To find the few entries of a block that can matter, its columns are put into groups, and
-    those into larger groups. Only groups are looked into whose maximum exceeds the least entry kept and reaches the
-    k-th largest of the groups' maxima, which is at most the k-th largest entry.
+    An entry is stored as one integer key that sorts as the result does: the score in the upper half, the column,
+    counted downwards, in the lower half. To find the few entries of a block that can matter, the columns are combined
+    into groups, and those into larger groups. Only groups are searched whose maximum exceeds the least stored entry
+    and reaches the k-th largest maximum of the groups, which is a lower bound on the k-th largest entry.
 
     Args:
-        rows: of the matrix.
-        k: how many entries to keep.
-        device: where the blocks are.
+        rows: number of rows of the matrix.
+        k: number of entries to keep per row.
+        device: torch device of the blocks.
     """
 
     def __init__(self, rows: int, k: int, device: str) -> None:
         self.k = k
-        self._keys = torch.full((rows, k), LOWEST, device=device)
+        self._keys = torch.full((rows, k), LOWEST_KEY, device=device)
         self._infinity = torch.tensor(torch.inf, device=device)
 
-    def update(self, block: torch.Tensor, rows: slice, first: int) -> None:
-        """Take in columns `first` and following; the columns of a row must come in rising order.
+    def update(self, block: torch.Tensor, rows: slice, first_column: int) -> None:
+        """Add a block of columns; the columns of a row must arrive in ascending order.
 
         Args:
-            block: (at least the number of rows, n), contiguous or the transposed view of such a matrix, sides powers
-                of two. An entry of -inf is none.
-            rows: which rows of the matrix the first rows of the block are.
-            first: column of the matrix that the block's first column is.
+            block: (at least the number of rows, n), contiguous or the transposed view of a contiguous matrix, sides
+                powers of two. Entries of -inf are ignored.
+            rows: rows of the matrix that the first rows of the block belong to.
+            first_column: column of the matrix that the first column of the block belongs to.
         """
-        kept = self._keys[rows]
-        if self.k <= FEW and block.device.type == "cpu" and block.is_contiguous():
-            further = _few_largest(block[: len(kept)], first, self.k)
-            self._keys[rows] = _largest(torch.cat([kept, further], dim=1), self.k)
+        keys = self._keys[rows]
+        if self.k <= MAX_ARGMAX_K and block.device.type == "cpu" and block.is_contiguous():
+            new_keys = _topk_keys_by_argmax(block[: len(keys)], first_column, self.k)
+            self._keys[rows] = _largest_entries(torch.cat([keys, new_keys], dim=1), self.k)
             return
-        bar = torch.nextafter(_score(kept[:, :1]), self._infinity)
-        row, column, values = _reaching(block, bar, self.k)
+        threshold = torch.nextafter(_unpack_scores(keys[:, :1]), self._infinity)
+        row, column, values = _candidate_entries(block, threshold, self.k)
         if len(row):
-            self._keys[rows] = _largest(_beside(kept, row, _key(values, first + column)), self.k)
+            new_keys = _pack_keys(values, first_column + column)
+            self._keys[rows] = _largest_entries(_append_keys(keys, row, new_keys), self.k)
 
-    def first(self, rows: slice) -> tuple[torch.Tensor, torch.Tensor]:
-        """Score and column of the largest entry of each row so far."""
+    def best_entries(self, rows: slice) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the score and the column of the largest entry so far of each of some rows."""
         keys = self._keys[rows].amax(dim=1)
-        return _score(keys), _column(keys)
+        return _unpack_scores(keys), _unpack_columns(keys)
 
-    def lists(self) -> tuple[np.ndarray, np.ndarray]:
-        """Scores, float32, and columns, int32, each (rows, k), best first."""
+    def results(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the scores, float32, and the columns, int32, of all rows, each (rows, k), best first."""
         keys = self._keys.sort(dim=1, descending=True).values
-        return _score(keys).cpu().numpy(), _column(keys).to(torch.int32).cpu().numpy()
+        return _unpack_scores(keys).cpu().numpy(), _unpack_columns(keys).to(torch.int32).cpu().numpy()
 
 
-def _few_largest(block: torch.Tensor, first: int, k: int) -> torch.Tensor:
-    """Keys of the k largest of each row, by k times the first largest: NumPy finds it at the speed of memory."""
+def _topk_keys_by_argmax(block: torch.Tensor, first_column: int, k: int) -> torch.Tensor:
+    """Return the keys of the k largest entries of each row by k passes of NumPy's argmax, which runs at memory speed.
+
+    Returns:
+        (rows, k) int64.
+    """
     values = np.empty((len(block), k), dtype=np.float32)
     columns = np.empty((len(block), k), dtype=np.int64)
-    for start in range(0, len(block), CHUNK):
-        rest = block[start : start + CHUNK].numpy().copy()
-        every = np.arange(len(rest))
+    for start in range(0, len(block), ARGMAX_CHUNK_ROWS):
+        chunk = slice(start, start + ARGMAX_CHUNK_ROWS)
+        remaining = block[chunk].numpy().copy()
+        rows = np.arange(len(remaining))
         for i in range(k):
-            column = rest.argmax(axis=1)
-            values[start : start + CHUNK, i] = rest[every, column]
-            columns[start : start + CHUNK, i] = column
-            rest[every, column] = -np.inf
-    score = torch.from_numpy(values)
-    return _key(score, first + torch.from_numpy(columns)).masked_fill(score == -torch.inf, LOWEST)
+            column = remaining.argmax(axis=1)
+            values[chunk, i] = remaining[rows, column]
+            columns[chunk, i] = column
+            remaining[rows, column] = -np.inf
+    scores = torch.from_numpy(values)
+    keys = _pack_keys(scores, first_column + torch.from_numpy(columns))
+    return keys.masked_fill(scores == -torch.inf, LOWEST_KEY)
 
 
-def _reaching(block: torch.Tensor, bar: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Row (rising), column and value of the entries that reach their row's bar and may be among its k largest.
+def _candidate_entries(
+    block: torch.Tensor, threshold: torch.Tensor, k: int
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return the entries that reach the threshold of their row and may be among its k largest.
 
     Args:
-        block: as `Best.update` takes it.
-        bar: (rows, 1).
-        k: how many are looked for.
+        block: as in `TopK.update`.
+        threshold: (rows, 1) least score of interest.
+        k: number of entries wanted per row.
+
+    Returns:
+        Row (ascending), column and value of n entries, each (n,).
     """
-    levels = _maxima(block, max(LEAST_GROUPS, round(math.sqrt(block.shape[1] * k) / 2)))
-    coarsest = levels.pop()[: len(bar)].contiguous()
+    levels = _group_maxima(block, max(MIN_GROUPS, round(math.sqrt(block.shape[1] * k) / 2)))
+    coarsest = levels.pop()[: len(threshold)].contiguous()
     if k < coarsest.shape[1]:
-        bar = torch.maximum(bar, _largest(coarsest, k)[:, :1])
-    hit = _positions(coarsest >= bar)
-    row = hit // coarsest.shape[1]
-    column = hit - row * coarsest.shape[1]
-    values = _at(coarsest, row, column)
+        threshold = torch.maximum(threshold, _largest_entries(coarsest, k)[:, :1])
+    hits = _true_positions(coarsest >= threshold)
+    row = hits // coarsest.shape[1]
+    column = hits - row * coarsest.shape[1]
+    values = _gather_entries(coarsest, row, column)
     for level in reversed(levels):
-        members = column[:, None] + torch.arange(0, level.shape[1], level.shape[1] // FOLD, device=block.device)
-        values = _at(level, row[:, None], members)
-        chosen = _positions(values >= bar[row])
-        row, column, values = row[chosen // FOLD], members.view(-1)[chosen], values.view(-1)[chosen]
+        offsets = torch.arange(0, level.shape[1], level.shape[1] // GROUP_FACTOR, device=block.device)
+        members = column[:, None] + offsets
+        values = _gather_entries(level, row[:, None], members)
+        hits = _true_positions(values >= threshold[row])
+        row, column, values = row[hits // GROUP_FACTOR], members.view(-1)[hits], values.view(-1)[hits]
     return row, column, values
 
 
-def _maxima(block: torch.Tensor, groups: int) -> list[torch.Tensor]:
-    """The block, then maxima of groups of its columns, `FOLD` times fewer each time but at least `groups`.
+def _group_maxima(block: torch.Tensor, groups: int) -> list[torch.Tensor]:
+    """Return the block and the maxima of ever larger groups of its columns.
 
-    At width w of a level, its column c holds the maximum of columns c, c + w, c + 2w, ... of the level before.
+    Each level has `GROUP_FACTOR` times fewer columns than the level before, but at least `groups`. In a level of width
+    w, column c holds the maximum of the columns c, c + w, c + 2w, ... of the level before.
     """
     levels = [block]
-    while levels[-1].shape[1] >= FOLD * groups:
+    while levels[-1].shape[1] >= GROUP_FACTOR * groups:
         finer = levels[-1]
         if block.is_contiguous():
-            levels.append(finer.unflatten(1, (FOLD, -1)).amax(dim=1))
+            levels.append(finer.unflatten(1, (GROUP_FACTOR, -1)).amax(dim=1))
         else:
-            levels.append(finer.T.unflatten(0, (FOLD, -1)).amax(dim=0).T)
+            levels.append(finer.T.unflatten(0, (GROUP_FACTOR, -1)).amax(dim=0).T)
     return levels
 
 
-def _largest(matrix: torch.Tensor, k: int) -> torch.Tensor:
-    """The k largest of each row in any order, but the smallest of them first."""
+def _largest_entries(matrix: torch.Tensor, k: int) -> torch.Tensor:
+    """Return the k largest entries of each row: the smallest of them first, the others in any order."""
     if matrix.device.type != "cpu":
         return matrix.topk(k, dim=1).values.flip(1)
     split = matrix.shape[1] - k  # NumPy selects with vector instructions, several times faster than torch.topk
     return torch.from_numpy(np.partition(matrix.numpy(), split, axis=1)[:, split:])
 
 
-def _positions(mask: torch.Tensor) -> torch.Tensor:
-    """Where a mask is true, as positions in its flattened form, rising."""
+def _true_positions(mask: torch.Tensor) -> torch.Tensor:
+    """Return the ascending positions of the true entries of a flattened mask."""
     if mask.device.type != "cpu":
         return mask.flatten().nonzero().flatten()
-    return torch.from_numpy(np.flatnonzero(mask.numpy()))  # likewise
+    return torch.from_numpy(np.flatnonzero(mask.numpy()))  # several times faster than torch.nonzero
 
 
-def _at(matrix: torch.Tensor, row: torch.Tensor, column: torch.Tensor) -> torch.Tensor:
-    """matrix[row, column], several times faster than by that notation."""
-    row_stride, stride = matrix.stride()
-    places = row * row_stride + column * stride
-    return matrix.as_strided((matrix.numel(),), (1,)).index_select(0, places.view(-1)).view(places.shape)
+def _gather_entries(matrix: torch.Tensor, row: torch.Tensor, column: torch.Tensor) -> torch.Tensor:
+    """Return matrix[row, column], several times faster than by that notation."""
+    row_stride, column_stride = matrix.stride()
+    positions = row * row_stride + column * column_stride
+    return matrix.as_strided((matrix.numel(),), (1,)).index_select(0, positions.view(-1)).view(positions.shape)
 
 
-def _beside(kept: torch.Tensor, row: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
-    """`kept` (rows, k) with further keys beside it, each in its row (rising), filled up with `LOWEST`."""
-    count, k = kept.shape
+def _append_keys(keys: torch.Tensor, row: torch.Tensor, new_keys: torch.Tensor) -> torch.Tensor:
+    """Append further keys to the rows they belong to.
+
+    Args:
+        keys: (rows, k).
+        row: (n,) ascending rows of the new keys.
+        new_keys: (n,).
+
+    Returns:
+        (rows, k + the largest number of new keys in a row), padded with `LOWEST_KEY`.
+    """
+    count, k = keys.shape
     added = torch.bincount(row, minlength=count)
-    rank = torch.arange(len(row), device=row.device) - (added.cumsum(0) - added)[row]
-    wide = torch.full((count, k + int(added.max())), LOWEST, device=kept.device)
-    wide[:, :k] = kept
-    wide[row, k + rank] = keys
-    return wide
+    position = torch.arange(len(row), device=row.device) - (added.cumsum(0) - added)[row]
+    extended = torch.full((count, k + int(added.max())), LOWEST_KEY, device=keys.device)
+    extended[:, :k] = keys
+    extended[row, k + position] = new_keys
+    return extended
 
 
-def _key(score: torch.Tensor, column: torch.Tensor) -> torch.Tensor:
-    bits = (score + 0.0).view(torch.int32)  # + 0.0 makes -0.0 the 0.0 it equals
-    return (_in_order(bits).to(torch.int64) << 32) | (0xFFFFFFFF - column)
+def _pack_keys(scores: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
+    """Combine float32 scores and column numbers into int64 keys."""
+    bits = (scores + 0.0).view(torch.int32)  # + 0.0 turns -0.0 into the equal 0.0
+    return (_order_preserving_bits(bits).to(torch.int64) << 32) | (0xFFFFFFFF - columns)
 
 
-def _score(key: torch.Tensor) -> torch.Tensor:
-    return _in_order((key >> 32).to(torch.int32)).view(torch.float32)
+def _unpack_scores(keys: torch.Tensor) -> torch.Tensor:
+    return _order_preserving_bits((keys >> 32).to(torch.int32)).view(torch.float32)
 
 
-def _column(key: torch.Tensor) -> torch.Tensor:
-    return 0xFFFFFFFF - (key & 0xFFFFFFFF)
+def _unpack_columns(keys: torch.Tensor) -> torch.Tensor:
+    return 0xFFFFFFFF - (keys & 0xFFFFFFFF)
 
 
-def _in_order(bits: torch.Tensor) -> torch.Tensor:
-    """From a float's bits to an integer of the same order, and back: negative floats run backwards."""
+def _order_preserving_bits(bits: torch.Tensor) -> torch.Tensor:
+    """Convert the bits of float32 numbers to integers of the same order, or back: the function is its own inverse."""
     return bits ^ ((bits >> 31) & 0x7FFFFFFF)

@@ -1,1 +1,1 @@
-"""Files that appear whole or not at all: tables, HDF5 arrays, shards of embeddings, split manifests."""
+"""Atomic files, HDF5 arrays, shards of embeddings, and split manifests."""

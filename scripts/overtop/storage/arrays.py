@@ -1,4 +1,4 @@
-"""Named arrays in one HDF5 file that is whole, of a known kind, and the same bytes for the same content."""
+"""Named arrays in one verified HDF5 file; the same content always gives the same bytes."""
 
 import hashlib
 import json
@@ -20,14 +20,16 @@ def write_arrays(
     attributes: Mapping[str, Any],
     chunks: Mapping[str, tuple[int, ...]] | None = None,
 ) -> None:
-    """Write `arrays` with a digest of everything and no timestamps: to a temporary name, verified, then renamed.
+    """Write arrays and attributes atomically, with a digest of all content and without timestamps.
+
+    The temporary file is read back and verified before it is renamed.
 
     Args:
         path: the file.
-        schema: kind and version of the content, such as `ranking/1`; a reader asks for the same.
-        arrays: by name; a name may hold slashes, which make groups.
-        attributes: JSON-able provenance.
-        chunks: chunk shapes of the arrays that are read in parts; those get a checksum per chunk.
+        schema: kind and version of the content, such as `ranking/1`; the reader must expect the same.
+        arrays: by name; slashes in a name create HDF5 groups.
+        attributes: JSON-serialisable provenance.
+        chunks: chunk shapes of the arrays that are read in parts; these arrays get a checksum per chunk.
     """
     chunks = chunks or {}
     with atomic_path(path) as temporary:
@@ -37,15 +39,15 @@ def write_arrays(
                 file.create_dataset(name, data=arrays[name], track_times=False, **layout)
             file.attrs["schema"] = schema
             file.attrs["attributes"] = json.dumps(dict(attributes), sort_keys=True)
-            file.attrs["content_sha256"] = _digest(schema, arrays, attributes)
+            file.attrs["content_sha256"] = _content_digest(schema, arrays, attributes)
         read_arrays(temporary, schema)
 
 
 def read_arrays(path: str | Path, schema: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The arrays and attributes that `write_arrays` wrote.
+    """Read and verify the arrays and attributes of a file that `write_arrays` wrote.
 
     Raises:
-        OvertopError: the file is missing, truncated, altered, or of another kind or version.
+        OvertopError: the file is missing, truncated or altered, or has another schema.
     """
     if not Path(path).is_file():
         raise OvertopError(f"{path}: no such file; run the rule that makes it")
@@ -57,30 +59,34 @@ def read_arrays(path: str | Path, schema: str) -> tuple[dict[str, np.ndarray], d
 
     try:
         with h5py.File(path, "r") as file:
-            found = file.attrs["schema"]
+            stored_schema = file.attrs["schema"]
             attributes = json.loads(file.attrs["attributes"])
-            expected = file.attrs["content_sha256"]
+            stored_digest = file.attrs["content_sha256"]
             file.visititems(collect)
     except (OSError, KeyError, ValueError, RuntimeError) as error:
         raise OvertopError(f"{path}: truncated or not written by overtop ({error}); delete it and rebuild") from error
-    if found != schema:
-        raise OvertopError(f"{path}: holds {found!r}, this version reads {schema!r}; delete it and rebuild")
-    if expected != _digest(schema, arrays, attributes):
+    if stored_schema != schema:
+        raise OvertopError(f"{path}: has schema {stored_schema!r}, expected {schema!r}; delete it and rebuild")
+    if stored_digest != _content_digest(schema, arrays, attributes):
         raise OvertopError(f"{path}: content differs from its digest; delete it and rebuild")
     return arrays, attributes
 
 
-def encode(names: Sequence[str]) -> np.ndarray:
-    """Names as fixed-length UTF-8, which HDF5 stores byte for byte (a variable-length string is a pointer)."""
-    return np.array([name.encode() for name in names], dtype=np.bytes_)
+def encode_strings(strings: Sequence[str]) -> np.ndarray:
+    """Strings as an array of fixed-length UTF-8 bytes.
+
+    HDF5 stores variable-length strings as pointers, so their files would not be reproducible byte for byte.
+    """
+    return np.array([string.encode() for string in strings], dtype=np.bytes_)
 
 
-def decode(names: np.ndarray) -> list[str]:
-    """The inverse of `encode`."""
-    return [name.decode() for name in names]
+def decode_strings(array: np.ndarray) -> list[str]:
+    """The strings that `encode_strings` encoded."""
+    return [string.decode() for string in array]
 
 
-def _digest(schema: str, arrays: Mapping[str, np.ndarray], attributes: Mapping[str, Any]) -> str:
+def _content_digest(schema: str, arrays: Mapping[str, np.ndarray], attributes: Mapping[str, Any]) -> str:
+    """Hex sha256 of the schema, the attributes, and the name, dtype, shape and bytes of each array."""
     digest = hashlib.sha256(json.dumps([schema, dict(attributes)], sort_keys=True).encode())
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Atomic writing of text, JSON and tables, file digests, and paths that stay inside a folder."""
 
 import errno
 import hashlib
@@ -15,37 +15,50 @@ import pyarrow.parquet as pq
 
 from overtop.errors import OvertopError
 
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_DISK_FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success it is fsynced and renamed to `path`, else removed.
+    """Yield a temporary path in the same folder; rename it to `path` on success, remove it on failure.
 
-    The suffix is kept, because writers choose their format by it.
+    The temporary file has the suffix of `path`, because some writers choose the format by it.
 
     Raises:
-        OvertopError: the disk (or quota) is full; `path` is left as it was.
+        OvertopError: the disk or quota is full; `path` is unchanged.
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    # One name for each target: what a killed job left behind is overwritten by the next, not kept for ever.
+    # One temporary name per target: the next run overwrites the leftover of a killed one.
     temporary = target.with_name(f".{target.stem}.tmp{target.suffix}")
     try:
-        yield temporary
-        with open(temporary, "rb+") as handle:
-            os.fsync(handle.fileno())
-        os.replace(temporary, target)
-    except (OSError, RuntimeError) as error:  # HDF5 reports a full disk as a RuntimeError when it closes a file
-        if any(os.strerror(code) in str(error) for code in _NO_SPACE):
-            raise OvertopError(
-                f"{target}: no space left to write it; free some and run the same command again, "
-                "nothing was half-written"
-            ) from error
-        raise
+        with report_disk_full(target):
+            yield temporary
+            sync_and_rename(temporary, target)
     finally:
         with suppress(FileNotFoundError):
             temporary.unlink()
+
+
+def sync_and_rename(temporary: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
+    """Rename a complete file to its final name after its bytes are on the disk."""
+    with open(temporary, "rb+") as handle:
+        os.fsync(handle.fileno())
+    os.replace(temporary, target)
+
+
+@contextmanager
+def report_disk_full(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Convert the error of a full disk or quota while `path` is written into an `OvertopError`."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:  # HDF5 reports a full disk as a RuntimeError when it closes a file
+        if any(os.strerror(code) in str(error) for code in _DISK_FULL_ERRORS):
+            raise OvertopError(
+                f"{path}: no space left on the disk to write it; free some space and run the same command again, "
+                "no incomplete file remains under this name"
+            ) from error
+        raise
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
@@ -60,53 +73,36 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
 
 
 def write_table(path: str | os.PathLike[str], frame: pd.DataFrame, metadata: dict[str, str] | None = None) -> None:
-    """Write `frame` as parquet or CSV (by the suffix), atomically, without an index.
+    """Write `frame` without its index as parquet or CSV, by the suffix of `path`, atomically.
 
     Args:
-        metadata: key-value provenance kept in a parquet file's schema; not available for CSV.
+        path: the file; any suffix other than `.csv` means parquet.
+        frame: the table.
+        metadata: key-value provenance that a parquet file stores in its schema; ignored for CSV.
     """
     with atomic_path(path) as temporary:
         if temporary.suffix == ".csv":
             frame.to_csv(temporary, index=False, lineterminator="\n")
         else:
             table = pa.Table.from_pandas(frame, preserve_index=False)
-            kept = {**(table.schema.metadata or {}), **{k.encode(): v.encode() for k, v in (metadata or {}).items()}}
-            pq.write_table(table.replace_schema_metadata(kept), temporary)
+            provenance = {key.encode(): value.encode() for key, value in (metadata or {}).items()}
+            pq.write_table(table.replace_schema_metadata({**(table.schema.metadata or {}), **provenance}), temporary)
 
 
-def table_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
-    """The provenance that `write_table` kept in a parquet file."""
+def read_table_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
+    """The provenance that `write_table` stored in a parquet file."""
     metadata = pq.read_schema(path).metadata or {}
-    return {k.decode(): v.decode() for k, v in metadata.items() if k not in (b"pandas", b"ARROW:schema")}
+    return {key.decode(): value.decode() for key, value in metadata.items() if key not in (b"pandas", b"ARROW:schema")}
 
 
 def sha256(path: str | os.PathLike[str]) -> str:
-    """Hex digest of a file's content."""
+    """Hex sha256 of the content of a file."""
     with open(path, "rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def in_mirror(path: str, mirror: str | None, said: str) -> Path:
-    """The place that `path` names: absolute, or inside the mirror. Whether it exists is the caller's question.
-
-    Args:
-        said: what names it, the beginning of the error's sentence.
-
-    Raises:
-        OvertopError: it is relative, and there is no mirror.
-    """
-    place = Path(path).expanduser()
-    if place.is_absolute():
-        return place
-    if mirror is None:
-        raise OvertopError(
-            f"{said} inside a mirror, and no mirror is set; name the folder that holds it: --config mirror=FOLDER"
-        )
-    return Path(mirror).expanduser() / place
-
-
-def inside(root: str | os.PathLike[str], relative: str) -> Path:
-    """`root / relative`, refused when it leaves `root` (an absolute path, `..`, a link out).
+def resolve_inside(root: str | os.PathLike[str], relative: str) -> Path:
+    """`root / relative`, after checking that it does not leave `root` (absolute path, `..`, symbolic link).
 
     Raises:
         OvertopError: the path points outside `root`.

@@ -1,13 +1,13 @@
 """The shard: one HDF5 file with all samples of a contiguous slice of the items of one modality.
 
 Layout: `embedding` (S, n, D) un-normalised, `item_id` (n,), `valid` (n,); provenance as attributes, and a digest of
-everything. No timestamps: the same inputs give the same bytes.
+everything. There are no timestamps: the same inputs give the same bytes.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -15,39 +15,44 @@ import h5py
 import numpy as np
 
 from overtop.errors import OvertopError
-from overtop.storage.arrays import decode, encode, read_arrays, write_arrays
+from overtop.storage.arrays import decode_strings, encode_strings, read_arrays, write_arrays
 
 SCHEMA = "shard/1"
+
 CHUNK_ITEMS = 256
+"""Items in one HDF5 chunk."""
+
+_KEYS_OF_ONE_SHARD = frozenset({"shard", "truncated_captions"})
+"""Provenance keys that differ between the shards of one encoder."""
 
 
 class EmbeddingSource(Protocol):
-    """What the ranking reads: S samples of the embeddings of n items of one modality."""
+    """S samples of the embeddings of n items of one modality, read in slices."""
 
     item_ids: list[str]
     dims: tuple[int, ...]
 
     @property
     def n_samples(self) -> int:
-        """S."""
+        """The number of samples S."""
         ...
 
     @property
     def n_items(self) -> int:
-        """n."""
+        """The number of items n."""
         ...
 
     def read(self, sample: int, start: int, stop: int) -> np.ndarray:
-        """Float32 (stop - start, D of that sample), un-normalised."""
+        """Un-normalised float32 embeddings of the items `start` to `stop`: (stop - start, D of that sample)."""
         ...
 
 
 class ArraySource:
-    """Embeddings in memory.
+    """An `EmbeddingSource` of arrays in memory.
 
     Args:
         samples: S arrays of shape (n, D); D may differ between the members of an ensemble.
-        item_ids: n names; numbered if not given.
+        item_ids: n names; by default the row numbers.
     """
 
     def __init__(self, samples: Sequence[np.ndarray], item_ids: Sequence[str] | None = None) -> None:
@@ -57,21 +62,21 @@ class ArraySource:
 
     @property
     def n_samples(self) -> int:
-        """S."""
+        """The number of samples S."""
         return len(self._samples)
 
     @property
     def n_items(self) -> int:
-        """n."""
+        """The number of items n."""
         return len(self.item_ids)
 
     def read(self, sample: int, start: int, stop: int) -> np.ndarray:
-        """Float32 (stop - start, D of that sample)."""
+        """Un-normalised float32 embeddings of the items `start` to `stop`: (stop - start, D of that sample)."""
         return np.asarray(self._samples[sample][start:stop], dtype=np.float32)
 
 
 def shard_slice(n_items: int, shard: int, shards: int) -> slice:
-    """The contiguous, even slice of `n_items` that shard number `shard` of `shards` holds."""
+    """The slice of the items that belong to shard number `shard` when `n_items` are divided evenly into `shards`."""
     return slice(n_items * shard // shards, n_items * (shard + 1) // shards)
 
 
@@ -82,146 +87,189 @@ def write_shard(
     valid: np.ndarray,
     provenance: Mapping[str, Any],
 ) -> None:
-    """Write one shard, whole or not at all.
+    """Write one shard atomically.
 
     Args:
+        path: the file.
         embedding: (S, n, D), float32 or float16.
         item_ids: n names.
         valid: (n,) bool; False marks an item that could not be read and was skipped on purpose.
-        provenance: JSON-able facts on how the shard came about.
+        provenance: JSON-serialisable description of how the embeddings were computed.
 
     Raises:
-        OvertopError: a valid item has an embedding that is not finite; or no space is left.
+        OvertopError: the embedding of a valid item is not finite, no item is valid, or the disk is full.
     """
     finite = np.isfinite(embedding).all(axis=(0, 2))
-    broken = np.flatnonzero(valid & ~finite)
-    if broken.size:
+    not_finite = np.flatnonzero(valid & ~finite)
+    if not_finite.size:
         raise OvertopError(
-            f"{path}: the embedding of item {item_ids[broken[0]]!r} is not finite ({broken.size} such items); "
-            "look at the item and at the encoder (half precision overflows: try dtype float32)"
+            f"{path}: the embedding of item {item_ids[not_finite[0]]!r} is not finite ({not_finite.size} such items); "
+            "check the item and the encoder (half precision overflows: try dtype float32)"
         )
     if not valid.any():
-        raise OvertopError(f"{path}: none of its {len(item_ids)} items could be read; look at the data set's files")
-    samples, items, width = embedding.shape
+        raise OvertopError(f"{path}: none of its {len(item_ids)} items could be read; check the files of the data set")
+    _, n_items, dim = embedding.shape
     write_arrays(
         path,
         SCHEMA,
-        {"embedding": embedding, "item_id": encode(item_ids), "valid": valid},
+        {"embedding": embedding, "item_id": encode_strings(item_ids), "valid": valid},
         provenance,
-        chunks={"embedding": (1, max(1, min(CHUNK_ITEMS, items)), width)},
+        chunks={"embedding": (1, max(1, min(CHUNK_ITEMS, n_items)), dim)},
     )
 
 
 def read_provenance(path: str | Path) -> dict[str, Any]:
-    """The facts a shard was written with, after all of its content was held against its digest.
+    """The provenance of a shard, after its whole content was verified against its digest.
 
     Raises:
-        OvertopError: the file is missing, truncated, altered, or not a shard of this version.
+        OvertopError: the file is missing, truncated or altered, or not a shard of this version.
     """
     return read_arrays(path, SCHEMA)[1]
 
 
 @dataclass(frozen=True)
-class _Group:
-    """The shards of one encoder and run of passes, in order: consecutive samples of the source."""
+class _OpenShards:
+    """The open shards of one encoder and one run of its passes: consecutive samples of a `ShardSource`.
+
+    Attributes:
+        files: the shards, in the order of their items.
+        offsets: (number of shards + 1,) the row of the first item of each shard, and the total number of items.
+        n_samples: samples in each shard.
+        dim: embedding width D.
+    """
 
     files: list[h5py.File]
     offsets: np.ndarray
-    samples: int
+    n_samples: int
     dim: int
+
+    @classmethod
+    def open(cls, paths: Sequence[str | Path], stack: ExitStack) -> Self:
+        """Open verified shards; `stack` closes them."""
+        files = [stack.enter_context(h5py.File(path, "r")) for path in paths]
+        n_samples, _, dim = files[0]["embedding"].shape
+        return cls(files, np.cumsum([0, *(file["embedding"].shape[1] for file in files)]), n_samples, dim)
+
+    def item_ids(self) -> list[str]:
+        """Names of all items, skipped ones included."""
+        return [item for file in self.files for item in decode_strings(file["item_id"][...])]
+
+    def valid(self) -> np.ndarray:
+        """(n,) bool, False for items that were skipped."""
+        return np.concatenate([file["valid"][...] for file in self.files])
+
+    def read(self, sample: int, rows: np.ndarray) -> np.ndarray:
+        """Float32 (len(rows), D) embeddings of the given rows, which must be sorted."""
+        parts = []
+        for file, first, last in zip(self.files, self.offsets[:-1], self.offsets[1:], strict=True):
+            local = rows[np.searchsorted(rows, first) : np.searchsorted(rows, last)] - first
+            if local.size:
+                span = file["embedding"][sample, local[0] : local[-1] + 1]
+                parts.append(span[local - local[0]])
+        return np.concatenate(parts).astype(np.float32, copy=False)
 
 
 class ShardSource:
-    """The verified shards of one posterior and modality, read as one `EmbeddingSource`.
+    """An `EmbeddingSource` of the verified shards of one posterior and modality.
 
-    Items that were skipped in any of the shards are left out, for all samples alike; `skipped` names them.
+    An item that was skipped in any shard is omitted from all samples.
 
     Args:
-        groups: for each encoder of the posterior, and each run of its passes, the paths of the shards, in order.
-        samples: how many samples to use, the first ones; None for all.
+        groups: for each encoder of the posterior, and each run of its passes, the paths of its shards in order.
+        samples: use only the first samples, this many; None for all.
+
+    Attributes:
+        item_ids: names of the items that were not skipped.
+        skipped: names of the items that were skipped.
+        dims: the embedding width D of each sample.
+        provenance: for each group what its shards have in common.
 
     Raises:
-        OvertopError: a shard is damaged, or the shards do not belong together.
+        OvertopError: a shard is damaged, the shards do not belong together, there are too few samples, or no item is
+            left.
     """
 
     def __init__(self, groups: Sequence[Sequence[str | Path]], samples: int | None = None) -> None:
-        self.provenance = [_one_provenance(paths) for paths in groups]
-        for before, facts, paths in zip(self.provenance, self.provenance[1:], groups[1:], strict=False):
-            if "+" in facts.get("sampling", "") and facts["encoder"] != before["encoder"]:  # further passes of one
-                raise OvertopError(f"{paths[0]}: its passes are of another encoder than those before; rebuild both")
-        self._stack = ExitStack()
-        self._groups: list[_Group] = []
-        ids: list[str] = []
-        valid = np.empty(0, dtype=bool)
-        for number, paths in enumerate(groups):
-            files = [self._stack.enter_context(h5py.File(path, "r")) for path in paths]
-            group_ids = [item for file in files for item in decode(file["item_id"][...])]
-            group_valid = np.concatenate([file["valid"][...] for file in files])
-            if number and group_ids != ids:
-                raise OvertopError(f"{paths[0]}: holds other items than {groups[0][0]}; delete the older and rebuild")
-            ids, valid = group_ids, valid & group_valid if number else group_valid
-            held, _, dim = files[0]["embedding"].shape
-            offsets = np.cumsum([0, *(file["embedding"].shape[1] for file in files)])
-            self._groups.append(_Group(files, offsets, held, dim))
-        self._kept = np.flatnonzero(valid)
-        self.item_ids = [ids[i] for i in self._kept]
-        self.skipped = [ids[i] for i in np.flatnonzero(~valid)]
-        self.dims = tuple(group.dim for group in self._groups for _ in range(group.samples))[:samples]
-        if samples is not None and len(self.dims) < samples:
-            raise OvertopError(f"{groups[0][0]}: holds {len(self.dims)} samples, {samples} are asked for; rebuild it")
-        if not self.item_ids:
-            raise OvertopError(f"{groups[0][0]}: no item is left after skipping; look at the data set's files")
+        self.provenance = [_read_common_provenance(paths) for paths in groups]
+        _check_further_passes(self.provenance, groups)
+        with ExitStack() as stack:
+            self._groups = [_OpenShards.open(paths, stack) for paths in groups]
+            item_ids = _common_item_ids(self._groups, groups)
+            valid = np.logical_and.reduce([group.valid() for group in self._groups])
+            self._valid_rows = np.flatnonzero(valid)
+            self.item_ids = [item_ids[row] for row in self._valid_rows]
+            self.skipped = [item_ids[row] for row in np.flatnonzero(~valid)]
+            self.dims = tuple(group.dim for group in self._groups for _ in range(group.n_samples))[:samples]
+            if samples is not None and len(self.dims) < samples:
+                raise OvertopError(
+                    f"{groups[0][0]}: has {len(self.dims)} samples, but {samples} are requested; delete it and rebuild"
+                )
+            if not self.item_ids:
+                raise OvertopError(f"{groups[0][0]}: every item was skipped; check the files of the data set")
+            self._open_files = stack.pop_all()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self._stack.close()
+        self._open_files.close()
 
     @property
     def n_samples(self) -> int:
-        """S, over all encoders."""
+        """The number of samples S, over all encoders."""
         return len(self.dims)
 
     @property
     def n_items(self) -> int:
-        """Items that were not skipped."""
+        """The number of items that were not skipped."""
         return len(self.item_ids)
 
     def read(self, sample: int, start: int, stop: int) -> np.ndarray:
-        """Float32 (stop - start, D of that sample), un-normalised."""
+        """Un-normalised float32 embeddings of the items `start` to `stop`: (stop - start, D of that sample)."""
         for group in self._groups:
-            if sample < group.samples:
+            if sample < group.n_samples:
                 break
-            sample -= group.samples
-        rows = self._kept[start:stop]
-        parts = []
-        for file, first, last in zip(group.files, group.offsets[:-1], group.offsets[1:], strict=True):
-            here = rows[np.searchsorted(rows, first) : np.searchsorted(rows, last)] - first
-            if here.size:
-                span = file["embedding"][sample, here[0] : here[-1] + 1]
-                parts.append(span[here - here[0]])
-        return np.concatenate(parts).astype(np.float32, copy=False)
+            sample -= group.n_samples
+        return group.read(sample, self._valid_rows[start:stop])
 
 
-def _one_provenance(paths: Sequence[str | Path]) -> dict[str, Any]:
-    """Verify the shards of one encoder and return what they have in common; refuse a mixture."""
-    per_shard = {"shard", "truncated_captions"}
+def _check_further_passes(provenance: Sequence[Mapping[str, Any]], groups: Sequence[Sequence[str | Path]]) -> None:
+    """Further MC-dropout passes (`+` in their sampling) must be of the encoder of the passes before them."""
+    for (before, after), paths in zip(pairwise(provenance), groups[1:], strict=True):
+        if "+" in after.get("sampling", "") and after["encoder"] != before["encoder"]:
+            raise OvertopError(f"{paths[0]}: further passes are of another encoder; delete all passes and rebuild")
+
+
+def _common_item_ids(shards: Sequence[_OpenShards], groups: Sequence[Sequence[str | Path]]) -> list[str]:
+    """The names of the items, which must be the same in all groups."""
+    item_ids = shards[0].item_ids()
+    for group, paths in zip(shards[1:], groups[1:], strict=True):
+        if group.item_ids() != item_ids:
+            raise OvertopError(f"{paths[0]}: has other items than {groups[0][0]}; delete the older one and rebuild")
+    return item_ids
+
+
+def _read_common_provenance(paths: Sequence[str | Path]) -> dict[str, Any]:
+    """Verify the shards of one encoder and return the provenance they share, with their truncated captions summed.
+
+    Raises:
+        OvertopError: a shard is damaged, missing or out of order, or the shards come from different runs.
+    """
     common: dict[str, Any] | None = None
     truncated = 0
     for number, path in enumerate(paths):
-        facts = read_provenance(path)
-        truncated += facts.get("truncated_captions", 0)
-        if facts.get("shard") != number or facts.get("shards") != len(paths):
+        provenance = read_provenance(path)
+        truncated += provenance.get("truncated_captions", 0)
+        if provenance.get("shard") != number or provenance.get("shards") != len(paths):
             raise OvertopError(f"{path}: is not shard {number} of {len(paths)}; delete it and rebuild")
-        rest = {key: value for key, value in facts.items() if key not in per_shard}
-        if common is not None and rest != common:
-            key = next(key for key in {*rest, *common} if rest.get(key) != common.get(key))
+        shared = {key: value for key, value in provenance.items() if key not in _KEYS_OF_ONE_SHARD}
+        if common is not None and shared != common:
+            key = next(key for key in {*shared, *common} if shared.get(key) != common.get(key))
             raise OvertopError(
-                f"{path}: its {key} ({rest.get(key)!r}) differs from the other shards' ({common.get(key)!r}); "
+                f"{path}: its {key} ({shared.get(key)!r}) differs from the other shards' ({common.get(key)!r}); "
                 "delete the older shards and run the same command again"
             )
-        common = rest
+        common = shared
     assert common is not None, "an encoder has at least one shard"
     return {**common, "truncated_captions": truncated}
 
@@ -230,20 +278,25 @@ def _one_provenance(paths: Sequence[str | Path]) -> dict[str, Any]:
 def open_posterior(
     image_paths: Sequence[str | Path], text_paths: Sequence[str | Path], samples: int | None = None
 ) -> Iterator[tuple[ShardSource, ShardSource]]:
-    """The image and text embeddings of one posterior.
+    """Open the image and text embeddings of one posterior; a context manager that closes the files.
 
     Args:
-        image_paths: shards of all its encoders; those of one encoder and run of passes stand in one folder, in order.
-        text_paths: likewise.
-        samples: how many samples to use, the first ones; None for all.
+        image_paths: the image shards of all encoders of the posterior. Shards of one encoder and one run of its
+            passes are in the same folder; the paths of each folder are consecutive and in shard order.
+        text_paths: the text shards, likewise.
+        samples: use only the first samples, this many; None for all.
+
+    Yields:
+        The images and the texts.
 
     Raises:
-        OvertopError: a shard is damaged, or images and captions were not embedded by the same encoders.
+        OvertopError: a shard is damaged, or images and captions were not embedded by the same encoders and sampling.
     """
-    with ShardSource(_by_folder(image_paths), samples) as images, ShardSource(_by_folder(text_paths), samples) as texts:
-        for image_facts, text_facts in zip(images.provenance, texts.provenance, strict=True):
+    images_by_folder, texts_by_folder = _group_by_folder(image_paths), _group_by_folder(text_paths)
+    with ShardSource(images_by_folder, samples) as images, ShardSource(texts_by_folder, samples) as texts:
+        for image_provenance, text_provenance in zip(images.provenance, texts.provenance, strict=True):
             for key in ("encoder", "sampling"):
-                if image_facts.get(key) != text_facts.get(key):
+                if image_provenance.get(key) != text_provenance.get(key):
                     raise OvertopError(
                         f"{image_paths[0]} and {text_paths[0]}: images and captions differ in their {key}; "
                         "delete the older shards and run the same command again"
@@ -251,5 +304,6 @@ def open_posterior(
         yield images, texts
 
 
-def _by_folder(paths: Sequence[str | Path]) -> list[list[Path]]:
+def _group_by_folder(paths: Sequence[str | Path]) -> list[list[Path]]:
+    """Consecutive paths of the same folder, as lists."""
     return [list(group) for _, group in groupby(map(Path, paths), key=lambda path: path.parent)]

@@ -1,4 +1,4 @@
-"""What a split holds: images, their captions, and which of them belong together."""
+"""A split of a data set: images, their captions, and which of them match; written as one parquet file."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -28,17 +28,20 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class Split:
-    """One split of a data set. Captions of one image stand together, in the order of the images.
+    """One split of a data set. Captions are ordered by image, in the order of `image_ids`.
 
     Attributes:
         image_ids: N unique names.
-        image_paths: N paths relative to the data folder; empty strings where the data set has no image files.
+        image_paths: N paths relative to the data folder; empty strings if the data set has no image files.
         caption_ids: M unique names.
         captions: M texts.
-        image_of_caption: (M,) int64, the image each caption was written for (the labelled pair).
-        extended: for each caption the indices of every image it is known to describe, its own included; None
-            where nobody knows more than the labelled pairs.
-        levels: for each caption how precise it is, where the data set knows; else None.
+        image_of_caption: (M,) int64, index of the image that each caption was written for (the labelled pair).
+        extended: for each caption the indices of all images it is known to describe, its own included; None if only
+            the labelled pairs are known.
+        levels: for each caption its level of precision, if the data set has such levels; else None.
+
+    Raises:
+        OvertopError: an id is not unique, a caption is empty or out of order, or an image has no caption.
     """
 
     image_ids: list[str]
@@ -50,22 +53,41 @@ class Split:
     levels: list[str] | None = None
 
     def __post_init__(self) -> None:
-        _refuse_duplicates("image", self.image_ids)
-        _refuse_duplicates("caption", self.caption_ids)
+        _check_unique("image", self.image_ids)
+        _check_unique("caption", self.caption_ids)
         for caption_id, caption in zip(self.caption_ids, self.captions, strict=True):
             if not caption.strip():
                 raise OvertopError(f"caption {caption_id!r} is empty; write a caption or remove its row")
         if any(later < earlier for earlier, later in pairwise(self.image_of_caption.tolist())):
             raise OvertopError("captions must be ordered by image; sort them")
-        alone = np.setdiff1d(np.arange(len(self.image_ids)), self.image_of_caption)
-        if alone.size:
-            raise OvertopError(f"image {self.image_ids[alone[0]]!r} has no caption; give it one or remove it")
+        without_caption = np.setdiff1d(np.arange(len(self.image_ids)), self.image_of_caption)
+        if without_caption.size:
+            raise OvertopError(f"image {self.image_ids[without_caption[0]]!r} has no caption; give it one or remove it")
+
+    def image_rows(self, caption_ids: Sequence[str], image_ids: Sequence[str]) -> np.ndarray:
+        """For each caption the row of its own image among `image_ids`, int64; -1 if that image is not listed.
+
+        Args:
+            caption_ids: captions of this split.
+            image_ids: images of this split, such as those that were embedded.
+
+        Raises:
+            OvertopError: a caption is not in the split.
+        """
+        row_of_image = {image_id: row for row, image_id in enumerate(image_ids)}
+        image_ids_of_captions = (self.image_ids[image] for image in self.image_of_caption)
+        image_of = dict(zip(self.caption_ids, image_ids_of_captions, strict=True))
+        unknown = next((caption_id for caption_id in caption_ids if caption_id not in image_of), None)
+        if unknown is not None:
+            raise OvertopError(f"caption {unknown!r} is not in the split; embed the split again")
+        return np.array([row_of_image.get(image_of[caption_id], -1) for caption_id in caption_ids], dtype=np.int64)
 
 
-def _refuse_duplicates(what: str, ids: Sequence[str]) -> None:
-    repeated = [item for item, count in Counter(ids).items() if count > 1]
+def _check_unique(item: str, ids: Sequence[str]) -> None:
+    """Raise an error that names the first repeated id; `item` is what the ids identify."""
+    repeated = [name for name, count in Counter(ids).items() if count > 1]
     if repeated:
-        raise OvertopError(f"{what} id {repeated[0]!r} occurs more than once; ids must be unique within a split")
+        raise OvertopError(f"{item} id {repeated[0]!r} occurs more than once; ids must be unique within a split")
 
 
 def write_split(path: str | Path, split: Split) -> None:
@@ -86,20 +108,29 @@ def write_split(path: str | Path, split: Split) -> None:
 
 
 def read_split(path: str | Path) -> Split:
-    """Read what `write_split` wrote.
+    """Read a split that `write_split` wrote.
 
     Raises:
-        OvertopError: the file breaks a rule of a split; the message names it.
+        OvertopError: the content is not a valid split; the message names the file and the problem.
     """
     frame = pq.read_table(path, schema=SCHEMA).to_pandas()
     try:
-        return from_rows(frame)
+        return split_from_frame(frame)
     except OvertopError as error:
         raise OvertopError(f"{path}: {error}") from error
 
 
-def from_rows(frame: pd.DataFrame) -> Split:
-    """A split from one row per caption, with the columns of `SCHEMA` (`positives` and `level` may be missing)."""
+def split_from_frame(frame: pd.DataFrame) -> Split:
+    """A split from a table with one row per caption, in any order.
+
+    Images are ordered by their first row; the captions of an image keep the order of their rows.
+
+    Args:
+        frame: the columns of `SCHEMA`; `positives` and `level` may be missing.
+
+    Raises:
+        OvertopError: the rows are not a valid split.
+    """
     frame = frame.reset_index(drop=True)
     image_of_caption, image_ids = pd.factorize(frame["image_id"])
     order = np.argsort(image_of_caption, kind="stable")

@@ -1,163 +1,177 @@
-"""Which differences between methods hold, for reading."""
+"""Which differences between methods are significant, as Markdown and in short for the terminal."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import pandas as pd
 
-from overtop import labels as words
-from overtop.tables.markdown import escape, grid
-from overtop.tables.typeset import SIGNIFICANT
+from overtop import labels
+from overtop.evaluation.comparison import REVERSED, SURVIVES, VERDICTS
+from overtop.tables.blocks import SIGNIFICANCE_LEVEL
+from overtop.tables.markdown import escape, format_grid
 from overtop.tables.wide import MEASURES
 
 PANEL = ["protocol", "dataset", "direction"]
-VERDICTS = ("survives", "reversed", "not shown", "tie")
 
-BETTER = {"neg_sr2": 1, "aurc": -1}
+IMPROVEMENT_SIGNS = {"neg_sr2": 1, "aurc": -1}
 """The measures, and the sign of a difference in favour of the first method."""
 
-_Method = tuple[str, str]
+MethodKey = tuple[str, str]
+"""Estimator and posterior."""
 
 
-class _Shown(NamedTuple):
-    """A difference that is shown, by so much in favour of a method (estimator, posterior)."""
+class Difference(NamedTuple):
+    """A difference whose interval excludes zero, as a positive number, with the better method first.
+
+    Attributes:
+        measure: `neg_sr2` or `aurc`.
+        better: the better method.
+        worse: the other method.
+        size: absolute difference of the measure.
+        low: lower end of its interval.
+        high: upper end of its interval.
+        paper: the paper's difference with the same sign convention, or NaN.
+        verdict: one of `evaluation.comparison.VERDICTS`, or None without a number of the paper.
+        significant: whether it remains after Holm's adjustment.
+    """
 
     measure: str
-    better: _Method
-    worse: _Method
-    by: float
+    better: MethodKey
+    worse: MethodKey
+    size: float
     low: float
     high: float
     paper: float
-    verdict: str
-    firm: bool
+    verdict: str | None
+    significant: bool
 
 
-def differences_to_markdown(table: pd.DataFrame, labels: Mapping[str, str] | None = None) -> str:
-    """How many differences are shown in each panel; then panel by panel which, and what becomes of the paper's.
+def differences_to_markdown(table: pd.DataFrame) -> str:
+    """The number of significant differences in each panel; then per panel which, and how the paper's compare.
 
     Args:
-        table: of `evaluation.comparison.compare`, with `dataset`.
-        labels: estimators and datasets in words, where the project's own do not suit.
+        table: result of `evaluation.comparison.compare_methods`, with `dataset`.
     """
     if table.empty:
         return "There are no two methods to compare.\n"
     panels = [rows for _, rows in table.groupby(PANEL, sort=False)]
-    parts = [_introduction(table), _overview(panels, labels), *(_section(rows, labels) for rows in panels)]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join([_introduction(table), _overview(panels), *map(_section, panels)]) + "\n"
 
 
 def differences_summary(table: pd.DataFrame) -> list[str]:
-    """What becomes of the paper's differences, in a line per panel that it speaks of.
+    """One line per panel with the number of the paper's differences by verdict.
 
     Args:
-        table: of `evaluation.comparison.compare`, with `dataset`.
+        table: result of `evaluation.comparison.compare_methods`, with `dataset`.
     """
     lines = []
     for _, rows in table[table["verdict"].notna()].groupby(PANEL, sort=False):
         counts = (f"{verdict} {(rows['verdict'] == verdict).sum()}" for verdict in VERDICTS)
-        lines.append(f"{_title(rows, None)}: the paper's {len(rows)} differences: {', '.join(counts)}")
+        lines.append(f"{_panel_label(rows)}: the paper's {len(rows)} differences: {', '.join(counts)}")
     return lines
 
 
 def _introduction(table: pd.DataFrame) -> str:
     resamples = " or ".join(f"{count:,}" for count in sorted(table["resamples"].unique()))
     parts = [
-        f"Every pair of methods on the same queries. A difference is shown where its interval, from {resamples} "
-        "resamples of the images, excludes zero. Where nothing differs, one pair in twenty is shown by luck at a level "
-        f"of 95%; in bold what stays after Holm's adjustment for all pairs of a panel (p < {SIGNIFICANT})."
+        "Every pair of methods is compared on the same queries. A difference is shown if its interval, from "
+        f"{resamples} resamples of the images, excludes zero. At a level of 95%, one pair in twenty is shown by chance "
+        "even if no methods differ; bold: still significant after Holm's adjustment for all pairs of a panel "
+        f"(p < {SIGNIFICANCE_LEVEL})."
     ]
     if table["verdict"].notna().any():
         parts.append(
-            "A difference of the paper's in -S·R² survives where ours is shown with the same sign, and is reversed "
-            "where ours is shown with the other one; a tie is a difference that the paper does not have either."
+            "A difference in -S·R² of the paper survives if ours is shown with the same sign, and is reversed if ours "
+            "is shown with the opposite sign; a tie is no difference in the paper either."
         )
     return escape(" ".join(parts))
 
 
-def _overview(panels: Sequence[pd.DataFrame], labels: Mapping[str, str] | None) -> str:
-    held = any(rows["verdict"].notna().any() for rows in panels)
-    verdicts = VERDICTS if held else ()
+def _overview(panels: Sequence[pd.DataFrame]) -> str:
+    """A row per panel: pairs, differences shown by each measure (significant ones in bold), counts of the verdicts."""
+    verdicts = VERDICTS if any(rows["verdict"].notna().any() for rows in panels) else ()
     lines = []
     for rows in panels:
-        counts = []
-        for measure in BETTER:
-            shown = rows[(rows["measure"] == measure) & rows["shown"]]
-            counts.append(f"{len(shown)} (**{(shown['p_holm'] < SIGNIFICANT).sum()}**)")
-        found = [str((rows["verdict"] == verdict).sum()) for verdict in verdicts]
-        lines.append([escape(_title(rows, labels)), str(len(rows) // len(BETTER)), *counts, *found])
-    shown_by = [f"shown by {MEASURES[measure].markdown}" for measure in BETTER]
-    return grid(["Panel", "Pairs", *shown_by, *(f"paper's: {verdict}" for verdict in verdicts)], lines)
+        shown = {measure: rows[(rows["measure"] == measure) & rows["shown"]] for measure in IMPROVEMENT_SIGNS}
+        lines.append(
+            [
+                escape(_panel_label(rows)),
+                str(len(rows) // len(IMPROVEMENT_SIGNS)),
+                *(f"{len(d)} (**{(d['p_holm'] < SIGNIFICANCE_LEVEL).sum()}**)" for d in shown.values()),
+                *(str((rows["verdict"] == verdict).sum()) for verdict in verdicts),
+            ]
+        )
+    shown_headers = [f"shown by {MEASURES[measure].markdown}" for measure in IMPROVEMENT_SIGNS]
+    return format_grid(["Panel", "Pairs", *shown_headers, *(f"paper's: {verdict}" for verdict in verdicts)], lines)
 
 
-def _section(rows: pd.DataFrame, labels: Mapping[str, str] | None) -> str:
-    names, shown = _names(rows, labels), _from_the_better(rows)
+def _section(rows: pd.DataFrame) -> str:
+    """A panel: for each method the numbers of the methods that it is better than, and the paper's differences."""
+    names, differences = _method_labels(rows), _shown_differences(rows)
     numbers = {method: str(number) for number, method in enumerate(names, start=1)}
+    worse: dict[tuple[MethodKey, str], list[str]] = {}
+    for d in differences:
+        worse.setdefault((d.better, d.measure), []).append(_bold_if(d.significant, numbers[d.worse]))
     lines = [
-        [
-            numbers[method],
-            escape(name),
-            *(
-                ", ".join(_bold(numbers[d.worse], d.firm) for d in shown if (d.measure, d.better) == (measure, method))
-                for measure in BETTER
-            ),
-        ]
+        [numbers[method], escape(name), *(", ".join(worse.get((method, m), [])) for m in IMPROVEMENT_SIGNS)]
         for method, name in names.items()
     ]
-    heads = ["", "Method", *(f"better than, by {MEASURES[measure].markdown}" for measure in BETTER)]
-    parts = [f"### {escape(_title(rows, labels))}", grid(heads, lines, words=len(heads))]
-    found = [d for d in shown if d.verdict in ("survives", "reversed")]
-    if found:
-        parts.append(_what_became(found, names))
+    headers = ["", "Method", *(f"better than, by {MEASURES[measure].markdown}" for measure in IMPROVEMENT_SIGNS)]
+    parts = [f"### {escape(_panel_label(rows))}", format_grid(headers, lines, text_columns=len(headers))]
+    decided = [d for d in differences if d.verdict in (SURVIVES, REVERSED)]
+    if decided:
+        parts.append(_paper_grid(decided, names))
     return "\n\n".join(parts)
 
 
-def _what_became(found: Sequence[_Shown], names: Mapping[_Method, str]) -> str:
+def _paper_grid(differences: Sequence[Difference], names: Mapping[MethodKey, str]) -> str:
     """The paper's differences that survive and those that are reversed, the largest of ours first."""
     lines = [
         [
             f"{names[d.better]} over {names[d.worse]}",
-            d.verdict,
-            _bold(f"{d.by:.3f}", d.firm),
+            str(d.verdict),
+            _bold_if(d.significant, f"{d.size:.3f}"),
             f"[{d.low:.3f}, {d.high:.3f}]",
             f"{d.paper:.2f}",
         ]
-        for d in sorted(found, key=lambda d: (VERDICTS.index(d.verdict), -d.by))
+        for d in sorted(differences, key=lambda d: (VERDICTS.index(str(d.verdict)), -d.size))
     ]
-    return grid(["The paper's differences", "", f"{MEASURES['neg_sr2'].markdown}", "interval", "paper"], lines, words=2)
+    headers = ["The paper's differences", "", MEASURES["neg_sr2"].markdown, "interval", "paper"]
+    return format_grid(headers, lines, text_columns=2)
 
 
-def _from_the_better(rows: pd.DataFrame) -> list[_Shown]:
-    """The differences that are shown."""
-    found = []
+def _shown_differences(rows: pd.DataFrame) -> list[Difference]:
+    differences = []
     for row in rows[rows["shown"]].to_dict("records"):
         better, worse = ((row[f"{side}_estimator"], row[f"{side}_posterior"]) for side in ("first", "second"))
-        by, low, high, paper = (row[column] for column in ("difference", "low", "high", "paper_difference"))
-        if by * BETTER[row["measure"]] < 0:
+        size, low, high, paper = (row[column] for column in ("difference", "low", "high", "paper_difference"))
+        if size * IMPROVEMENT_SIGNS[row["measure"]] < 0:
             better, worse = worse, better
-        if by < 0:
-            by, low, high, paper = -by, -high, -low, -paper
-        firm = row["p_holm"] < SIGNIFICANT
-        found.append(_Shown(row["measure"], better, worse, by, low, high, paper, row["verdict"], firm))
-    return found
+        if size < 0:
+            size, low, high, paper = -size, -high, -low, -paper
+        significant = row["p_holm"] < SIGNIFICANCE_LEVEL
+        differences.append(
+            Difference(row["measure"], better, worse, size, low, high, paper, row["verdict"], significant)
+        )
+    return differences
 
 
-def _names(rows: pd.DataFrame, labels: Mapping[str, str] | None) -> dict[_Method, str]:
-    """Each method in words, in order."""
+def _method_labels(rows: pd.DataFrame) -> dict[MethodKey, str]:
+    """Display name of each method, in order of appearance."""
     columns = ["estimator", "posterior", "kind", "architecture"]
     sides = [rows[[f"{side}_{c}" for c in columns]].set_axis(columns, axis=1) for side in ("first", "second")]
     methods = pd.concat(sides).drop_duplicates()
-    posteriors = words.posteriors(methods)
+    posteriors = labels.posterior_labels(methods)
     return {
-        (row.estimator, row.posterior): f"{words.label(row.estimator, labels)}, {posteriors[row.posterior]}"
+        (row.estimator, row.posterior): f"{labels.format_name(row.estimator)}, {posteriors[row.posterior]}"
         for row in methods.itertuples()
     }
 
 
-def _title(rows: pd.DataFrame, labels: Mapping[str, str] | None) -> str:
-    protocol, dataset, direction = (words.label(rows.iloc[0][column], labels) for column in PANEL)
+def _panel_label(rows: pd.DataFrame) -> str:
+    protocol, dataset, direction = (labels.format_name(rows.iloc[0][column]) for column in PANEL)
     return f"{dataset}, {direction}, {protocol}"
 
 
-def _bold(text: str, firm: bool) -> str:
-    return f"**{text}**" if firm else text
+def _bold_if(condition: bool, text: str) -> str:
+    return f"**{text}**" if condition else text

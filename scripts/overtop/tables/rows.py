@@ -1,16 +1,17 @@
-"""The long table: a row per number's whole setup, for machines."""
+"""The long table of results (CSV): one row per data set, direction, method and evaluation setup."""
 
 from collections.abc import Sequence
 
 import pandas as pd
 
-from overtop import labels as words
+from overtop import labels
 from overtop.errors import OvertopError
+from overtop.evaluation.rounding import round_floats
 
 INTERVALS = [
     "recall_at_1", "spearman", "r2", "neg_sr2", "rejection_auc", "aurc", "eaurc", "augrc", "auroc", "aupr", "coverage",
 ]  # fmt: skip
-"""Columns that come with their interval: `X_low` and `X_high` beside `X`."""
+"""Columns with an interval: `X_low` and `X_high` follow `X`."""
 
 COLUMNS = [
     "dataset", "direction", "posterior", "kind", "architecture", "members", "estimator", "protocol", "binning",
@@ -19,67 +20,64 @@ COLUMNS = [
     "oracle_auc", *(name + end for name in ("aurc_diff", "rejection_auc_diff") for end in ("", "_low", "_high")),
     "p_value", "p_holm", "n_skipped", "n_truncated",
 ]  # fmt: skip
-"""Columns of the long table, in order; columns beyond these follow them."""
+"""Columns of the long table, in order; further columns follow them."""
 
 KEY = ["dataset", "direction", "posterior", "estimator", "protocol", "binning", "positives"]
-"""Columns that tell rows apart."""
-
-DECIMALS = 6
-"""Of every number in a CSV: far finer than any interval, far coarser than differences between machines."""
+"""Columns that identify a row."""
 
 _COUNTS = ["n_queries", "n_clusters", "n_bins", "n_skipped", "n_truncated"]
-_ORDER: dict[str, Sequence[str]] = {
-    "direction": list(words.DIRECTIONS),
-    "kind": list(words.KINDS),
-    "estimator": list(words.ESTIMATORS),
-    "protocol": list(words.PROTOCOLS),
-    "binning": list(words.BINNINGS),
-    "positives": list(words.POSITIVES),
-}  # of datasets and posteriors: as they come
+_VALUE_ORDER: dict[str, Sequence[str]] = {
+    "direction": list(labels.DIRECTIONS),
+    "kind": list(labels.KINDS),
+    "estimator": list(labels.ESTIMATORS),
+    "protocol": list(labels.PROTOCOLS),
+    "binning": list(labels.BINNINGS),
+    "positives": list(labels.POSITIVES),
+}  # data sets and posteriors keep their order of appearance
 
 
-def tidy(metrics: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """One long table: a row per dataset, direction, posterior, estimator, protocol, binning and set of positives.
+def combine_metrics(metrics: Sequence[pd.DataFrame], place: str = "table") -> pd.DataFrame:
+    """One long table: a row per data set, direction, posterior, estimator, protocol, binning and set of positives.
 
     Args:
         metrics: tables with the columns `COLUMNS`. Data sets and posteriors keep the order in which they come.
+        place: named in error messages: `tables.demo`.
 
     Returns:
         Rows and columns in a fixed order, numbers rounded to 6 decimals, so that equal results have equal bytes.
 
     Raises:
-        OvertopError: no rows, a column is missing, or two rows speak of the same thing.
+        OvertopError: no rows, a column is missing, or two rows have the same `KEY`.
     """
-    rows = [frame for frame in metrics if len(frame)]
-    if not rows:
-        raise OvertopError("table: no rows; name datasets, posteriors and estimators that were evaluated")
-    for frame in rows:
+    frames = [frame for frame in metrics if len(frame)]
+    if not frames:
+        raise OvertopError(f"{place}: no rows; name datasets, posteriors, estimators and positives that were evaluated")
+    for frame in frames:
         missing = [column for column in COLUMNS if column not in frame]
         if missing:
-            raise OvertopError(f"table: metrics without {', '.join(missing)}; rebuild them with the evaluate rule")
-    table = pd.concat(rows, ignore_index=True)
-    refuse_twice(table)
-    table = in_order(table, ["dataset", "direction", "kind", "posterior", *KEY[3:]])
+            raise OvertopError(f"{place}: metrics without {', '.join(missing)}; rebuild them with the evaluate rule")
+    table = pd.concat(frames, ignore_index=True)
+    check_unique_rows(table)
+    table = sort_rows(table, ["dataset", "direction", "kind", "posterior", *KEY[3:]])
     extra = [column for column in table.columns if column not in COLUMNS]
     table = table[COLUMNS + extra].astype(dict.fromkeys(_COUNTS, "int64"))
-    floats = table.select_dtypes("float").columns
-    table[floats] = table[floats].round(DECIMALS) + 0.0  # no "-0.0"
-    return table.reset_index(drop=True)
+    return round_floats(table).reset_index(drop=True)
 
 
-def in_order(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
-    """Rows by `columns`, each in its known order, unknown values as they first appear."""
-    ranks = {c: {v: i for i, v in enumerate(words.ordered(table[c], _ORDER.get(c, ())))} for c in columns}
+def sort_rows(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """Rows sorted by `columns`, each in the order of its display names; unknown values in order of appearance."""
+    orders = {column: labels.in_known_order(table[column], _VALUE_ORDER.get(column, ())) for column in columns}
+    ranks = {column: {value: rank for rank, value in enumerate(order)} for column, order in orders.items()}
     return table.sort_values(list(columns), key=lambda column: column.map(ranks[str(column.name)]), kind="stable")
 
 
-def refuse_twice(table: pd.DataFrame) -> None:
-    """Refuse two rows that speak of the same thing.
+def check_unique_rows(table: pd.DataFrame) -> None:
+    """Check that no two rows have the same `KEY`.
 
     Raises:
-        OvertopError: naming it.
+        OvertopError: with the key of the first duplicate.
     """
-    twice = table[table.duplicated(KEY)]
-    if len(twice):
-        name = ", ".join(f"{column}={twice.iloc[0][column]}" for column in KEY)
-        raise OvertopError(f"table: two rows for {name}; list each dataset and posterior once")
+    duplicates = table[table.duplicated(KEY)]
+    if len(duplicates):
+        key = ", ".join(f"{column}={duplicates.iloc[0][column]}" for column in KEY)
+        raise OvertopError(f"table: two rows for {key}; list each dataset and posterior once")

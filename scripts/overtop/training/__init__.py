@@ -1,1 +1,1 @@
-"""Training encoders: contrastive training of a whole encoder, and heads on locked towers."""
+"""Training of encoders: contrastive training of all weights, and of linear heads on locked towers."""

@@ -1,106 +1,63 @@
-"""Training heads on locked towers: every image and caption goes through its tower once, all seeds share the result."""
+"""Training of linear heads on locked towers, whose features are computed once and shared by all seeds."""
 
-import hashlib
-import logging
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import nn
 from torch.nn import functional
-from tqdm import tqdm
 
 from overtop.config.encoders import EncoderSpec, TrainSpec
 from overtop.device import reproducible
-from overtop.encoders.embedding import Progress, embed_images, embed_texts
-from overtop.encoders.lite import is_lite, load_towers
-from overtop.encoders.loading import Encoder, build_model, encoder_of
+from overtop.encoders.embedding import embed_images, embed_texts
+from overtop.encoders.lite import is_lite, load_pretrained_towers
+from overtop.encoders.loading import Encoder, assemble_encoder, build_model
 from overtop.encoders.sampling import Sampling
 from overtop.errors import OvertopError
+from overtop.progress import Progress, no_progress
 from overtop.seeds import derive_seed
-from overtop.storage.files import atomic_path
 from overtop.storage.split import Split
-from overtop.training.contrastive import (
-    check_batch,
-    contrastive_loss,
-    draws,
-    learning_rate,
-    log_recalls,
-    recall_of,
-    recipe_of,
-    save_model,
-)
-
-_LOG = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class TrunkFeatures:
-    """What the locked towers say of one split.
-
-    Attributes:
-        image: (N, Di) float32, the image tower before its head.
-        text: (M, Dt) float32, the text tower before its head.
-    """
-
-    image: torch.Tensor
-    text: torch.Tensor
+from overtop.training.batches import check_train_spec, count_steps, sample_batches
+from overtop.training.checkpoint import save_checkpoint
+from overtop.training.features import TrunkFeatures
+from overtop.training.loss import contrastive_loss
+from overtop.training.schedule import learning_rate
+from overtop.training.validation import embedding_recall, log_recalls
 
 
 def compute_trunk_features(
     name: str,
     spec: EncoderSpec,
     split: Split,
-    data_root: str | Path,
-    output: str | Path,
     device: str = "cpu",
-    progress: Progress | None = None,
-) -> None:
-    """Send a split through the locked towers and write what comes out, as safetensors.
+    *,
+    data: str | Path,
+    progress: Progress = no_progress,
+) -> TrunkFeatures:
+    """Run a split through the locked towers of an encoder, without its heads.
 
-    The result depends on `spec.architecture` and the split alone.
+    The result depends only on `spec.architecture` and the split.
 
     Args:
         name: the encoder's name in config.yaml.
         spec: its entry, with `train.towers: locked`.
-        split: images and captions.
-        data_root: the folder that image paths are relative to.
-        output: the file to write.
-        device: where the towers run.
-        progress: told of every finished batch, of N + M items in all.
+        split: N images and M captions.
+        device: the device of the towers.
+        data: the data folder, which image paths are relative to.
+        progress: called after each batch with the items done, and N + M.
 
     Raises:
-        OvertopError: a tower's package is missing, or an image cannot be read.
+        OvertopError: the package of a tower is missing, or an image cannot be read.
     """
-    encoder = _trunks(encoder_of(name, spec, _with_towers(name, spec), None, device))
-    paths = [Path(data_root) / path for path in split.image_paths]
-    found = {
-        "image": torch.from_numpy(embed_images(encoder, paths, Sampling(), seed=0, progress=progress).embedding[0]),
-        "text": torch.from_numpy(
-            embed_texts(encoder, split.captions, Sampling(), seed=0, progress=progress).embedding[0]
-        ),
-    }
-    with atomic_path(output) as temporary:
-        temporary.write_bytes(save(found, metadata={"items": _items(spec, split)}))
-
-
-def read_trunk_features(path: str | Path, spec: EncoderSpec, split: Split) -> TrunkFeatures:
-    """Read what `compute_trunk_features` wrote.
-
-    Raises:
-        OvertopError: the file is damaged, or was made of another split or with other towers.
-    """
-    try:
-        with safe_open(path, framework="pt") as file:
-            items, image, text = file.metadata()["items"], file.get_tensor("image"), file.get_tensor("text")
-    except (OSError, SafetensorError) as error:
-        raise OvertopError(f"{path}: cannot be read ({error}); remove it and compute the features again") from error
-    if items != _items(spec, split):
-        raise OvertopError(f"{path}: was made of another split or with other towers; remove it and compute it again")
-    return TrunkFeatures(image, text)
+    encoder = _remove_heads(assemble_encoder(name, spec, _build_with_towers(name, spec), None, device))
+    paths = [Path(data) / path for path in split.image_paths]
+    n_images, total = len(paths), len(paths) + len(split.captions)
+    images = embed_images(encoder, paths, Sampling(), seed=0, progress=lambda done, _: progress(done, total))
+    texts = embed_texts(
+        encoder, split.captions, Sampling(), seed=0, progress=lambda done, _: progress(n_images + done, total)
+    )
+    return TrunkFeatures(torch.from_numpy(images.embedding[0]), torch.from_numpy(texts.embedding[0]))
 
 
 def train_heads(
@@ -108,82 +65,85 @@ def train_heads(
     spec: EncoderSpec,
     train: Split,
     validation: Split,
-    features: tuple[str | Path, str | Path],
+    train_features: TrunkFeatures,
+    validation_features: TrunkFeatures,
     output: str | Path,
     seed: int,
+    *,
+    progress: Progress = no_progress,
 ) -> dict[str, float]:
-    """Train both linear heads on the towers' features, and write the whole encoder as safetensors.
+    """Train both linear heads on the features of the towers, and write the whole encoder as safetensors.
 
     On one machine the same arguments give the same bytes.
 
     Args:
-        name, spec, train, validation, output, seed: as for `train_encoder`.
-        features: files of `compute_trunk_features` for `train` and for `validation`.
+        name: the encoder's name in config.yaml.
+        spec: its entry, with `train.towers: locked`.
+        train: the training split.
+        validation: the split on which recall is computed at the end.
+        train_features: the towers' features of `train`.
+        validation_features: the towers' features of `validation`.
+        output: the checkpoint to write.
+        seed: seed of the run; `spec.train.seed` makes members of an ensemble differ.
+        progress: called after each step with the steps done and the number of all.
 
     Returns:
         Recall@1 on the validation split, as `train_encoder`.
 
     Raises:
-        OvertopError: as `train_encoder`, and if features belong to other images or towers.
+        OvertopError: there are fewer images than one batch has, the package of a tower is missing, or no space is left
+            on the disk.
     """
-    recipe = recipe_of(name, spec)
-    check_batch(name, recipe, train)
-    learned, held_out = (
-        read_trunk_features(path, spec, split) for path, split in zip(features, (train, validation), strict=True)
-    )
-    with reproducible(recipe.threads, derive_seed(seed, "weights", recipe.seed)):
-        model = _with_towers(name, spec)
-        _fit_heads(model, name, recipe, learned, train, seed)
+    train_spec = check_train_spec(name, spec, train)
+    with reproducible(train_spec.threads, derive_seed(seed, "weights", train_spec.seed)):
+        model = _build_with_towers(name, spec)
+        _fit_heads(model, train_spec, train_features, train, seed, progress)
     model.eval()
     with torch.inference_mode():
-        images, texts = model.visual.head(held_out.image), model.text.proj(held_out.text)
-    recalls = recall_of(images.numpy(), texts.numpy(), validation)
-    save_model(model, output)
+        images = model.visual.head(validation_features.image).numpy()
+        texts = model.text.proj(validation_features.text).numpy()
+    recalls = embedding_recall(images, texts, validation)
+    save_checkpoint(model, output)
     log_recalls(name, recalls)
     return recalls
 
 
-def _fit_heads(model: Any, name: str, recipe: TrainSpec, features: TrunkFeatures, split: Split, seed: int) -> None:
-    heads = [model.visual.head, model.text.proj]
-    parameters = [*heads[0].parameters(), *heads[1].parameters(), model.logit_scale]
-    optimizer = torch.optim.AdamW(parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
-    for head in heads:
-        head.train()
-    steps = recipe.epochs * (len(split.image_ids) // recipe.batch_size)
-    with tqdm(total=steps, desc=f"train {name}", unit="step", disable=None) as bar:
-        for step, (rows, captions) in enumerate(draws(split, recipe, seed)):
-            optimizer.param_groups[0]["lr"] = learning_rate(step, steps, recipe)
-            text = functional.dropout(features.text[captions], recipe.text_dropout)
-            seen = functional.normalize(model.visual.head(features.image[rows]), dim=-1)
-            read = functional.normalize(model.text.proj(text), dim=-1)
-            loss = contrastive_loss(seen, read, model.logit_scale.exp(), recipe.label_smoothing)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            bar.set_postfix(loss=f"{loss.item():.2f}")
-            bar.update()
+def _fit_heads(
+    model: Any, train_spec: TrainSpec, features: TrunkFeatures, split: Split, seed: int, progress: Progress
+) -> None:
+    """Train the heads of `model` in place; `features` are those of `split`."""
+    image_head, text_head = model.visual.head, model.text.proj
+    parameters = [*image_head.parameters(), *text_head.parameters(), model.logit_scale]
+    optimizer = torch.optim.AdamW(parameters, lr=train_spec.learning_rate, weight_decay=train_spec.weight_decay)
+    image_head.train()
+    text_head.train()
+    steps = count_steps(train_spec, split)
+    for step, (image_rows, caption_rows) in enumerate(sample_batches(split, train_spec, seed)):
+        optimizer.param_groups[0]["lr"] = learning_rate(step, steps, train_spec)
+        text_inputs = functional.dropout(features.text[caption_rows], train_spec.text_dropout)
+        image_features = functional.normalize(image_head(features.image[image_rows]), dim=-1)
+        text_features = functional.normalize(text_head(text_inputs), dim=-1)
+        loss = contrastive_loss(image_features, text_features, model.logit_scale.exp(), train_spec.label_smoothing)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        progress(step + 1, steps)
 
 
-def _with_towers(name: str, spec: EncoderSpec) -> Any:
+def _build_with_towers(name: str, spec: EncoderSpec) -> Any:
+    """The model of an encoder with pretrained towers and random heads."""
     if not is_lite(spec.architecture):
         raise OvertopError(
             f"encoders.{name}.train.towers is locked, but {spec.architecture} has no installed towers to lock; "
-            "take lite0-minilm, lite1-minilm or lite2-minilm, or train it whole"
+            "use lite0-minilm, lite1-minilm or lite2-minilm, or train all weights"
         )
     model = build_model(name, spec, None)
-    load_towers(model, spec.architecture)
+    load_pretrained_towers(model, spec.architecture)
     return model
 
 
-def _trunks(encoder: Encoder) -> Encoder:
-    """The same encoder without its heads."""
+def _remove_heads(encoder: Encoder) -> Encoder:
+    """The encoder with both heads of its model replaced by the identity."""
     model = encoder.model
-    widths = {"image": model.visual.trunk.num_features, "text": model.text.config.hidden_size}
     model.visual.head, model.text.proj = nn.Identity(), nn.Identity()
-    return replace(encoder, widths=widths)
-
-
-def _items(spec: EncoderSpec, split: Split) -> str:
-    """What the features were made of, in short."""
-    parts = [spec.architecture, *split.image_ids, *split.caption_ids, *split.captions]
-    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
+    return replace(encoder, widths={"image": model.visual.trunk.num_features, "text": model.text.config.hidden_size})

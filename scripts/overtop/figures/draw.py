@@ -1,0 +1,66 @@
+"""Draw the figures that `config.yaml` declares: select the rows, then compute the numbers and the figure."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from overtop.config.figures import CurveFigure, SensitivityFigure
+from overtop.errors import OvertopError
+from overtop.evaluation.selection import select_rows
+from overtop.figures.calibration import calibration_figure, calibration_numbers
+from overtop.figures.cascade import cascade_figure
+from overtop.figures.rejection import rejection_figure, rejection_numbers
+from overtop.figures.sensitivity import make_settings, sensitivity_figure, sensitivity_numbers
+
+
+def draw_cascade(curve: pd.DataFrame, spent: pd.DataFrame) -> tuple[pd.DataFrame, Figure]:
+    """The numbers and the figure of a cascade.
+
+    Args:
+        curve: `curve.csv` of the cascade.
+        spent: `spent.csv` of the cascade.
+    """
+    panels = {"curve": curve, "spent": spent}
+    numbers = pd.concat([rows.assign(panel=name) for name, rows in panels.items()], ignore_index=True)
+    return numbers, cascade_figure(curve, spent)
+
+
+def draw_curves(
+    spec: CurveFigure | SensitivityFigure,
+    curves: pd.DataFrame,
+    metrics: pd.DataFrame,
+    dropout: Mapping[str, Mapping[str, float]],
+    place: str,
+) -> tuple[pd.DataFrame, Figure]:
+    """The numbers and the figure of calibration curves, rejection curves, or calibration under several settings.
+
+    Args:
+        spec: which rows to show, and how.
+        curves: curves of all methods of the figure's posteriors.
+        metrics: metrics of the same methods.
+        dropout: `rate` and `passes` of each posterior of a sensitivity figure.
+        place: named in error messages: `figures.figure1`.
+
+    Raises:
+        OvertopError: no curve matches `spec`, or the figure cannot be drawn from the selected rows.
+    """
+    estimators = [spec.estimator] if isinstance(spec, SensitivityFigure) else spec.estimators
+    curves, metrics = (
+        select_rows(
+            rows,
+            protocol=spec.protocol,
+            positives=spec.positives,
+            binning=spec.binning if "binning" in rows else None,
+            estimator=estimators,
+        )
+        for rows in (curves, metrics)
+    )
+    if curves.empty:
+        raise OvertopError(f"{place}: no rows; name estimators, a protocol and positives that were evaluated")
+    if isinstance(spec, SensitivityFigure):
+        settings = make_settings(spec.rates, spec.passes, dropout)
+        return sensitivity_numbers(curves, metrics, settings), sensitivity_figure(curves, metrics, settings)
+    if spec.kind == "calibration":
+        return calibration_numbers(curves, metrics), calibration_figure(curves, metrics)
+    return rejection_numbers(curves, metrics), rejection_figure(curves, metrics)

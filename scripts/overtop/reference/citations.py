@@ -1,0 +1,29 @@
+"""The publications that definitions and reference numbers come from, each written down once."""
+
+from typing import NamedTuple
+
+
+class Citation(NamedTuple):
+    """A publication.
+
+    Attributes:
+        short: how tables and prose cite it.
+        full: authors, title, venue and year.
+    """
+
+    short: str
+    full: str
+
+
+GOMEZ = Citation("Gomez 2025", "Gomez, Over the Top-1: Uncertainty-Aware Cross-Modal Retrieval with CLIP, 2025")
+UCAT = Citation("UCAT 2025", "Calibrating Uncertainty for Zero-Shot Adversarial CLIP, arXiv 2512.12997, 2025")
+UPADHYAY = Citation(
+    "Upadhyay et al. 2023",
+    "Upadhyay et al., ProbVLM: Probabilistic Adapter for Frozen Vision-Language Models, ICCV 2023",
+)
+HENDRYCKS = Citation(
+    "Hendrycks and Gimpel 2017",
+    "Hendrycks and Gimpel, A Baseline for Detecting Misclassified Examples, ICLR 2017",
+)
+LIU = Citation("Liu et al. 2020", "Liu et al., Energy-based Out-of-distribution Detection, NeurIPS 2020")
+SHANNON = Citation("Shannon 1948", "Shannon, A Mathematical Theory of Communication, 1948")

@@ -1,0 +1,129 @@
+"""Blocks of items, and the similarities between a block of captions and a block of images."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import NamedTuple, Self
+
+import torch
+
+from overtop.retrieval.accumulator import QueryAccumulator
+from overtop.retrieval.matmul import Matmul, Operand
+from overtop.retrieval.topk import padded_block
+from overtop.retrieval.vectors import read_unit_vectors
+from overtop.storage.shards import EmbeddingSource
+from overtop.terms import DIRECTIONS
+
+
+class Block(NamedTuple):
+    """Consecutive items of one modality.
+
+    Attributes:
+        items: which items.
+        operand: returns the operand of the items in a sample.
+        accumulator: of the rankings in which the items are queries.
+    """
+
+    items: slice
+    operand: Callable[[int], Operand]
+    accumulator: QueryAccumulator
+
+    @property
+    def size(self) -> int:
+        """Number of items."""
+        return self.items.stop - self.items.start
+
+
+class BlockReader:
+    """Reads blocks of one modality.
+
+    Args:
+        source: the embeddings.
+        accumulator: of the rankings in which the items are queries.
+        matmul: the method of multiplying, which defines the operands.
+        device: torch device of the operands.
+    """
+
+    def __init__(self, source: EmbeddingSource, accumulator: QueryAccumulator, matmul: Matmul, device: str) -> None:
+        self._source, self._accumulator, self._matmul, self._device = source, accumulator, matmul, device
+
+    def read(self, items: slice) -> Block:
+        """Return a block with the operands of all samples in memory."""
+        operands = [self._read_operand(items, sample) for sample in range(self._source.n_samples)]
+        return Block(items, operands.__getitem__, self._accumulator)
+
+    def read_lazily(self, items: slice) -> Block:
+        """Return a block that reads the operand of a sample whenever it is used, so that its memory is reused."""
+        return Block(items, partial(self._read_operand, items), self._accumulator)
+
+    def _read_operand(self, items: slice, sample: int) -> Operand:
+        return self._matmul.prepare(read_unit_vectors(self._source, sample, items, self._device))
+
+
+class BlockMultiplier:
+    """Multiplies blocks of captions with blocks of images and adds the similarities to the rankings of both.
+
+    Samples are independent of each other, and so are directions, so each sample is computed in one thread: no thread
+    waits within a product, and the small steps between products use all cores, too. Buffers are reused.
+
+    Args:
+        matmul: the method of multiplying.
+        samples: number of samples.
+        height: most captions in a block.
+        width: most images in a block.
+        device: torch device of the operands.
+    """
+
+    def __init__(self, matmul: Matmul, samples: int, height: int, width: int, device: str) -> None:
+        self._matmul, self._samples = matmul, samples
+        self._cores = torch.get_num_threads()
+        workers = min(self._cores, max(samples, len(DIRECTIONS))) if device == "cpu" else 1
+        self._pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(self._cores // workers,))
+        shares = min(workers, samples)
+        self._samples_of_share = [range(share, samples, shares) for share in range(shares)]
+        self._similarities = [padded_block(height, width, device) for _ in range(shares)]
+        self._sums = self._similarities
+        if samples > 1:
+            self._sums = [padded_block(height, width, device) for _ in range(shares)]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(self._cores)  # the number set in a worker applies to all threads started later
+
+    def add_similarities(self, captions: Block, images: Block) -> None:
+        """Compute the similarities of two blocks and add them to the rankings of captions and of images."""
+        if self._samples == 1:
+            self._multiply(captions, images, 0, self._similarities[0])
+        else:
+            shares = range(len(self._samples_of_share))
+            list(self._pool.map(partial(self._add_samples, captions, images), shares))
+        total, *others = self._sums
+        for other in others:
+            total += other
+        mean = total.div_(self._samples)
+        for_captions = self._pool.submit(captions.accumulator.add_mean, mean, captions.items, images.items)
+        for_images = self._pool.submit(images.accumulator.add_mean, mean.T, images.items, captions.items)
+        for_captions.result()
+        for_images.result()
+
+    def _add_samples(self, captions: Block, images: Block, share: int) -> None:
+        """Add the samples of one share to the rankings, and compute the sum of their similarities."""
+        similarities, total = self._similarities[share], self._sums[share]
+        for position, sample in enumerate(self._samples_of_share[share]):
+            self._multiply(captions, images, sample, similarities)
+            captions.accumulator.add_sample(sample, similarities, captions.items, images.items)
+            images.accumulator.add_sample(sample, similarities.T, images.items, captions.items)
+            if position == 0:
+                total.copy_(similarities)
+            else:
+                total += similarities
+
+    def _multiply(self, captions: Block, images: Block, sample: int, out: torch.Tensor) -> None:
+        """Write the similarities in one sample to the corner of `out`, and -inf to the rest."""
+        out[captions.size :] = -torch.inf
+        out[:, images.size :] = -torch.inf
+        corner = out[: captions.size, : images.size]
+        self._matmul.multiply(captions.operand(sample), images.operand(sample), out=corner)

@@ -1,0 +1,63 @@
+"""Features of locked towers on a split, and their file."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from overtop.errors import OvertopError
+from overtop.storage.files import atomic_path
+from overtop.storage.split import Split
+
+
+@dataclass(frozen=True)
+class TrunkFeatures:
+    """Outputs of both towers before their heads, for N images and M captions.
+
+    Attributes:
+        image: (N, Di) float32.
+        text: (M, Dt) float32.
+    """
+
+    image: torch.Tensor
+    text: torch.Tensor
+
+
+def write_trunk_features(path: str | Path, features: TrunkFeatures, architecture: str, split: Split) -> None:
+    """Write features as safetensors with a digest of what they were computed from, atomically.
+
+    Args:
+        path: the file.
+        features: the features.
+        architecture: the architecture whose towers computed them.
+        split: the images and captions.
+    """
+    tensors = {"image": features.image, "text": features.text}
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(save(tensors, metadata={"items": _digest_inputs(architecture, split)}))
+
+
+def read_trunk_features(path: str | Path, architecture: str, split: Split) -> TrunkFeatures:
+    """Read what `write_trunk_features` wrote.
+
+    Raises:
+        OvertopError: the file is damaged, or was computed from another split or with another architecture.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            digest, image, text = file.metadata()["items"], file.get_tensor("image"), file.get_tensor("text")
+    except (OSError, SafetensorError) as error:
+        raise OvertopError(f"{path}: cannot be read ({error}); delete it and compute the features again") from error
+    if digest != _digest_inputs(architecture, split):
+        raise OvertopError(
+            f"{path}: was computed from another split or with other towers; delete it and compute the features again"
+        )
+    return TrunkFeatures(image, text)
+
+
+def _digest_inputs(architecture: str, split: Split) -> str:
+    parts = [architecture, *split.image_ids, *split.caption_ids, *split.captions]
+    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()

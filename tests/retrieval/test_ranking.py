@@ -1,0 +1,89 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from overtop.errors import OvertopError
+from overtop.retrieval.exact import rank
+from overtop.retrieval.ranking import ARRAYS, read_ranking, write_ranking
+from overtop.storage.shards import ArraySource
+
+RECORD_MODULES = (
+    "overtop.retrieval.ranking",
+    "overtop.radius.radii",
+    "overtop.adapters.spread",
+    "overtop.storage.shards",
+    "overtop.storage.split",
+    "overtop.estimators.registry",
+    "overtop.evaluation.calibration",
+)
+
+
+def rank_random(samples, temperatures=()):
+    rng = np.random.default_rng(7)
+    images, texts = (
+        ArraySource(list(rng.normal(size=(samples, n, 4))), [f"{modality}-{i}" for i in range(n)])
+        for modality, n in (("image", 6), ("text", 15))
+    )
+    return rank(images, texts, 4, temperatures=temperatures)
+
+
+@pytest.fixture
+def rankings():
+    return rank_random(2, temperatures=(0.01, 0.07))
+
+
+def test_softmax_at_a_known_temperature_returns_its_column(rankings):
+    log_partition, mean_gap = rankings["t2i"].softmax_at(0.07)
+    np.testing.assert_array_equal(log_partition, rankings["t2i"].log_partition[:, 1])
+    np.testing.assert_array_equal(mean_gap, rankings["t2i"].mean_gap[:, 1])
+
+
+def test_softmax_at_another_temperature_is_an_error(rankings):
+    with pytest.raises(OvertopError, match=r"temperature 0\.02 \(available: 0\.01, 0\.07\)"):
+        rankings["t2i"].softmax_at(0.02)
+
+
+def test_ranking_is_read_as_it_was_written(rankings, tmp_path):
+    write_ranking(tmp_path / "a.h5", rankings, {"encoder": "tiny", "skipped": []})
+    read, attributes = read_ranking(tmp_path / "a.h5")
+    assert attributes == {"encoder": "tiny", "skipped": []}
+    for direction, ranking in rankings.items():
+        assert read[direction].query_ids == ranking.query_ids
+        assert read[direction].gallery_ids == ranking.gallery_ids
+        assert read[direction].temperatures == (0.01, 0.07)
+        for name in ARRAYS:
+            np.testing.assert_array_equal(getattr(read[direction], name), getattr(ranking, name))
+            assert getattr(read[direction], name).dtype == getattr(ranking, name).dtype
+
+
+def test_ranking_without_temperatures_is_read_as_it_was_written(tmp_path):
+    write_ranking(tmp_path / "a.h5", rank_random(1), {})
+    ranking = read_ranking(tmp_path / "a.h5")[0]["t2i"]
+    assert ranking.temperatures == ()
+    assert ranking.log_partition.shape == (15, 0)
+
+
+def test_same_ranking_is_written_with_the_same_bytes(rankings, tmp_path):
+    for name in "ab":
+        write_ranking(tmp_path / f"{name}.h5", rankings, {"x": 1})
+    assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
+
+
+def test_truncated_ranking_is_rejected(rankings, tmp_path):
+    path = tmp_path / "a.h5"
+    write_ranking(path, rankings, {})
+    path.write_bytes(path.read_bytes()[:-50])
+    with pytest.raises(OvertopError, match=r"a\.h5"):
+        read_ranking(path)
+
+
+def test_reading_does_not_import_torch():
+    code = f"import sys, {', '.join(RECORD_MODULES)}; print('torch' in sys.modules)"
+    scripts = Path(__file__).parents[2] / "scripts"
+    process = subprocess.run(
+        [sys.executable, "-c", code], env={"PYTHONPATH": str(scripts)}, capture_output=True, text=True, check=True
+    )
+    assert process.stdout.strip() == "False"

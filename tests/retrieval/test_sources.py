@@ -1,0 +1,25 @@
+import numpy as np
+import pytest
+
+from overtop.retrieval import sources
+from overtop.retrieval.sources import average_samples, queries_and_gallery
+from overtop.storage.shards import ArraySource
+
+
+@pytest.mark.parametrize("budget", [1, 2**20])
+def test_mean_is_the_same_in_memory_and_computed_in_reads(budget, monkeypatch):
+    monkeypatch.setattr(sources, "MAX_ARRAY_BYTES", budget)
+    rng = np.random.default_rng(4)
+    source = ArraySource([1.0 + rng.normal(size=(11, 12)) for _ in range(3)])
+    mean = average_samples(source)
+    assert isinstance(mean, ArraySource) == (budget > 1)
+    assert (mean.n_samples, mean.n_items, mean.dims, mean.item_ids) == (1, 11, (12,), source.item_ids)
+    expected = np.mean([source.read(s, 3, 9) for s in range(3)], axis=0, dtype=np.float64)
+    np.testing.assert_allclose(mean.read(0, 3, 9), expected, rtol=1e-6)
+    assert mean.read(0, 3, 9).dtype == np.float32
+
+
+def test_captions_are_the_queries_of_t2i():
+    images, texts = ArraySource([np.ones((2, 3))]), ArraySource([np.ones((4, 3))])
+    assert queries_and_gallery("t2i", images, texts) == (texts, images)
+    assert queries_and_gallery("i2t", images, texts) == (images, texts)

@@ -1,0 +1,149 @@
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from helpers.pipeline import read_committed_config
+from overtop.config.model import Config
+from overtop.estimators.registry import REGISTRY, estimators_table
+from overtop.pipeline.loading import load_config
+from overtop.tables.rows import COLUMNS
+
+REPO = Path(__file__).resolve().parents[1]
+PAGES = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    *sorted(str(p.relative_to(REPO)) for p in REPO.glob("docs/*.md")),
+]
+SETTINGS = ("embedding", "ranking", "temperature", "radius", "evaluation", "operating")
+
+
+def code_blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.S)
+
+
+def merge(values: dict[str, Any], entries: Mapping[str, Any]) -> None:
+    """Merge nested mappings in place, as Snakemake merges files given by --configfile."""
+    for key, value in entries.items():
+        if isinstance(value, Mapping) and isinstance(values.get(key), dict):
+            merge(values[key], value)
+        else:
+            values[key] = value
+
+
+def anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.*)$", re.sub(r"```.*?```", "", page.read_text(), flags=re.S), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_relative_links_of_page_exist(page):
+    text = re.sub(r"```.*?```", "", (REPO / page).read_text(), flags=re.S)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"\w+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        linked = ((REPO / page).parent / path).resolve() if path else REPO / page
+        assert linked.exists(), f"{page}: {target}"
+        assert not anchor or anchor in anchors(linked), f"{page}: {target}"
+
+
+def test_every_page_is_in_the_navigation():
+    navigation = (REPO / "mkdocs.yml").read_text().split("nav:")[1]
+    missing = [page.name for page in REPO.glob("docs/*.md") if f": {page.name}\n" not in navigation]
+    assert missing == []
+
+
+def test_estimators_page_contains_the_generated_table():
+    page = (REPO / "docs" / "estimators.md").read_text()
+    table = page.split("<!-- estimators: begin -->\n")[1].split("<!-- estimators: end -->")[0]
+    assert table.strip() == estimators_table().strip(), "replace the table by the output of estimators_table()"
+    assert [name for name in REGISTRY if f"`{name}`" not in table] == []
+
+
+def test_evaluation_page_explains_every_column_of_tables():
+    page = (REPO / "docs" / "evaluation.md").read_text()
+    columns = [re.sub("_(low|high)$", "", name) for name in COLUMNS]
+    assert [name for name in columns if f"`{name}`" not in page] == []
+
+
+def test_yaml_examples_of_own_data_page_are_a_valid_configuration():
+    values = read_committed_config(REPO)
+    examples = code_blocks(REPO / "docs" / "own-data.md", "yaml")
+    assert len(examples) >= 5
+    for example in examples:
+        merge(values, yaml.safe_load(example))
+    config = load_config(values)
+    assert {"mine"} <= set(config.datasets) & set(config.tables) & set(config.cascades)
+
+
+def test_example_configuration_is_the_one_of_own_data_page():
+    shown = yaml.safe_load(code_blocks(REPO / "docs" / "own-data.md", "yaml")[0])
+    assert yaml.safe_load((REPO / "docs" / "mine.yaml").read_text()) == shown
+
+
+def test_configuration_page_lists_every_setting_with_its_default():
+    def leaves(values: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+        for key, value in values.items():
+            if isinstance(value, Mapping):
+                yield from leaves(value, f"{prefix}{key}.")
+            else:
+                yield prefix + key, value
+
+    required = {"datasets": {}, "posteriors": {}, "tables": {}}
+    defaults = Config.model_validate(required).model_dump(mode="json", include=set(SETTINGS))
+    rows = re.findall(r"^\| `([\w.]+\.[\w.]+)` \| `([^`]*)` \|", (REPO / "docs" / "configuration.md").read_text(), re.M)
+    assert {key: json.loads(default) for key, default in rows} == dict(leaves(defaults, ""))
+
+
+def test_python_example_of_api_page_runs():
+    [example] = code_blocks(REPO / "docs" / "api.md", "python")
+    names: dict[str, Any] = {}
+    exec(example, names)
+    assert np.isfinite(names["uncertainty"]).all()
+    assert names["hit"][names["answered"]].mean() >= 0.9
+
+
+def test_api_page_names_existing_modules():
+    modules = re.findall(r"^::: (\S+)$", (REPO / "docs" / "api.md").read_text(), re.M)
+    assert len(modules) >= 10
+    missing = [name for name in modules if not (REPO / "scripts" / f"{name.replace('.', '/')}.py").is_file()]
+    assert missing == []
+
+
+def test_paper_page_adds_up():
+    """The totals of the tables on costs are the sums of their rows."""
+    page = (REPO / "docs" / "paper.md").read_text().replace(",", "")
+    jobs = page.split("lists 339 jobs:")[1].split("Of the 236")[0]
+    assert sum(int(number) for number in re.findall(r"\d+", jobs)) == 339
+    passes = page.split("| pass | images | captions |")[1].split("Together")[0]
+    rows = [tuple(map(int, row)) for row in re.findall(r"\| (\d+) \| (\d+) \|$", passes, re.M)]
+    assert tuple(map(sum, zip(*rows[:-1], strict=True))) == rows[-1]
+    operations = rows[-1][0] * 162e9, rows[-1][1] * 13.3e9
+    assert [f"{number / 1e17:.1f}e17" for number in operations] == re.findall(r"[\d.]+e17", passes)
+
+
+def test_pre_commit_hooks_have_the_versions_of_the_constraints():
+    pins = dict(line.split("==") for line in (REPO / "constraints.txt").read_text().splitlines())
+    hooks = yaml.safe_load((REPO / ".pre-commit-config.yaml").read_text())["repos"]
+    versions = {repo["repo"].rsplit("/", 1)[-1]: repo.get("rev") for repo in hooks}
+    assert versions["ruff-pre-commit"] == f"v{pins['ruff']}"
+    assert versions["snakefmt"] == f"v{pins['snakefmt']}"
+
+
+@pytest.mark.parametrize("path", sorted(str(p.relative_to(REPO)) for p in REPO.glob(".github/**/*.yml")))
+def test_github_file_is_valid_yaml(path):
+    assert yaml.safe_load((REPO / path).read_text())
+
+
+def test_continuous_integration_uses_targets_of_the_makefile():
+    used = set(re.findall(r"run: make (\S+)", (REPO / ".github" / "workflows" / "ci.yml").read_text()))
+    declared = set(re.findall(r"^([a-z-]+):", (REPO / "Makefile").read_text(), re.M))
+    assert used == {"lint", "test-fast", "test-slow", "docs"}
+    assert used <= declared

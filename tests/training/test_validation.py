@@ -1,0 +1,38 @@
+import logging
+
+import numpy as np
+import pytest
+
+from overtop.storage.split import Split
+from overtop.training.validation import embedding_recall, log_recalls
+
+
+def _cosine(a: np.ndarray, b: np.ndarray) -> float:
+    return round(float(a @ b / np.linalg.norm(a) / np.linalg.norm(b)), 12)
+
+
+def test_recall_equals_plain_loops() -> None:
+    rng = np.random.default_rng(1)
+    own = np.array([0, 0, 1, 2, 2, 3])
+    split = Split([*"abcd"], [""] * 4, [*"123456"], [*"uvwxyz"], own, None, [*"ppqqpq"])
+    images, texts = rng.normal(size=(4, 3)), rng.normal(size=(6, 3))
+    images[3] = images[0]  # a tie: the smaller index ranks first
+    texts[5] = 2 * images[0]
+    t2i = [max(range(4), key=lambda n: (_cosine(texts[m], images[n]), -n)) == own[m] for m in range(6)]
+    i2t = [own[max(range(6), key=lambda m: (_cosine(texts[m], images[n]), -m))] == n for n in range(4)]
+    recalls = embedding_recall(images, texts, split)
+    assert list(recalls) == ["t2i", "i2t", "t2i p", "t2i q"]
+    assert recalls["t2i"] == pytest.approx(np.mean(t2i))
+    assert recalls["i2t"] == pytest.approx(np.mean(i2t))
+    assert recalls["t2i p"] == pytest.approx(np.mean([t2i[0], t2i[1], t2i[4]]))
+
+
+def test_recall_without_caption_levels_has_only_directions() -> None:
+    split = Split(["a", "b"], ["", ""], ["1", "2"], ["u", "v"], np.array([0, 1]))
+    assert embedding_recall(np.eye(2), np.eye(2), split) == {"t2i": 1.0, "i2t": 1.0}
+
+
+def test_logged_recalls_have_three_decimals(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        log_recalls("shapes-0", {"t2i": 0.5, "t2i exact": 0.6034})
+    assert caplog.messages == ["shapes-0: R@1 on validation: t2i 0.500, t2i exact 0.603"]

@@ -1,0 +1,48 @@
+# Input and params functions of the rules in data.smk (the linter wants rules and functions in separate files).
+
+# Keys of a data set that change neither the files of a split nor its manifest.
+ONLY_LATER = {"shards", "benchmark"}
+
+
+def fetch_spec(wildcards):
+    """The keys of a data set that decide which files are fetched."""
+    spec = look_up("datasets", wildcards)
+    excluded = ONLY_LATER | {"captions_per_image", "expect", "extended"}
+    if spec.kind != "karpathy":
+        excluded.add(
+            "on_error"
+        )  # only there it decides whether a missing image is an error
+    return spec.model_dump(mode="json", exclude=excluded)
+
+
+def fetch_sources(wildcards):
+    """The sources that a data set can be downloaded from."""
+    names = look_up("datasets", wildcards).source_names()
+    return {name: plain(settings.sources[name]) for name in names}
+
+
+def split_spec(wildcards):
+    """The keys of a data set that decide its manifest."""
+    spec = look_up("datasets", wildcards)
+    excluded = ONLY_LATER | {"on_error", "judgments", "routes"}
+    return spec.model_dump(mode="json", exclude=excluded)
+
+
+def prefetch_files(wildcards):
+    """Records of everything that a table downloads: splits and weights."""
+    table = look_up("tables", wildcards)
+    posteriors = [settings.posteriors[name] for name in table.posteriors]
+    splits = {(dataset, table.split) for dataset in table.datasets}
+    if settings.temperature.softmax == "fitted":
+        fit_split = settings.temperature.fit_split
+        splits |= {(dataset, fit_split) for dataset in table.datasets}
+    for name in filter(None, (posterior.adapter for posterior in posteriors)):
+        adapter = settings.adapters[name]
+        splits |= {(adapter.dataset, split) for split in (adapter.train, adapter.val)}
+    encoders = {encoder for posterior in posteriors for encoder in posterior.encoders()}
+    specs = {name: settings.encoders[name] for name in sorted(encoders - {IMPORTED})}
+    for recipe in filter(None, (spec.train for spec in specs.values())):
+        splits |= {(recipe.dataset, split) for split in ("train", "val")}
+    records = [paths.SOURCE.format(dataset=d, split=s) for d, s in sorted(splits)]
+    downloaded = [name for name, spec in specs.items() if spec.is_downloaded]
+    return records + [paths.WEIGHTS.format(encoder=name) for name in downloaded]

@@ -1,0 +1,41 @@
+# Input and params functions of the rules in results.smk (the linter wants rules and functions in separate files).
+
+
+def table_recalls(wildcards):
+    """Recall of all encoders of a table, on the data sets with published results."""
+    table = look_up("tables", wildcards)
+    if table.split != "test":
+        return []
+    posteriors = (settings.posteriors[name] for name in table.posteriors)
+    encoders = {encoder for posterior in posteriors for encoder in posterior.encoders()}
+    return [
+        paths.RECALL.format(dataset=dataset, split=table.split, encoder=encoder)
+        for dataset in table.datasets
+        for encoder in sorted(encoders)
+        if settings.datasets[dataset].benchmark
+    ]
+
+
+def figure_files(wildcards):
+    """What a figure shows: a cascade, or curves and metrics of some posteriors."""
+    figure = look_up("figures", wildcards)
+    if figure.kind == "cascade":
+        parts = ("curve", "spent")
+        return {p: paths.CASCADE.format(cascade=figure.cascade, part=p) for p in parts}
+    if figure.kind == "sensitivity":
+        kind = "calibration"
+        where = [figure.dataset], figure.split, figure.posteriors()
+    else:
+        kind, table = figure.kind, settings.tables[figure.table]
+        where = table.datasets, table.split, table.posteriors
+    curves = paths.for_posteriors(paths.fill(paths.CURVES, kind=kind), *where)
+    return {"curves": curves, "metrics": paths.for_posteriors(paths.METRICS, *where)}
+
+
+def figure_values(wildcards):
+    """Rate and number of passes of the posteriors that a sensitivity figure compares."""
+    figure = look_up("figures", wildcards)
+    if figure.kind != "sensitivity":
+        return {}
+    specs = {name: settings.posteriors[name] for name in figure.posteriors()}
+    return {n: {"rate": p.rate, "passes": p.passes} for n, p in specs.items()}

@@ -1,0 +1,64 @@
+# Input and params functions of the rules in statistics.smk (the linter wants rules and functions in separate files).
+
+
+def deterministic_on_split(wildcards):
+    """The manifest of a split, and the shards of one encoder on it without dropout."""
+    look_up("encoders", wildcards)
+    return split_and_shards(
+        wildcards,
+        lambda modality: paths.deterministic_shards(
+            settings, wildcards.dataset, wildcards.split, wildcards.encoder, modality
+        ),
+    )
+
+
+def table_sources(wildcards):
+    """Data set, posterior and its kind, for each of a table's files in their order."""
+    table = look_up("tables", wildcards)
+    return [
+        {"dataset": dataset, "posterior": name, "kind": settings.posteriors[name].kind}
+        for dataset in table.datasets
+        for name in table.posteriors
+    ]
+
+
+def table_benchmarks(wildcards):
+    """The published results that apply to each data set of a table."""
+    table = look_up("tables", wildcards)
+    return {name: settings.datasets[name].benchmark for name in table.datasets}
+
+
+def operating_files(wildcards):
+    """Scores, ranking and manifest of both splits: where thresholds are chosen, and where they are applied."""
+    files = {}
+    for role, split in (("val", settings.operating.val), ("test", wildcards.split)):
+        names = dict(wildcards) | {"split": split}
+        files[f"{role}_scores"] = paths.SCORES.format(**names)
+        files[f"{role}_ranking"] = paths.RANKING.format(**names)
+        files[f"{role}_split"] = paths.SPLIT.format(**names)
+    return files
+
+
+def judgment_files(wildcards):
+    """Names of the files with human judgments, by source."""
+    files = look_up("datasets", wildcards).judgment_files()
+    if not files:
+        raise WorkflowError(
+            f"config.yaml: datasets.{wildcards.dataset} has no human judgments; name their files under `judgments`"
+        )
+    return files
+
+
+def cascade_files(wildcards):
+    """Scores of both posteriors and rankings of the expensive one, on the test and val splits."""
+    cascade = look_up("cascades", wildcards)
+    files = {}
+    for role, split in (("test", cascade.split), ("val", cascade.val)):
+        names = {"dataset": cascade.dataset, "split": split}
+        for which in ("cheap", "expensive"):
+            posterior = getattr(cascade, which)
+            files[f"{which}_{role}"] = paths.SCORES.format(**names, posterior=posterior)
+        files[f"ranking_{role}"] = paths.RANKING.format(
+            **names, posterior=cascade.expensive
+        )
+    return files
