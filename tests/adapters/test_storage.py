@@ -7,7 +7,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from adapters.conftest import ENCODER, SPEC, WIDTH
+from helpers.adapter_inputs import ENCODER, SPEC, WIDTH
 from overtop.adapters.storage import SCHEMA, read_adapters, write_adapters
 from overtop.errors import OvertopError
 

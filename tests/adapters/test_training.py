@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
-from adapters.conftest import ENCODER, SPEC, WIDTH, random_pairs
+from helpers.adapter_inputs import ENCODER, SPEC, WIDTH, random_pairs
 from overtop.adapters.loss import pair_loss
 from overtop.adapters.pairs import Pairs, read_adapter_inputs
 from overtop.adapters.training import draw_captions, train_adapters, train_bundle

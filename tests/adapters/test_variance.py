@@ -3,7 +3,7 @@ import pytest
 import torch
 from scipy.stats import gennorm
 
-from adapters.conftest import ENCODER, WIDTH
+from helpers.adapter_inputs import ENCODER, WIDTH
 from overtop.adapters import variance as variance_module
 from overtop.adapters.pairs import read_adapter_inputs
 from overtop.adapters.variance import predict_spreads, predict_variance

@@ -39,7 +39,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServ
 def script(tmp_path: Path, repo: Path, server: FakeServer) -> Callable[..., subprocess.Popen[str]]:
     """Start Python code in a separate process whose hub is the local server."""
 
-    # Appended, not in PYTHONPATH: torch imports the package `tabulate`, which scripts/tabulate.py would shadow.
+    # Appended, not in PYTHONPATH: rule scripts must not shadow installed packages.
     find_library = f"import sys; sys.path.append({str(repo / 'scripts')!r})\n"
 
     def start(code: str, **environment: str) -> subprocess.Popen[str]:

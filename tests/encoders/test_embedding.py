@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from transformers import BertConfig
 
-from encoders.conftest import CAPTIONS, LimitedMemoryEncode
+from helpers.encoder_inputs import CAPTIONS, LimitedMemoryEncode
 from overtop.encoders.compat import open_clip
 from overtop.encoders.embedding import ShardKey, embed_images, embed_shard, embed_texts
 from overtop.encoders.loading import Encoder

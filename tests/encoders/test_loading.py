@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from encoders.conftest import SHAPES_SPEC
+from helpers.encoder_inputs import SHAPES_SPEC
 from overtop.config.encoders import EncoderSpec
 from overtop.datasets.scene_captions import generate_captions
 from overtop.encoders import loading

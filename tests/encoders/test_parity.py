@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from encoders.conftest import SHAPES_SPEC
+from helpers.encoder_inputs import SHAPES_SPEC
 from overtop.datasets.shapes import write_images
 from overtop.encoders.embedding import embed_images, embed_texts
 from overtop.encoders.loading import Encoder, assemble_encoder, build_model

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from encoders.conftest import CAPTIONS, LimitedMemoryEncode
+from helpers.encoder_inputs import CAPTIONS, LimitedMemoryEncode
 from overtop.encoders import shortcuts
 from overtop.encoders.dropout import attention_dropout
 from overtop.encoders.embedding import embed_images, embed_texts

@@ -1,6 +1,3 @@
-import subprocess
-import sys
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -52,8 +49,3 @@ def test_other_names_are_rejected(name: str) -> None:
 def test_impossible_samplings_are_rejected(rate: float, passes: int, first: int) -> None:
     with pytest.raises(OvertopError, match="impossible"):
         Sampling(rate, passes, first)
-
-
-def test_import_of_sampling_does_not_load_torch() -> None:
-    code = "import sys; import overtop.encoders.sampling; sys.exit('torch' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True)

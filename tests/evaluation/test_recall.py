@@ -14,22 +14,22 @@ IMAGES, CAPTIONS = 37, 3
 def make_split(seed=0, images=IMAGES):
     """Return a split, and image and text embeddings with entries of -1 and 1, so that there are many exact ties."""
     rng = np.random.default_rng(seed)
-    owner = np.repeat(np.arange(images), CAPTIONS)
+    image_of_caption = np.repeat(np.arange(images), CAPTIONS)
     corners = np.array([[a, b, c, d] for a in (-1, 1) for b in (-1, 1) for c in (-1, 1) for d in (-1, 1)], dtype=float)
-    image, text = (corners[rng.integers(0, 16, n)].astype(np.float32) for n in (images, len(owner)))
-    text[::2] = image[owner[::2]]
+    image, text = (corners[rng.integers(0, 16, n)].astype(np.float32) for n in (images, len(image_of_caption)))
+    text[::2] = image[image_of_caption[::2]]
     names = [f"i{n}" for n in range(images)]
     captions = [f"i{n}#{j}" for n in range(images) for j in range(CAPTIONS)]
-    return Split(names, names, captions, ["words"] * len(owner), owner), image, text
+    return Split(names, names, captions, ["words"] * len(image_of_caption), image_of_caption), image, text
 
 
-def oracle(image, text, owner):
+def oracle(image, text, image_of_caption):
     """Return R@k in both directions; items come first by higher similarity, and of ties by smaller index."""
     similarity = (text @ image.T).astype(np.float64)
     recall = {}
     for direction, matrix, positives in (
-        ("t2i", similarity, [[o] for o in owner]),
-        ("i2t", similarity.T, [np.flatnonzero(owner == i).tolist() for i in range(len(image))]),
+        ("t2i", similarity, [[o] for o in image_of_caption]),
+        ("i2t", similarity.T, [np.flatnonzero(image_of_caption == i).tolist() for i in range(len(image))]),
     ):
         ranks = []
         for row, items in zip(matrix.tolist(), positives, strict=True):

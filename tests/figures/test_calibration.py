@@ -4,6 +4,7 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from helpers.axes import legend_texts
 from helpers.synthetic_curves import first_methods, simulate_run
 from overtop.errors import OvertopError
 from overtop.figures import style
@@ -24,11 +25,6 @@ def drawn_markers(ax):
         for xy, area in zip(c.get_offsets(), np.broadcast_to(c.get_sizes(), len(c.get_offsets())), strict=True)
     ]
     return np.array(sorted(markers))
-
-
-def legend_texts(ax):
-    """Texts of the legend of methods, which was added last."""
-    return [text.get_text() for text in ax.artists[-1].get_texts()]
 
 
 def test_plot_draws_on_given_axes(panel):

@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
+from helpers.axes import legend_texts, line_points
 from overtop.errors import OvertopError
 from overtop.figures import style
 from overtop.figures.cascade import cascade_figure, plot_cascade, plot_spent
@@ -40,17 +41,9 @@ def panel():
     return simulate_cascade(("t2i",))
 
 
-def legend_texts(ax):
-    return [text.get_text() for text in ax.artists[-1].get_texts()]
-
-
 def curve_lines(ax):
     """The lines of the rules, in drawing order; interval bars and the zero line have two points."""
     return [line for line in ax.lines if len(line.get_xdata()) > 2]
-
-
-def points(lines):
-    return {tuple(point) for line in lines for point in line.get_xydata()}
 
 
 @pytest.mark.parametrize(("plot", "table"), [(plot_cascade, 0), (plot_spent, 1)])
@@ -75,13 +68,13 @@ def test_lines_and_band_show_exactly_the_numbers(panel):
     curve, spent = panel
     ax = plot_cascade(curve)
     expected = set(curve[["samples_per_query", "change"]].itertuples(index=False, name=None))
-    assert points(curve_lines(ax)) == expected
+    assert line_points(curve_lines(ax)) == expected
     full = curve[curve["rule"] == "full"]
     (band,) = ax.collections
     low, high = band.get_datalim(ax.transData).intervaly
     assert (low, high) == (full["change_low"].min(), full["change_high"].max())
     ax = plot_spent(spent)
-    assert points(ax.lines) == set(spent[["samples", "share_settled"]].itertuples(index=False, name=None))
+    assert line_points(ax.lines) == set(spent[["samples", "share_settled"]].itertuples(index=False, name=None))
 
 
 def test_stopping_rules_have_an_interval_bar_at_their_end(panel):

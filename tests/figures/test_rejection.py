@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
+from helpers.axes import legend_texts, line_points
 from helpers.synthetic_curves import first_methods, simulate_run
 from overtop.errors import OvertopError
 from overtop.figures import style
@@ -13,14 +14,6 @@ from overtop.figures.rejection import plot_rejection, rejection_figure, rejectio
 def panel():
     _, curves, metrics = simulate_run(directions=("i2t",), methods=first_methods(7), queries=(400,))
     return curves, metrics
-
-
-def legend_texts(ax):
-    return [text.get_text() for text in ax.artists[-1].get_texts()]
-
-
-def points(lines):
-    return {(x, y) for line in lines for x, y in line.get_xydata() if not np.isnan(y)}
 
 
 def test_plot_draws_on_given_axes(panel):
@@ -50,7 +43,7 @@ def test_lines_show_exactly_the_numbers(panel):
     bounds = [line for line in ax.lines if line.get_color() == style.GREY]
     methods = [line for line in ax.lines if line.get_color() != style.GREY]
     for lines, column in ((bounds, "oracle_recall_at_1"), (methods, "recall_at_1")):
-        assert points(lines) == set(numbers[["fraction_rejected", column]].itertuples(index=False, name=None))
+        assert line_points(lines) == set(numbers[["fraction_rejected", column]].itertuples(index=False, name=None))
 
 
 def test_recall_of_few_accepted_queries_is_faint(panel):

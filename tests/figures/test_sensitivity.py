@@ -4,6 +4,7 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
+from helpers.axes import legend_texts, line_points
 from overtop.errors import OvertopError
 from overtop.figures import style
 from overtop.figures.sensitivity import (
@@ -57,10 +58,6 @@ def select_varied(settings, varied):
     return settings[settings["varied"] == varied]
 
 
-def legend_texts(ax):
-    return [text.get_text() for text in ax.artists[-1].get_texts()]
-
-
 def labelled_lines(ax):
     return [line for line in ax.lines if not line.get_label().startswith("_")]
 
@@ -68,10 +65,6 @@ def labelled_lines(ax):
 def drawn_lines(ax):
     """Lines with points; seaborn adds empty ones for its legend."""
     return [line for line in ax.lines if len(line.get_xdata())]
-
-
-def points(lines):
-    return {(x, y) for line in lines for x, y in line.get_xydata() if not np.isnan(y)}
 
 
 def test_settings_are_sorted_by_the_varied_parameter(settings):
@@ -155,7 +148,7 @@ def test_lines_and_markers_show_exactly_the_numbers(settings):
     numbers = sensitivity_numbers(curves, metrics, row)
     ax = plot_sensitivity(curves, metrics, row)
     expected = set(numbers[["level", "recall_at_1"]].itertuples(index=False, name=None))
-    assert points(ax.lines) == expected
+    assert line_points(ax.lines) == expected
     assert {tuple(xy) for c in ax.collections for xy in c.get_offsets()} == expected
 
 

@@ -29,7 +29,7 @@ def test_file_of_another_rule_is_an_error(repo, monkeypatch):
 def test_folder_without_workflow_is_an_error(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(OvertopError, match="run the script in the root folder"):
-        build_job("results/tables/demo.csv", "tabulate.py", [], [])
+        build_job("results/tables/demo.csv", "table.py", [], [])
 
 
 @pytest.mark.slow
@@ -38,7 +38,7 @@ def test_script_run_by_hand_writes_the_same_file(tiny, copy_of):
     table = project.root / "results/tables/tiny.csv"
     before = table.read_bytes()
     table.unlink()
-    arguments = ["scripts/tabulate.py", "results/tables/tiny.csv", "--configfile", "tests/workflow/tiny.yaml"]
+    arguments = ["scripts/table.py", "results/tables/tiny.csv", "--configfile", "tests/workflow/tiny.yaml"]
     subprocess.run([sys.executable, *arguments], cwd=project.root, check=True)
     assert table.read_bytes() == before
     assert len(pd.read_csv(table)) > 10

@@ -43,7 +43,7 @@ def test_edit_of_module_changes_only_stages_that_import_it(edited_stages):
 def test_edit_of_deep_module_changes_all_stages_above(edited_stages):
     changed = edited_stages("storage/shards.py")
     assert {"embed", "rank", "radius"} <= changed
-    assert not {"plot", "tabulate"} & changed
+    assert not {"plot", "table"} & changed
 
 
 def test_edit_of_data_set_kind_changes_fetch_and_split(edited_stages):

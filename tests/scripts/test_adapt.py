@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from adapters.conftest import ENCODER, SPEC, WIDTH
+from helpers.adapter_inputs import ENCODER, SPEC, WIDTH
 from helpers.scripts import load_script
 from overtop.adapters.spread import read_spread
 from overtop.adapters.storage import read_adapters

@@ -28,12 +28,12 @@ TARGETS = [0.6, 0.9]
 def write_results(folder, role, seed, extended):
     """Write a random split, its ranking and its scores."""
     rng = np.random.default_rng(seed)
-    owner = np.repeat(np.arange(N_IMAGES), CAPTIONS_PER_IMAGE)
+    image_of_caption = np.repeat(np.arange(N_IMAGES), CAPTIONS_PER_IMAGE)
     images = rng.normal(size=(N_IMAGES, 8)).astype(np.float32)
-    captions = (images[owner] + 0.7 * rng.normal(size=(len(owner), 8))).astype(np.float32)
+    captions = (images[image_of_caption] + 0.7 * rng.normal(size=(len(image_of_caption), 8))).astype(np.float32)
     image_ids = [f"{role}{i}" for i in range(N_IMAGES)]
     caption_ids = [f"{role}{i}-{j}" for i in range(N_IMAGES) for j in range(CAPTIONS_PER_IMAGE)]
-    split = Split(image_ids, image_ids, caption_ids, ["words"] * len(owner), owner, extended)
+    split = Split(image_ids, image_ids, caption_ids, ["words"] * len(image_of_caption), image_of_caption, extended)
     rankings = rank(ArraySource([images], image_ids), ArraySource([captions], caption_ids), top=20, device="cpu")
     scores = [score_direction(split, d, EstimatorInputs(rankings[d]), ["top1_similarity"]) for d in DIRECTIONS]
     write_split(folder / f"{role}.parquet", split)
@@ -86,9 +86,9 @@ def test_columns_of_the_other_form_are_missing(job):
 
 
 def test_extended_positives_have_their_own_rows(tmp_path):
-    owner = np.repeat(np.arange(N_IMAGES), CAPTIONS_PER_IMAGE)
+    image_of_caption = np.repeat(np.arange(N_IMAGES), CAPTIONS_PER_IMAGE)
     rng = np.random.default_rng(2)
-    job = make_job(tmp_path, [np.unique([image, *rng.integers(0, N_IMAGES, 20)]) for image in owner])
+    job = make_job(tmp_path, [np.unique([image, *rng.integers(0, N_IMAGES, 20)]) for image in image_of_caption])
     operate.main(job)
     table = pd.read_parquet(job.output[0])
     for form in ("guaranteed_precision", "conformal_set"):

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from encoders.conftest import SHAPES_SPEC, generate_split
+from helpers.encoder_inputs import SHAPES_SPEC, generate_split
 from overtop.config.datasets import ShapesDataset
 from overtop.config.encoders import EncoderSpec, TrainSpec
 from overtop.datasets.scene_captions import LEVELS

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from encoders.conftest import generate_split
+from helpers.encoder_inputs import generate_split
 from overtop.config.datasets import ShapesDataset
 from overtop.config.encoders import EncoderSpec, TrainSpec
 from overtop.encoders.embedding import embed_images, embed_texts

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 RESULTS = ("results/tables/*", "results/figures/*", "results/embeddings/**/*.h5", "data/encoders/*")
 PER_POSTERIOR = Counter({"rank": 1, "radius": 1, "score": 1, "evaluate": 1})
-DRAWN = Counter({"tabulate": 1, "plot": 2})
+DRAWN = Counter({"table": 1, "plot": 2})
 
 
 def _times(counts, factor):
@@ -46,7 +46,7 @@ def test_deleted_shard_is_rebuilt_with_everything_downstream(tiny, copy_of):
             "estimators=[top1_similarity, top1_consistency, adversarial_exact, max_softmax, energy]",
             Counter({"score": 3, "evaluate": 3}) + DRAWN,
         ),
-        ("tables={tiny: {binnings: [equal_width]}}", Counter({"tabulate": 1})),
+        ("tables={tiny: {binnings: [equal_width]}}", Counter({"table": 1})),
         ("figures={tiny-rejection: {positives: extended}}", Counter({"plot": 1})),
         ("datasets={shapes: {on_error: skip}}", Counter({"embed": 6}) + _times(PER_POSTERIOR, 3) + DRAWN),
         ("encoders={tiny-1: {train: {epochs: 2}}}", Counter({"train": 1, "embed": 3}) + PER_POSTERIOR + DRAWN),

@@ -46,7 +46,7 @@ def test_table1_has_expected_jobs(fresh):
         "score": posteriors,
         "evaluate": posteriors,
         "recall": encoders * len(SPLITS),
-        "tabulate": 1,
+        "table": 1,
     }
 
 

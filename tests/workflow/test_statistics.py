@@ -30,7 +30,7 @@ def test_adapter_is_trained_and_scored(project):
     assert spread.groupby(["direction", "protocol"])["uncertainty"].nunique().min() > 10
     assert project.planned_jobs("results/tables/adapted.csv", *TINY_CONFIG) == {}
     rerun = project.planned_jobs("results/tables/adapted.csv", *TINY_CONFIG, "--config", "adapters={tiny: {epochs: 2}}")
-    assert set(rerun) == {"adapt", "spread", "score", "evaluate", "tabulate"}
+    assert set(rerun) == {"adapt", "spread", "score", "evaluate", "table"}
 
 
 def test_posterior_without_adapter_is_an_error(tiny):

@@ -4,7 +4,7 @@
 include: "results.inputs.smk"
 
 
-rule tabulate:
+rule table:
     """Write one declared table: long as CSV, in the paper's layout as Markdown and LaTeX."""
     input:
         metrics=table_files(paths.METRICS),
@@ -17,17 +17,17 @@ rule tabulate:
         tex=f"{paths.TABLE}.tex",
         members=paths.MEMBERS,
     log:
-        log_file("tabulate", "{table}"),
+        log_file("table", "{table}"),
     benchmark:
-        benchmark_file("tabulate", "{table}")
+        benchmark_file("table", "{table}")
     conda:
         "../../envs/overtop.yaml"
     params:
         spec=entry("tables"),
         benchmarks=table_benchmarks,
-        version=VERSIONS["tabulate"],
+        version=VERSIONS["table"],
     script:
-        "../../scripts/tabulate.py"
+        "../../scripts/table.py"
 
 
 rule plot:

@@ -82,7 +82,7 @@ def load_embeddings(folder: Path) -> ImportedEmbeddings:
     else:
         raise OvertopError(
             f"{folder}: contains neither one .npz file, nor img_emb/ text_emb/ metadata/, nor image.h5 text.h5 "
-            "split.parquet; see README, 'Embeddings you already have'"
+            "split.parquet; see docs/own-data.md"
         )
     _check_shapes(folder, imported)
     return imported

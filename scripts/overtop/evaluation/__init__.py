@@ -1,1 +1,1 @@
-"""How good an uncertainty is: recall, calibration, rejection, selective risk, and intervals of each."""
+"""Quality of an uncertainty: recall, calibration, rejection and selective prediction, with intervals and tests."""

@@ -22,6 +22,7 @@ from overtop.evaluation.inputs import validate_scores
 from overtop.evaluation.ordering import SortedQueries
 from overtop.evaluation.selective import measure_selective_prediction
 from overtop.evaluation.significance import adjust_holm, bootstrap_p_value, percentile_interval
+from overtop.evaluation.verdicts import paper_verdict
 from overtop.reference.paper import PaperTable
 from overtop.seeds import derive_seed
 from overtop.terms import ESTIMATORS
@@ -40,16 +41,6 @@ COLUMNS = [
     "paper_difference", "verdict",
 ]  # fmt: skip
 """Columns of the table of differences. Measures are `neg_sr2`, -S R2 with bins of equal width, and `aurc`."""
-
-SURVIVES = "survives"
-"""Our interval excludes zero, and the difference has the sign of the paper's."""
-REVERSED = "reversed"
-"""Our interval excludes zero, and the difference has the opposite sign."""
-NOT_SHOWN = "not shown"
-"""Our interval includes zero."""
-TIE = "tie"
-"""The paper reports no difference."""
-VERDICTS = (SURVIVES, REVERSED, NOT_SHOWN, TIE)
 
 
 @dataclass(frozen=True)
@@ -119,7 +110,8 @@ def compare_methods(
         minus that of the second, with its interval. `p_value` tests that it is zero, and `p_holm` is adjusted for all
         pairs of a panel. `shown` is true if the interval excludes zero on the side of the difference (-S R2 of few
         queries is biased in resamples, so that the interval may not contain the difference). `paper_difference` is the
-        paper's difference in -S R2 and `verdict` one of `VERDICTS`; both are missing for pairs not in the paper.
+        paper's difference in -S R2 and `verdict` one of `verdicts.VERDICTS`; both are missing for pairs that are not in
+        the paper.
 
     Raises:
         OvertopError: the posteriors were scored on different queries, or an uncertainty is not finite.
@@ -139,21 +131,6 @@ def compare_methods(
     family = ["direction", "protocol", "measure"]
     table["p_holm"] = table.groupby(family)["p_value"].transform(lambda p: adjust_holm(p.to_numpy()))
     return table
-
-
-def paper_verdict(shown: bool, difference: float, paper_difference: float) -> str:
-    """Return the one of `VERDICTS` that applies to a difference of the paper.
-
-    Args:
-        shown: whether our interval excludes zero.
-        difference: ours.
-        paper_difference: the paper's.
-    """
-    if paper_difference == 0:
-        return TIE
-    if not shown:
-        return NOT_SHOWN
-    return SURVIVES if (difference > 0) == (paper_difference > 0) else REVERSED
 
 
 def _panels(scores: pd.DataFrame, paper: PaperTable | None) -> tuple[_Panels, np.ndarray]:

@@ -23,12 +23,24 @@ from snakemake.settings.types import (
 from snakemake.workflow import Workflow
 
 from overtop.errors import OvertopError
-from overtop.pipeline.job import Job
 
 SNAKEFILE = "workflow/Snakefile"
 
 
-def job_from_command_line(script: str) -> Job:
+class DebugJob:
+    """A job with the attributes of Snakemake's `snakemake` object."""
+
+    def __init__(self, job: SnakemakeJob, workflow: Workflow) -> None:
+        self.input = job.input
+        self.output = job.output
+        self.params = job.params
+        self.wildcards = job.wildcards
+        self.log = job.log
+        self.threads = job.threads
+        self.config = workflow.globals["config"]
+
+
+def job_from_command_line(script: str) -> DebugJob:
     """The job that writes the file named on the command line; bad usage ends the process.
 
     Args:
@@ -45,7 +57,7 @@ def job_from_command_line(script: str) -> Job:
         sys.exit(f"overtop: {error}")
 
 
-def build_job(target: str, script: str, configfiles: list[Path], overrides: list[str]) -> Job:
+def build_job(target: str, script: str, configfiles: list[Path], overrides: list[str]) -> DebugJob:
     """The job of `script` that writes `target`, with input, params and threads as Snakemake would set them.
 
     Nothing is run and no file is checked. Call it in the root folder of the project.
@@ -78,16 +90,3 @@ def build_job(target: str, script: str, configfiles: list[Path], overrides: list
             raise OvertopError(f"{target} is not written by scripts/{script}; name one of the files that it writes")
         job = SnakemakeJob(rules[0], DAG(workflow, rules=rules), rules[0].get_wildcards(target))
         return DebugJob(job, workflow)
-
-
-class DebugJob:
-    """A job with the attributes of Snakemake's `snakemake` object."""
-
-    def __init__(self, job: SnakemakeJob, workflow: Workflow) -> None:
-        self.input = job.input
-        self.output = job.output
-        self.params = job.params
-        self.wildcards = job.wildcards
-        self.log = job.log
-        self.threads = job.threads
-        self.config = workflow.globals["config"]

@@ -32,7 +32,7 @@ VERSIONS = {
     "operate": 1,
     "judge": 2,
     "cascade": 1,
-    "tabulate": 3,
+    "table": 3,
     "plot": 2,
 }
 

@@ -1,8 +1,8 @@
 """The exact ranking pass: every query with every gallery item, in both directions at once.
 
 Blocks of captions are multiplied with blocks of images, each small enough to stay in the cache of the processor until
-everything that a ranking needs is extracted. One product serves both directions, and the M x N matrix is never held
-whole. Tests compare the rankings with a sort of the whole matrix in float64.
+everything that a ranking needs is extracted. One product serves both directions, and the whole M x N matrix is
+never in memory. Tests compare the rankings with a sort of the whole matrix in float64.
 """
 
 from collections.abc import Iterable

@@ -34,7 +34,7 @@ def check_sources(images: EmbeddingSource, texts: EmbeddingSource) -> None:
 def average_samples(source: EmbeddingSource) -> EmbeddingSource:
     """Return the mean over samples of the un-normalised embeddings, as a source of one sample.
 
-    The mean is held in memory where it fits `MAX_ARRAY_BYTES`, and otherwise computed in every read.
+    The mean is stored in memory if it fits `MAX_ARRAY_BYTES`, and computed in every read otherwise.
 
     Args:
         source: samples of the same dimension.

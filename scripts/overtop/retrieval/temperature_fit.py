@@ -124,6 +124,6 @@ def _pair_similarities(images: EmbeddingSource, texts: EmbeddingSource, image_of
 
 
 def _normalise(rows: np.ndarray) -> np.ndarray:
-    """Return rows of length one in float64, by NumPy: torch rounds differently, and a fit keeps its last bit."""
+    """Return rows of length one in float64, by NumPy: with torch, the last bits of existing fits would change."""
     rows = rows.astype(np.float64)
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)

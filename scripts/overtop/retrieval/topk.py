@@ -40,7 +40,7 @@ class TopK:
 
     Args:
         rows: number of rows of the matrix.
-        k: number of entries to keep per row.
+        k: number of entries per row.
         device: torch device of the blocks.
     """
 
@@ -110,7 +110,7 @@ def _candidate_entries(
     Args:
         block: as in `TopK.update`.
         threshold: (rows, 1) least score of interest.
-        k: number of entries wanted per row.
+        k: number of entries per row.
 
     Returns:
         Row (ascending), column and value of n entries, each (n,).

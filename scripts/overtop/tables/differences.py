@@ -6,7 +6,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from overtop import labels
-from overtop.evaluation.comparison import REVERSED, SURVIVES, VERDICTS
+from overtop.evaluation.verdicts import REVERSED, SURVIVES, VERDICTS
 from overtop.tables.blocks import SIGNIFICANCE_LEVEL
 from overtop.tables.markdown import escape, format_grid
 from overtop.tables.wide import MEASURES
@@ -31,7 +31,7 @@ class Difference(NamedTuple):
         low: lower end of its interval.
         high: upper end of its interval.
         paper: the paper's difference with the same sign convention, or NaN.
-        verdict: one of `evaluation.comparison.VERDICTS`, or None without a number of the paper.
+        verdict: one of `evaluation.verdicts.VERDICTS`, or None without a number of the paper.
         significant: whether it remains after Holm's adjustment.
     """
 

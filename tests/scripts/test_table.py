@@ -11,7 +11,7 @@ from overtop.errors import OvertopError
 from overtop.evaluation.recall import RECALL_COLUMNS
 from overtop.storage.files import write_table
 
-tabulate = load_script("tabulate")
+script = load_script("table")
 
 SPEC = {"datasets": ["mscoco"], "posteriors": ["l14"], "reference": "table1", "protocols": ["published"]}
 
@@ -36,7 +36,7 @@ def job(tmp_path):
 
 
 def test_table_contains_the_declared_rows_and_the_published_numbers(job):
-    tabulate.main(job)
+    script.main(job)
     table, members = pd.read_csv(job.output.csv), pd.read_csv(job.output.members)
     assert set(table["protocol"]) == {"published"}
     assert (table["paper_neg_sr2"].notna() == (table["binning"] == "equal_width")).all()
@@ -51,14 +51,14 @@ def test_table_contains_the_declared_rows_and_the_published_numbers(job):
 
 def test_other_splits_are_not_compared_with_the_papers_test_split(job):
     job.params.spec = SPEC | {"split": "val"}
-    tabulate.main(job)
+    script.main(job)
     assert pd.read_csv(job.output.csv)["paper_neg_sr2"].isna().all()
 
 
 def test_table_without_checked_encoders_has_empty_members(job):
     job.input.recalls = []
     job.params.spec = SPEC | {"reference": None}
-    tabulate.main(job)
+    script.main(job)
     assert job.output.members.read_text() == ",".join(RECALL_COLUMNS) + "\n"
     table = pd.read_csv(job.output.csv)
     assert "paper_neg_sr2" not in table
@@ -68,4 +68,4 @@ def test_table_without_checked_encoders_has_empty_members(job):
 def test_table_without_rows_is_rejected(job):
     job.params.spec = SPEC | {"estimators": ["margin"]}
     with pytest.raises(OvertopError, match=r"tables\.t: no rows"):
-        tabulate.main(job)
+        script.main(job)
