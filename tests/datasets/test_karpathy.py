@@ -2,8 +2,6 @@
 
 import gzip
 import json
-from importlib import metadata
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -179,15 +177,6 @@ COCO = [
 ]
 
 
-@pytest.fixture
-def eccv():
-    """Skip the test unless the package with COCO's judgments is installed."""
-    try:
-        metadata.distribution("eccv_caption")
-    except metadata.PackageNotFoundError:
-        pytest.skip("eccv_caption is not installed")
-
-
 def _to_karpathy_json(record):
     sentences = [
         {"raw": caption, "sentid": number}
@@ -201,7 +190,6 @@ def _to_karpathy_json(record):
     }
 
 
-@pytest.mark.usefixtures("eccv")
 @pytest.mark.parametrize("as_json", [False, True])
 def test_only_test_split_has_extended_positives(source_files, as_json):
     entries = [_to_karpathy_json(record) for record in COCO] if as_json else COCO
@@ -210,7 +198,6 @@ def test_only_test_split_has_extended_positives(source_files, as_json):
     assert _fetch_and_read(source_files, entries, "train", **spec).extended is None
 
 
-@pytest.mark.usefixtures("eccv")
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -227,7 +214,6 @@ def test_unknown_and_missing_ids_are_reported(source_files, changes, message):
         _fetch_and_read(source_files, [{**COCO[0], **changes}], extended=["cxc"], captions_per_image="all")
 
 
-@pytest.mark.usefixtures("eccv")
 @pytest.mark.parametrize(
     ("sources", "pairs", "captions", "images"),
     [(["cxc"], 35614, 8005, 3589), (["eccv"], 46442, 9145, 3269), (["cxc", "eccv"], 54157, 13212, 4494)],
@@ -248,9 +234,9 @@ def test_extended_positives_of_coco_have_expected_counts(tmp_path, mirror, sourc
     assert other["image"].nunique() == images
 
 
-def test_partial_benchmarks_of_the_mirror_are_read(tmp_path, mirror):
+def test_partial_benchmarks_of_the_mirror_are_read(repo, tmp_path, mirror):
     """Their annotations have `karpathy_split` instead of `split`, and `image`, a path relative to the annotations."""
-    values = read_committed_config(Path(__file__).parents[2])["datasets"]
+    values = read_committed_config(repo)["datasets"]
     for name, images in (("mscoco-subset", 49), ("flickr30k-subset", 239)):
         spec = KarpathyDataset.model_validate(values[name])
         raw = tmp_path / "raw" / name / "test"

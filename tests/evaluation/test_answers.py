@@ -1,7 +1,14 @@
 import numpy as np
 import pytest
 
-from helpers.cascade_inputs import N_CAPTIONS, N_SAMPLES, make_cascade_inputs
+from helpers.cascade_inputs import (
+    N_CAPTIONS,
+    N_SAMPLES,
+    cheap_answers,
+    count_top1_votes,
+    make_cascade_inputs,
+    voted_pairs,
+)
 from overtop.errors import OvertopError
 from overtop.evaluation.answers import (
     CascadeInputs,
@@ -11,14 +18,9 @@ from overtop.evaluation.answers import (
     rank_answers,
     vote_answers,
 )
-from overtop.evaluation.voting import count_votes
 from overtop.retrieval.ranking import Ranking
 
 TEST, VAL = make_cascade_inputs(0), make_cascade_inputs(1)
-
-
-def cheap_answers(inputs, direction):
-    return estimator_answers(inputs.cheap, direction, "margin", "corrected")
 
 
 def expensive_answers(inputs, direction):
@@ -26,20 +28,10 @@ def expensive_answers(inputs, direction):
     return answers.assign(samples=N_SAMPLES)
 
 
-def votes_of(ranking):
-    return count_votes(ranking.sample_top[:, :, 0])
-
-
-def voted_pairs(inputs, direction, error=0.1):
-    """Return the cheap answers paired with those of a stopping rule."""
-    vote = votes_of(inputs.rankings[direction]).when_settled(error)
-    return pair_answers(cheap_answers(inputs, direction), vote_answers(inputs, direction, vote))
-
-
 @pytest.mark.parametrize("direction", ["t2i", "i2t"])
 def test_vote_answer_is_a_hit_if_it_belongs_to_the_image_of_the_query(direction):
     ranking = TEST.rankings[direction]
-    vote = votes_of(ranking).when_settled(0.1)
+    vote = count_top1_votes(ranking).when_settled(0.1)
     answers = vote_answers(TEST, direction, vote)
     for number, (query, row) in enumerate(answers.iterrows()):
         query_number, item_number = (int(name[1:]) for name in (query, ranking.gallery_ids[vote.winner[number]]))
@@ -54,7 +46,7 @@ def test_vote_answer_is_a_hit_if_it_belongs_to_the_image_of_the_query(direction)
 def test_caption_of_a_skipped_image_is_no_hit():
     inputs = make_cascade_inputs(0, skipped=["c0", "c1"])
     ranking = inputs.rankings["i2t"]
-    vote = votes_of(ranking).after(N_SAMPLES)
+    vote = count_top1_votes(ranking).after(N_SAMPLES)
     is_skipped = [ranking.gallery_ids[item] in ("c0", "c1") for item in vote.winner]
     assert any(is_skipped)
     assert not vote_answers(inputs, "i2t", vote)["hit"][is_skipped].any()
@@ -65,7 +57,7 @@ def test_ranking_with_fewer_queries_than_the_scores_is_rejected():
     short = Ranking(full.query_ids[:-1], full.gallery_ids, full.top_ids, full.top_scores, full.sample_top[:-1])
     inputs = CascadeInputs(TEST.cheap, TEST.expensive, {**TEST.rankings, "t2i": short})
     with pytest.raises(OvertopError, match="score that ranking again"):
-        vote_answers(inputs, "t2i", votes_of(short).after(2))
+        vote_answers(inputs, "t2i", count_top1_votes(short).after(2))
 
 
 def test_estimator_without_scores_is_rejected():

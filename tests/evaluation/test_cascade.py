@@ -5,12 +5,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.cascade_inputs import N_CAPTIONS, N_IMAGES, N_SAMPLES, make_cascade_inputs
-from overtop.evaluation.answers import estimator_answers, pair_answers, rank_answers, vote_answers
+from helpers.cascade_inputs import N_CAPTIONS, N_IMAGES, N_SAMPLES, cheap_answers, make_cascade_inputs, voted_pairs
+from overtop.evaluation.answers import estimator_answers, rank_answers
 from overtop.evaluation.cascade import FRACTIONS, CascadeSettings, escalate, run_cascade
 from overtop.evaluation.ordering import SortedQueries
 from overtop.evaluation.selective import aurc
-from overtop.evaluation.voting import count_votes
 
 TEST, VAL = make_cascade_inputs(0), make_cascade_inputs(1)
 SETTINGS = CascadeSettings("margin", "top1_consistency", "corrected", (0, 0.1), resamples=100, level=0.9, seed=0)
@@ -18,17 +17,6 @@ SETTINGS = CascadeSettings("margin", "top1_consistency", "corrected", (0, 0.1), 
 
 def area(uncertainty, hit):
     return aurc(SortedQueries(np.asarray(uncertainty, float), np.asarray(hit, bool)).count())[0]
-
-
-def cheap_answers(direction):
-    return estimator_answers(TEST.cheap, direction, "margin", "corrected")
-
-
-def voted_pairs(inputs, direction, error=0.1):
-    """Return the cheap answers paired with those of a stopping rule."""
-    cheap = estimator_answers(inputs.cheap, direction, "margin", "corrected")
-    vote = count_votes(inputs.rankings[direction].sample_top[:, :, 0]).when_settled(error)
-    return pair_answers(cheap, vote_answers(inputs, direction, vote))
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +31,7 @@ def rows(results, direction, rule):
 
 @pytest.mark.parametrize("direction", ["t2i", "i2t"])
 def test_ends_of_a_curve_are_the_cheap_and_the_expensive_posterior(results, direction):
-    cheap = cheap_answers(direction)
+    cheap = cheap_answers(TEST, direction)
     full = estimator_answers(TEST.expensive, direction, "top1_consistency", "corrected")
     voted = voted_pairs(TEST, direction)
     full_order = np.lexsort([cheap["uncertainty"], full["uncertainty"]]).argsort()
@@ -86,7 +74,7 @@ def test_intervals_contain_the_value_and_equal_a_bootstrap_over_images(results):
     assert (curve["aurc_low"] <= curve["aurc"]).all()
     assert (curve["aurc"] <= curve["aurc_high"]).all()
     assert (curve["change_low"][1:] < curve["change_high"][1:]).all()
-    cheap = cheap_answers("t2i")
+    cheap = cheap_answers(TEST, "t2i")
     rng = np.random.default_rng(5)
     areas = []
     for _ in range(400):

@@ -4,7 +4,7 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from helpers.axes import legend_texts
+from helpers.axes import legend_texts, line_points
 from helpers.synthetic_curves import first_methods, simulate_run
 from overtop.errors import OvertopError
 from overtop.figures import style
@@ -67,9 +67,9 @@ def test_markers_show_exactly_the_numbers(panel):
 
 def test_lines_show_only_numbers(panel):
     points = set(calibration_numbers(*panel)[["level", "recall_at_1"]].itertuples(index=False, name=None))
-    for line in plot_calibration(*panel).lines:
-        if "diagonal" not in line.get_label():
-            assert {(x, y) for x, y in line.get_xydata() if not np.isnan(y)} <= points
+    shown = line_points(line for line in plot_calibration(*panel).lines if "diagonal" not in line.get_label())
+    assert shown
+    assert shown <= points
 
 
 def test_bin_of_two_queries_is_small_and_faint(panel):

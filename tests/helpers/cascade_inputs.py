@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from overtop.evaluation.answers import CascadeInputs
+from overtop.evaluation.answers import CascadeInputs, estimator_answers, pair_answers, vote_answers
+from overtop.evaluation.voting import count_votes
 from overtop.retrieval.ranking import Ranking
 
 N_IMAGES, N_CAPTIONS, N_SAMPLES = 60, 120, 12
@@ -59,3 +60,19 @@ def _scores(direction, estimator, top1, uncertainty):
             "hit": gallery_images[top1] == images,
         }
     )
+
+
+def cheap_answers(inputs, direction):
+    """Return the answers of the cheap posterior."""
+    return estimator_answers(inputs.cheap, direction, CHEAP_ESTIMATOR, PROTOCOL)
+
+
+def count_top1_votes(ranking):
+    """Return the votes of the samples for their top-1."""
+    return count_votes(ranking.sample_top[:, :, 0])
+
+
+def voted_pairs(inputs, direction, error=0.1):
+    """Return the cheap answers paired with those of a stopping rule that errs with probability `error`."""
+    vote = count_top1_votes(inputs.rankings[direction]).when_settled(error)
+    return pair_answers(cheap_answers(inputs, direction), vote_answers(inputs, direction, vote))

@@ -5,6 +5,7 @@ import json
 import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -121,6 +122,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Log nothing; tests read `FakeServer.requests`."""
+
+    def handle(self) -> None:
+        """Handle requests until the client closes the connection, even if it does so abruptly."""
+        with suppress(ConnectionResetError):
+            super().handle()
 
     def do_HEAD(self) -> None:
         self._respond()

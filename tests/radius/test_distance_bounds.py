@@ -2,15 +2,11 @@ import numpy as np
 import pytest
 
 from helpers import oracles
+from helpers.embeddings import random_cone
 from overtop.radius.distance_bounds import AngleBounds
 from overtop.radius.geometry import Space
 from overtop.retrieval.exact import rank
 from overtop.storage.shards import ArraySource
-
-
-def random_cone(rng, samples, items, spread, dim=12):
-    """Samples of items around a common direction, as CLIP's are."""
-    return ArraySource([1.0 + spread * rng.normal(size=(items, dim)) / np.sqrt(dim) for _ in range(samples)])
 
 
 @pytest.mark.parametrize(("queries", "items"), [(40, 25), (25, 40)])

@@ -1,13 +1,9 @@
 import numpy as np
 
+from helpers.embeddings import random_cone
 from overtop.retrieval.exact import rank
 from overtop.retrieval.reranking import rerank
 from overtop.storage.shards import ArraySource
-
-
-def random_cone(rng, samples, items, dim=12):
-    """Samples of items around a common direction, as CLIP's are."""
-    return ArraySource([1.0 + 0.7 * rng.normal(size=(items, dim)) / np.sqrt(dim) for _ in range(samples)])
 
 
 def test_shuffled_items_are_returned_in_the_order_of_rank():

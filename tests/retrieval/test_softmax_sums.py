@@ -1,28 +1,21 @@
 import numpy as np
 import pytest
-import torch
 from scipy.special import logsumexp
 
 from helpers import oracles
+from helpers.blocks import iterate_blocks
 from overtop.retrieval.softmax_sums import SoftmaxSums
-from overtop.retrieval.topk import TopK, padded_block
+from overtop.retrieval.topk import TopK
 
 TEMPERATURES = (0.005, 0.01, 0.07, 3.0)
 
 
 def accumulate(matrix, k, size, temperatures, transposed=False):
-    """Return the softmax sums of a matrix whose columns arrive in blocks of `size`, its rows in two halves."""
-    rows, columns = matrix.shape
-    topk, sums = TopK(rows, k, "cpu"), SoftmaxSums(rows, temperatures, "cpu")
-    for first_column in range(0, columns, size):
-        for part in (slice(0, rows // 2), slice(rows // 2, rows)):
-            piece = torch.from_numpy(matrix[part, first_column : first_column + size])
-            if len(piece):
-                block = padded_block(*(piece.T if transposed else piece).shape, "cpu")
-                block = block.T if transposed else block
-                block[: piece.shape[0], : piece.shape[1]] = piece
-                topk.update(block, part, first_column)
-                sums.update(block[: piece.shape[0], : piece.shape[1]], part, first_column, topk)
+    """Return the softmax sums of a matrix that is passed in blocks of `size` columns."""
+    topk, sums = TopK(len(matrix), k, "cpu"), SoftmaxSums(len(matrix), temperatures, "cpu")
+    for block, unpadded, rows, first_column in iterate_blocks(matrix, size, transposed):
+        topk.update(block, rows, first_column)
+        sums.update(unpadded, rows, first_column, topk)
     return sums.results()
 
 

@@ -1,25 +1,18 @@
 import numpy as np
 import pytest
-import torch
 
 from helpers import oracles
-from overtop.retrieval.topk import TopK, padded_block
+from helpers.blocks import iterate_blocks
+from overtop.retrieval.topk import TopK
 
 both_layouts = pytest.mark.parametrize("transposed", [False, True])
 
 
 def accumulate(matrix, k, size, transposed=False):
-    """Pass the columns of a matrix to `TopK` in blocks of `size`, its rows in two halves."""
-    rows, columns = matrix.shape
-    topk = TopK(rows, k, "cpu")
-    for first_column in range(0, columns, size):
-        for part in (slice(0, rows // 2), slice(rows // 2, rows)):
-            piece = torch.from_numpy(matrix[part, first_column : first_column + size])
-            if len(piece):
-                block = padded_block(*(piece.T if transposed else piece).shape, "cpu")
-                block = block.T if transposed else block
-                block[: piece.shape[0], : piece.shape[1]] = piece
-                topk.update(block, part, first_column)
+    """Return a `TopK` to which a matrix was passed in blocks of `size` columns."""
+    topk = TopK(len(matrix), k, "cpu")
+    for block, _, rows, first_column in iterate_blocks(matrix, size, transposed):
+        topk.update(block, rows, first_column)
     return topk
 
 

@@ -77,7 +77,7 @@ class ArchivesRoute(_Route):
 
 
 class ShardsRoute(_Route):
-    """webdataset shards: SPLIT/nshards.txt, and SPLIT/0.tar, 1.tar, ... with KEY.jpg and KEY.txt, a caption per line."""
+    """webdataset shards: SPLIT/nshards.txt, and SPLIT/0.tar, 1.tar, ... with KEY.jpg and KEY.txt (caption per line)."""
 
     kind: Literal["shards"]
     shards: Name = Field(description="one of `sources`: a repository on the hub, or a folder")
