@@ -2,6 +2,7 @@ import itertools
 
 import numpy as np
 import pytest
+from sklearn import metrics
 
 from overtop.errors import OvertopError
 from overtop.evaluation.selective import measure_selective_prediction
@@ -83,7 +84,6 @@ def test_aurc_of_ties_is_the_mean_over_random_orders():
 
 @pytest.mark.parametrize("values", [None, 3, 20])
 def test_auroc_and_aupr_equal_those_of_scikit_learn(values):
-    metrics = pytest.importorskip("sklearn.metrics")
     for seed in range(2):
         uncertainty, hit = random_scores(seed, 500, values)
         measures = measure(uncertainty, hit)
