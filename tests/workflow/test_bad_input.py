@@ -27,6 +27,13 @@ def test_wrong_key_stops_before_any_job(fresh):
     assert not list(fresh.root.glob("data/raw/*"))
 
 
+def test_wrong_tag_stops_before_any_job(fresh):
+    output = _fails(fresh, "data/splits/shapes/test.parquet", "--config", "encoders={b32-openai: {tag: openia}}")
+    assert "encoders.b32-openai.tag: ViT-B-32 has no weights 'openia'; did you mean 'openai'?" in output
+    assert "Traceback" not in output
+    assert not list(fresh.root.glob("data/raw/*"))
+
+
 def test_unknown_table_is_an_error_with_suggestion(fresh):
     output = _fails(fresh, "results/tables/dem.csv")
     assert "tables has no 'dem'; did you mean 'demo'?" in output

@@ -16,10 +16,6 @@ from overtop.terms import IMPORTED, MODALITIES
 
 try:
     settings = load_config(dict(config))
-    if workflow.is_main_process and settings.encoders:
-        from overtop.pipeline.encoder_checks import check_encoders
-
-        check_encoders(settings)
 except OvertopError as error:
     raise WorkflowError(f"\n{error}") from None
 
@@ -101,9 +97,26 @@ def table_files(pattern):
     return files
 
 
+def is_started_by_user():
+    """False in the processes that executors start."""
+    return workflow.is_main_process and not workflow.remote_exec
+
+
+def check_encoders_with_open_clip():
+    """Check architectures and tags before the first job; importing open_clip takes seconds, so dry runs skip it."""
+    if not is_started_by_user():
+        return
+    from overtop.pipeline.encoder_checks import check_encoders
+
+    try:
+        check_encoders(settings)
+    except OvertopError as error:
+        raise WorkflowError(f"\n{error}") from None
+
+
 def print_summary():
-    """Print where the results are and what they show; not in the processes that executors start."""
-    if workflow.remote_exec or not workflow.is_main_process:
+    """Print where the results are and what they show."""
+    if not is_started_by_user():
         return
     from overtop.pipeline.summary import summarise_run
 

@@ -1,6 +1,6 @@
 """Checks of encoders against open_clip's models and pretrained tags.
 
-These import open_clip and torch, which takes seconds: Snakemake's main process runs them once, jobs do not.
+These import open_clip and torch, which takes seconds: Snakemake's main process runs them once, before the first job.
 """
 
 from collections.abc import Iterator
