@@ -1,6 +1,8 @@
+import doctest
 import json
 import re
 from collections.abc import Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -147,3 +149,15 @@ def test_continuous_integration_uses_targets_of_the_makefile():
     declared = set(re.findall(r"^([a-z-]+):", (REPO / "Makefile").read_text(), re.M))
     assert used == {"lint", "test-fast", "test-slow", "docs"}
     assert used <= declared
+
+
+MODULES_WITH_EXAMPLES = [
+    ".".join(path.relative_to(REPO / "scripts").with_suffix("").parts)
+    for path in sorted((REPO / "scripts" / "overtop").rglob("*.py"))
+    if ">>> " in path.read_text()
+]
+
+
+@pytest.mark.parametrize("module", MODULES_WITH_EXAMPLES)
+def test_docstring_examples_of_module_run(module):
+    assert doctest.testmod(import_module(module)).failed == 0

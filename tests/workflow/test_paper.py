@@ -184,7 +184,7 @@ def test_missing_source_is_replaced_by_an_equal_alternative(paper):
     ("end", "fault", "target", "message"),
     [
         ("0.tar", Fault("wrong_bytes"), "data/splits/flickr30k/test.parquet", "sha256"),
-        ("caption_datasets.zip", Fault("status", status=404), "data/splits/mscoco/val.parquet", "answered 404"),
+        ("caption_datasets.zip", Fault("status", status=404), "data/splits/mscoco/val.parquet", "HTTP status 404"),
         (
             "open_clip_model.safetensors",
             Fault("wrong_bytes"),

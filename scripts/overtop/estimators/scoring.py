@@ -30,6 +30,14 @@ def compute_uncertainty(name: str, inputs: EstimatorInputs, protocol: Protocol) 
     Raises:
         OvertopError: unknown estimator or protocol, or `inputs` lack what the estimator needs (several samples, radii,
             an adapter).
+
+    Example:
+        >>> from overtop.retrieval.exact import rank
+        >>> from overtop.storage.shards import ArraySource
+        >>> images, texts = ArraySource([np.eye(2)]), ArraySource([np.array([[0.6, 0.8]])])
+        >>> ranking = rank(images, texts, top=2)["t2i"]
+        >>> compute_uncertainty("margin", EstimatorInputs(ranking), "corrected").round(4).tolist()
+        [0.8]
     """
     estimator = get_estimator(name)
     if protocol not in PROTOCOLS:

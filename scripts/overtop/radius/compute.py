@@ -60,6 +60,14 @@ def compute_radii(
 
     Raises:
         OvertopError: an embedding, or its mean over samples, is zero or not finite.
+
+    Example:
+        >>> import numpy as np
+        >>> from overtop.storage.shards import ArraySource
+        >>> images, texts = ArraySource([np.eye(2)]), ArraySource([np.array([[0.6, 0.8]])])
+        >>> radii = compute_radii(images, texts, rank(images, texts, top=2))
+        >>> radii["t2i"].corrected.exact.round(4).tolist()  # (0.8 - 0.6) / sqrt(2)
+        [0.1414]
     """
     device = device or default_device()
     steps = PgdSteps(step, iterations)

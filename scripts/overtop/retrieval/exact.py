@@ -54,6 +54,13 @@ def rank(
     Raises:
         OvertopError: the sources differ in samples or dimensions, one is empty, an embedding is zero or not finite, or
             a temperature is not positive.
+
+    Example:
+        >>> import numpy as np
+        >>> from overtop.storage.shards import ArraySource
+        >>> images, texts = ArraySource([np.eye(3)]), ArraySource([np.array([[0.1, 0.9, 0.2], [0.8, 0.3, 0.1]])])
+        >>> rank(images, texts, top=2)["t2i"].top_ids.tolist()
+        [[1, 2], [0, 1]]
     """
     check_sources(images, texts)
     device = device or default_device()
