@@ -53,7 +53,7 @@ lint: .venv/installed-dev ## ruff, mypy, snakefmt, snakemake --lint
 	@$(BIN)/snakemake --lint
 
 docs: .venv/installed-dev ## build the documentation into site, with all links checked
-	@$(BIN)/mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 format: .venv/installed-dev ## rewrite the sources in the project's format
 	@$(BIN)/ruff check --fix-only --quiet .
