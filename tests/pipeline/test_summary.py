@@ -17,9 +17,9 @@ def test_summary_names_best_method_of_each_panel():
 
 
 def test_summary_lists_only_existing_targets(tmp_path):
-    (tmp_path / "tables").mkdir()
-    write_table(tmp_path / "tables" / "mine.csv", PublishedNumbers().add_columns(combine_metrics([make_metrics()])))
-    text = summarise_run([str(tmp_path / target) for target in ("tables/mine.csv", "figures/gone.pdf")])
+    (tmp_path / "results/tables").mkdir(parents=True)
+    write_table(tmp_path / "results/tables/mine.csv", PublishedNumbers().add_columns(combine_metrics([make_metrics()])))
+    text = summarise_run([str(tmp_path / target) for target in ("results/tables/mine.csv", "results/figures/gone.pdf")])
     assert "overtop: done." in text
     assert "mine.csv" in text
     assert "R@1 0.333" in text
@@ -27,14 +27,14 @@ def test_summary_lists_only_existing_targets(tmp_path):
 
 
 def test_encoders_with_different_recall_are_reported(tmp_path):
-    (tmp_path / "tables").mkdir()
+    (tmp_path / "results/tables").mkdir(parents=True)
     published = PublishedNumbers(
         recalls=make_recalls({("shapes", "mc_dropout-0"): 3.0, ("shapes", "deterministic-0"): 0.1})
     )
     write_table(
-        tmp_path / "tables" / "mine.csv", published.add_columns(combine_metrics([make_metrics(("shapes", "coco"))]))
+        tmp_path / "results/tables/mine.csv", published.add_columns(combine_metrics([make_metrics(("shapes", "coco"))]))
     )
-    text = summarise_run([str(tmp_path / "tables" / "mine.csv")])
+    text = summarise_run([str(tmp_path / "results/tables/mine.csv")])
     assert [line for line in text.splitlines() if "Warning" in line] == [
         "    Warning, Shapes: recall differs from the published one for mc_dropout-0; see results/members"
     ]

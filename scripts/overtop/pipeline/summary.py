@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from overtop import labels
+from overtop.pipeline import paths
 from overtop.tables.differences import differences_summary
 from overtop.tables.wide import GROUP
 
@@ -25,11 +26,11 @@ def summarise_run(targets: Iterable[str]) -> str:
 
 
 def _summarise_file(path: Path) -> list[str]:
-    if path.suffix != ".csv":
-        return []
-    if path.parent.name == "tables":
+    if path.match(paths.fill(paths.TABLE, table="*.csv")):
         return summarise_table(pd.read_csv(path))
-    return differences_summary(pd.read_csv(path)) if path.parent.name == "differences" else []
+    if path.match(paths.fill(paths.DIFFERENCES, table="*.csv")):
+        return differences_summary(pd.read_csv(path))
+    return []
 
 
 def summarise_table(table: pd.DataFrame) -> list[str]:
