@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
-from scipy.stats import binom
 
-from overtop.evaluation.significance import adjust_holm, bootstrap_p_value, exact_interval, percentile_interval
+from overtop.evaluation.significance import adjust_holm, bootstrap_p_value, percentile_interval
 
 
 def test_percentile_interval_has_equal_tails():
@@ -53,11 +52,3 @@ def test_holm_ignores_missing_tests():
     assert np.isnan(adjusted[[0, 2]]).all()
     assert adjusted[[1, 3]] == pytest.approx([0.02, 0.04])
     assert np.isnan(adjust_holm(np.array([np.nan]))).all()
-
-
-def test_exact_interval_has_binomial_tails():
-    low, high = exact_interval(8, 10, 0.95)
-    assert (binom.sf(7, 10, low), binom.cdf(8, 10, high)) == pytest.approx((0.025, 0.025))
-    assert exact_interval(0, 0, 0.9) == (0, 1)
-    assert exact_interval(0, 10, 0.9)[0] == 0
-    assert exact_interval(10, 10, 0.9)[1] == 1

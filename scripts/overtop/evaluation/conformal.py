@@ -12,7 +12,7 @@ import pandas as pd
 from scipy.sparse import csr_array
 
 from overtop.errors import OvertopError
-from overtop.evaluation.significance import exact_interval
+from overtop.evaluation.proportions import exact_interval
 from overtop.retrieval.relevance import best_rank
 
 

@@ -1,7 +1,6 @@
-"""Confidence intervals and significance tests."""
+"""Intervals and tests from bootstrap draws."""
 
 import numpy as np
-from scipy.stats import beta
 
 
 def percentile_interval(draws: np.ndarray, level: float) -> np.ndarray:
@@ -15,15 +14,6 @@ def percentile_interval(draws: np.ndarray, level: float) -> np.ndarray:
         (2, ...), lower and upper end.
     """
     return np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=-1)
-
-
-def exact_interval(successes: int, trials: int, level: float) -> tuple[float, float]:
-    """Confidence interval of a proportion by Clopper and Pearson; [0, 1] without trials."""
-    # scipy.stats.binomtest finds the same limits by root search, which changes their last digits.
-    tail = (1 - level) / 2
-    low = beta.ppf(tail, successes, trials - successes + 1) if successes else 0.0
-    high = beta.ppf(1 - tail, successes + 1, trials - successes) if successes < trials else 1.0
-    return float(low), float(high)
 
 
 def bootstrap_p_value(draws: np.ndarray) -> float:

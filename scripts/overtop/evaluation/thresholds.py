@@ -12,7 +12,7 @@ from scipy.stats import binom
 
 from overtop.errors import OvertopError
 from overtop.evaluation.inputs import HIT_COLUMNS, validate_scores
-from overtop.evaluation.significance import exact_interval
+from overtop.evaluation.proportions import exact_interval
 
 N_COVERAGES = 100
 """Thresholds are tested at every hundredth of coverage."""
