@@ -1,9 +1,5 @@
-"""Rule scripts that are started by hand."""
+"""Jobs of rule scripts that are started by hand; tests/workflow/test_by_hand.py runs one."""
 
-import subprocess
-import sys
-
-import pandas as pd
 import pytest
 
 from overtop.errors import OvertopError
@@ -30,15 +26,3 @@ def test_folder_without_workflow_is_an_error(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(OvertopError, match="run the script in the root folder"):
         build_job("results/tables/demo.csv", "table.py", [], [])
-
-
-@pytest.mark.slow
-def test_script_run_by_hand_writes_the_same_file(tiny, copy_of):
-    project = copy_of(tiny)
-    table = project.root / "results/tables/tiny.csv"
-    before = table.read_bytes()
-    table.unlink()
-    arguments = ["scripts/table.py", "results/tables/tiny.csv", "--configfile", "tests/workflow/tiny.yaml"]
-    subprocess.run([sys.executable, *arguments], cwd=project.root, check=True)
-    assert table.read_bytes() == before
-    assert len(pd.read_csv(table)) > 10
