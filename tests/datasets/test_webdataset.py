@@ -92,7 +92,9 @@ def test_shard_with_damaged_header_is_rejected(tmp_path):
         list(read_samples(path))
 
 
-@pytest.mark.parametrize("content", [b"", b"<html>sign in</html>", gzip.compress(bytes(2000))])
+@pytest.mark.parametrize(
+    "content", [b"", b"<html>sign in</html>", gzip.compress(bytes(2000))], ids=["empty", "html", "gzip"]
+)
 def test_file_that_is_not_a_tar_archive_is_rejected(tmp_path, content):
     (tmp_path / "0.tar").write_bytes(content)
     with pytest.raises(OvertopError, match=r"0\.tar: "):
