@@ -5,7 +5,6 @@ A method is an estimator under a posterior. A panel is one direction under one p
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import combinations
@@ -18,6 +17,7 @@ from overtop.config.evaluation import EvaluationSpec
 from overtop.errors import OvertopError
 from overtop.evaluation.bootstrap import bootstrap_compared_measures, draw_cluster_weights
 from overtop.evaluation.calibration import measure_calibration
+from overtop.evaluation.distinct import Content, map_distinct
 from overtop.evaluation.inputs import validate_scores
 from overtop.evaluation.ordering import SortedQueries
 from overtop.evaluation.selective import measure_selective_prediction
@@ -65,7 +65,7 @@ class _Queries:
     hit: np.ndarray
 
     @cached_property
-    def content(self) -> tuple[bytes, bytes]:
+    def content(self) -> Content:
         """Equal for queries whose measures are equal."""
         return self.uncertainty.tobytes(), self.hit.tobytes()
 
@@ -182,10 +182,8 @@ def _measure_panels(
             bootstrap_compared_measures(sorted_queries, weights, spec.bins),
         )
 
-    # Most estimators are the same under both protocols, so they are measured once.
-    distinct = {queries.content: queries for methods in panels.values() for queries in methods.values()}
-    with ThreadPoolExecutor(threads) as pool:
-        measurements = dict(zip(distinct, pool.map(measure, distinct.values()), strict=True))
+    queries = (queries for methods in panels.values() for queries in methods.values())
+    measurements = map_distinct(measure, queries, threads)
     return {
         protocol: {method: measurements[queries.content] for method, queries in methods.items()}
         for protocol, methods in panels.items()

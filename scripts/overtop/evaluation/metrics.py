@@ -1,8 +1,8 @@
 """All metrics of the scores of one posterior, with intervals and paired differences from a reference estimator."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,7 @@ from overtop.config.evaluation import EvaluationSpec
 from overtop.errors import OvertopError
 from overtop.evaluation.bootstrap import Draws, bootstrap_measures, draw_cluster_weights
 from overtop.evaluation.calibration import Calibration, measure_calibration
+from overtop.evaluation.distinct import Content, map_distinct
 from overtop.evaluation.inputs import HIT_COLUMNS, RANK_COLUMNS, validate_scores
 from overtop.evaluation.ordering import SortedQueries
 from overtop.evaluation.rejection import Rejection, measure_rejection
@@ -71,8 +72,8 @@ class _Combination:
     def hit(self) -> np.ndarray:
         return self.queries[HIT_COLUMNS[self.positives]].to_numpy(dtype=bool)
 
-    @property
-    def content(self) -> tuple[bytes, bytes]:
+    @cached_property
+    def content(self) -> Content:
         """Equal for combinations whose measures are equal."""
         return self.uncertainty.tobytes(), self.hit.tobytes()
 
@@ -169,15 +170,12 @@ def _measure_all(combinations: list[_Combination], spec: EvaluationSpec, seed: i
         "published": getattr(spec.rejection_step, direction),
         "corrected": max(1, round(len(cluster) / spec.rejection_points)),
     }
-    # Most estimators are the same under both protocols, so their resamples are computed once.
-    distinct = {combination.content: combination for combination in combinations}
 
     def draw(combination: _Combination) -> Draws:
         queries = SortedQueries(combination.uncertainty, combination.hit, cluster)
         return bootstrap_measures(queries, weights, spec.bins, spec.precision, steps)
 
-    with ThreadPoolExecutor(threads) as pool:
-        draws = dict(zip(distinct, pool.map(draw, distinct.values()), strict=True))
+    draws = map_distinct(draw, combinations, threads)
     return [
         _measure(combination, spec, steps[combination.protocol], draws[combination.content])
         for combination in combinations
