@@ -34,6 +34,8 @@ class Ranking:
         log_partition: (Q, T) float64, log of the sum of exp((s - s_(1))/temperature) over the gallery, where s is the
             mean similarity and s_(1) its largest value; at least 0.
         mean_gap: (Q, T) float64, s_(1) minus the mean of s under the softmax; at least 0.
+        groups: (N,) int32, the group of each gallery item. Items of a group are known to belong together (captions of
+            one image, exact duplicates) and do not compete under the protocol `corrected`. None: no two items do.
     """
 
     query_ids: list[str]
@@ -44,6 +46,12 @@ class Ranking:
     temperatures: tuple[float, ...] = ()
     log_partition: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
     mean_gap: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
+    groups: np.ndarray | None = None
+
+    @property
+    def item_groups(self) -> np.ndarray:
+        """(N,) the group of each gallery item."""
+        return np.arange(len(self.gallery_ids)) if self.groups is None else self.groups
 
     @property
     def n_samples(self) -> int:
