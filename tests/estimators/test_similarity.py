@@ -44,6 +44,25 @@ def test_softmax_estimators_equal_their_definitions(case, temperature):
     np.testing.assert_allclose(uncertainty["energy"], 1 - energy_score, atol=1e-12)
 
 
+@every_temperature
+def test_items_of_a_group_do_not_compete_under_corrected(temperature):
+    scores = np.random.default_rng(4).normal(0.2, 0.05, (30, 60))
+    groups = np.repeat(np.arange(20), 3)
+    inputs, ungrouped = make_estimator_inputs(scores, temperature, groups), make_estimator_inputs(scores, temperature)
+    for name in ("margin", "entropy", "max_softmax", "energy"):
+        published, corrected = (compute_uncertainty(name, inputs, protocol) for protocol in ("published", "corrected"))
+        np.testing.assert_array_equal(published, compute_uncertainty(name, ungrouped, "published"))
+        for query, row in enumerate(scores):
+            expected = oracles.GROUPED[name](row, groups, temperature)
+            assert corrected[query] == pytest.approx(1 - expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", ["margin", "entropy", "max_softmax"])
+def test_a_gallery_of_one_group_is_certain(name):
+    inputs = make_estimator_inputs([[0.3, 0.2, 0.1], [0.1, 0.1, 0.1]], 0.01, [0, 0, 0])
+    np.testing.assert_array_equal(compute_uncertainty(name, inputs, "corrected"), 0)
+
+
 def test_max_softmax_of_a_probability_close_to_one_keeps_its_digits():
     # 1 - max p is e^-80; the difference of the probabilities would be 0.
     inputs = make_estimator_inputs([[0.9, 0.1]], 0.01)

@@ -64,6 +64,44 @@ def softmax_sums(scores, temperatures):
     return np.log1p(others), (weights * gaps).sum(axis=1) / (1 + others)
 
 
+def partition(embeddings, declared):
+    """Return the group of each item: the declared one of the first item with equal embeddings (S times (N, D)), as the
+    smallest index in it; checks `retrieval.groups`."""
+    samples = [np.asarray(sample, dtype=np.float32) for sample in embeddings]
+    items = [tuple(sample[item].tobytes() for sample in samples) for item in range(len(samples[0]))]
+    of_item = [declared[items.index(item)] for item in items]
+    return np.array([of_item.index(group) for group in of_item])
+
+
+def group_softmax(scores, groups, temperature, read_at=None):
+    """Return minus the log probability of the group of one item, and the entropy over groups, of one query.
+
+    Args:
+        scores: (N,) similarities.
+        groups: (N,) group of each item.
+        temperature: of the softmax.
+        read_at: the item; the best one by default.
+    """
+    read_at = descending_order(scores)[0] if read_at is None else read_at
+    weights = Counter()
+    for score, group in zip(scores, groups, strict=True):
+        weights[group] += np.exp((score - scores[read_at]) / temperature)
+    others = sum(weight for group, weight in sorted(weights.items()) if group != groups[read_at])
+    total = sum(weights.values())
+    entropy = -sum(weight / total * np.log(weight / total) for weight in weights.values() if weight > 0)
+    return np.log1p(others / weights[groups[read_at]]), entropy
+
+
+def rivals(scores, groups, count):
+    """Return the best item of each of the `count` best groups but that of the best item, for one query."""
+    order, seen, found = descending_order(scores), set(), []
+    for item in order:
+        if groups[item] not in seen:
+            seen.add(groups[item])
+            found.append(item)
+    return found[1 : count + 1]
+
+
 def pgd_radius(query, gallery, step=0.025, iterations=50):
     """Return the distance at which the paper's gradient walk changes the top-1; checks `radius.pgd`.
 
@@ -211,3 +249,28 @@ def dirichlet_vacuity(scores, temperature):
     """Return N over the sum of alpha + 1 of one query's Dirichlet; checks `estimators.dirichlet`."""
     alpha = dirichlet_alpha(scores, temperature)
     return len(alpha) / (alpha + 1).sum()
+
+
+def group_margin(scores, groups, temperature):
+    """Return the best similarity minus the best one of another group; checks `estimators.similarity`."""
+    best = descending_order(scores)[0]
+    return scores[best] - max(score for score, group in zip(scores, groups, strict=True) if group != groups[best])
+
+
+def group_entropy_confidence(scores, groups, temperature):
+    """Return one minus the entropy of the probabilities of groups over its maximum."""
+    return 1 - group_softmax(scores, groups, temperature)[1] / np.log(len(set(groups)))
+
+
+def group_max_softmax(scores, groups, temperature):
+    """Return the probability of the group of the best item."""
+    return np.exp(-group_softmax(scores, groups, temperature)[0])
+
+
+GROUPED = {
+    "margin": group_margin,
+    "entropy": group_entropy_confidence,
+    "max_softmax": group_max_softmax,
+    "energy": lambda scores, groups, temperature: energy(scores, temperature),
+}
+"""Confidence of one query by its similarities (N,), the groups (N,) of the items, and the temperature."""

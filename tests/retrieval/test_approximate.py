@@ -20,15 +20,19 @@ def random_sources(seed, samples, images, texts, dims=None):
 @pytest.mark.parametrize(("samples", "dims"), [(1, None), (3, None), (2, (16, 24))])
 def test_search_of_a_small_gallery_equals_rank(index, samples, dims):
     images, texts = random_sources(samples, samples, 90, 120, dims)
-    searched, ranked = search(images, texts, 10, 3, index), rank(images, texts, 10, 3)
+    groups = {"i2t": np.repeat(np.arange(40), 3)}
+    searched, ranked = (search(images, texts, 10, 3, index, groups=groups), rank(images, texts, 10, 3, groups=groups))
     for direction in DIRECTIONS:
         ranking, expected = searched[direction], ranked[direction]
         assert (ranking.query_ids, ranking.gallery_ids) == (expected.query_ids, expected.gallery_ids)
         np.testing.assert_array_equal(ranking.top_ids, expected.top_ids)
         np.testing.assert_allclose(ranking.top_scores, expected.top_scores, atol=1e-6)
         np.testing.assert_array_equal(ranking.sample_top, expected.sample_top)
+        np.testing.assert_array_equal(ranking.groups, expected.groups)
+        np.testing.assert_array_equal(ranking.rival_ids, expected.rival_ids)
+        np.testing.assert_allclose(ranking.rival_scores, expected.rival_scores, atol=1e-6)
         assert ranking.temperatures == ()
-        for name in ("top_ids", "top_scores", "sample_top"):
+        for name in ("top_ids", "top_scores", "sample_top", "groups", "rival_ids", "rival_scores"):
             assert getattr(ranking, name).dtype == getattr(expected, name).dtype
 
 
@@ -45,6 +49,15 @@ def test_equal_items_are_ordered_by_index():
     gallery = np.random.default_rng(5).normal(size=(6, 8))[[5, 0, 1, 0, 2, 0]]
     ranking = search(ArraySource([gallery]), ArraySource([gallery[[1]] + 0.01]), 3)["t2i"]
     assert ranking.top_ids.tolist() == [[1, 3, 5]]
+
+
+def test_the_last_item_stands_for_rivals_that_a_search_did_not_find():
+    gallery = np.tile(np.eye(4)[:2], (30, 1)) + np.random.default_rng(1).normal(0, 1e-3, (60, 4))
+    groups = {"t2i": np.repeat(np.arange(2), 30)}
+    gallery = gallery[np.argsort(np.arange(60) % 2, kind="stable")]
+    ranking = search(ArraySource([gallery]), ArraySource([np.eye(4)[:1]]), 10, groups=groups)["t2i"]
+    assert ranking.rival_ids.shape == (1, 1)
+    assert ranking.rival_scores[0, 0] <= ranking.top_scores[0, -1]
 
 
 def test_small_gallery_gives_all_its_items():

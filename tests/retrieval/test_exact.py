@@ -5,11 +5,17 @@ import torch
 from helpers import oracles
 from overtop.errors import OvertopError
 from overtop.retrieval.exact import rank
+from overtop.retrieval.normalisation import Normalisation
 from overtop.retrieval.ranking import ARRAYS
 from overtop.storage.shards import ArraySource
 
-DTYPES = [np.int32, np.float32, np.int32, np.float64, np.float64]
-"""Of `ARRAYS`."""
+DTYPES = {name: np.float64 for name in ARRAYS} | {
+    "top_ids": np.int32,
+    "top_scores": np.float32,
+    "sample_top": np.int32,
+    "rival_ids": np.int32,
+    "rival_scores": np.float32,
+}
 TEMPERATURES = (0.005, 0.01, 0.07)
 
 both_precisions = pytest.mark.parametrize("precision", ["float32", "bfloat16"])
@@ -35,9 +41,10 @@ def random_sources(rng, samples, images, texts, dim=4):
     return make_sources(rng.normal(size=(samples, images, dim)), rng.normal(size=(samples, texts, dim)))
 
 
-def assert_equals_full_ranking(images, texts, top, vote_top, **options):
+def assert_equals_full_ranking(images, texts, top, vote_top, groups=None, normalisations=None, **options):
     """Compare all results of `rank` with those of the whole similarity matrix in float64."""
-    rankings = rank(*make_sources(images, texts), top, vote_top, TEMPERATURES, device="cpu", **options)
+    options |= {"groups": groups, "normalisations": normalisations, "device": "cpu"}
+    rankings = rank(*make_sources(images, texts), top, vote_top, TEMPERATURES, **options)
     for direction, queries, gallery in (("t2i", texts, images), ("i2t", images, texts)):
         top_ids, top_scores, sample_top = oracles.full_ranking(queries, gallery, top, vote_top)
         mean = oracles.cosine_similarities(queries, gallery).mean(axis=0)
@@ -50,8 +57,41 @@ def assert_equals_full_ranking(images, texts, top, vote_top, **options):
         # A similarity in float32 is accurate to about 1e-7, an exponential at temperature T to 1e-7 / T.
         np.testing.assert_allclose(ranking.log_partition, log_partition, rtol=1e-4, atol=1e-7)
         np.testing.assert_allclose(ranking.mean_gap, mean_gap, rtol=1e-4, atol=1e-7)
-        assert [getattr(ranking, name).dtype for name in ARRAYS] == DTYPES
+        assert {name: getattr(ranking, name).dtype for name in ARRAYS} == DTYPES
         assert ranking.n_samples == len(images)
+        declared = (groups or {}).get(direction, np.arange(len(gallery[0])))
+        np.testing.assert_array_equal(ranking.groups, oracles.partition(gallery, declared))
+        assert_equals_group_loops(ranking, mean)
+        for name, offsets in (normalisations[direction].offsets if normalisations else {}).items():
+            assert_equals_normalised_loops(ranking, mean, name, offsets, normalisations[direction].temperature)
+
+
+def assert_equals_group_loops(ranking, mean):
+    """Compare what concerns groups with loops over the similarities (Q, N) of each query."""
+    count = min(4, ranking.top_ids.shape[1] - 1, len(np.unique(ranking.groups)) - 1)
+    assert ranking.rival_ids.shape == (len(mean), count)
+    for query, scores in enumerate(mean.round(9)):
+        rivals = oracles.rivals(scores, ranking.groups, count)
+        assert ranking.rival_ids[query].tolist() == rivals
+        np.testing.assert_allclose(ranking.rival_scores[query], scores[rivals], atol=1e-6)
+        for column, temperature in enumerate(TEMPERATURES):
+            expected = oracles.group_softmax(scores, ranking.groups, temperature)
+            found = ranking.group_log_partition[query, column], ranking.group_entropy[query, column]
+            np.testing.assert_allclose(found, expected, rtol=2e-4, atol=2e-6)
+
+
+def assert_equals_normalised_loops(ranking, mean, name, offsets, temperature):
+    """Compare one normalisation with loops over the similarities (Q, N) of each query."""
+    normalised = ranking.normalised[name]
+    for query, scores in enumerate(mean.round(9)):
+        best = oracles.descending_order(scores)[0]
+        values = (scores - offsets).round(6)
+        expected = oracles.group_softmax(values, ranking.groups, temperature, read_at=best)[0]
+        # In float32 the weights of a group with a probability below e^-80 vanish; its best item then stands for it.
+        found = min(normalised.neg_log_probability[query], 80)
+        assert found == pytest.approx(min(expected, 80), rel=2e-3, abs=2e-6)
+        found = values[normalised.top_ids[query]]
+        np.testing.assert_allclose(found, np.sort(values)[::-1][: len(found)], atol=2e-6)
 
 
 @both_precisions
@@ -111,6 +151,52 @@ def test_small_and_negative_similarities_give_the_full_ranking():
     assert_equals_full_ranking(images, texts, top=5, vote_top=5, block=16)
     texts[..., 0] = -2
     assert_equals_full_ranking(images, texts, top=5, vote_top=5, block=16)
+
+
+@both_precisions
+@pytest.mark.parametrize("block", [4, 7, 1000])
+@pytest.mark.parametrize("on_grid", [True, False])
+def test_groups_and_duplicates_do_not_compete(block, on_grid, precision):
+    rng = np.random.default_rng(21)
+    make = embeddings_on_grid if on_grid else lambda rng, *shape: rng.normal(size=(*shape, 16)).astype(np.float32)
+    images, texts = make(rng, 2, 12), make(rng, 2, 36)
+    images[:, [5, 9]], texts[:, [7, 20, 21, 35]] = images[:, :1], texts[:, 3:4]
+    texts[:, 30] = texts[:, 28]
+    sizes = [3, 1, 6, 3, 3, 2, 5, 1, 4, 3, 2, 3]
+    groups = {"t2i": np.arange(12), "i2t": np.repeat(np.arange(12), sizes)}
+    normalisations = {
+        "t2i": Normalisation(0.05, {"a": rng.normal(0, 0.1, 12).astype(np.float32)}),
+        "i2t": Normalisation(0.01, {"b": rng.normal(0, 0.5, 36).astype(np.float32), "c": np.zeros(36, np.float32)}),
+    }
+    # Duplicates have the same offset, as every offset that is computed from embeddings.
+    normalisations["t2i"].offsets["a"][[5, 9]] = normalisations["t2i"].offsets["a"][0]
+    normalisations["i2t"].offsets["b"][[7, 20, 21, 35]] = normalisations["i2t"].offsets["b"][3]
+    normalisations["i2t"].offsets["b"][30] = normalisations["i2t"].offsets["b"][28]
+    options = {"groups": groups, "normalisations": normalisations, "block": block, "precision": precision}
+    assert_equals_full_ranking(images, texts, top=10, vote_top=5, **options)
+    assert_equals_full_ranking(images, texts, top=3, vote_top=2, **options)  # most rivals are not among three items
+
+
+def test_a_gallery_of_one_group_has_no_rivals_and_no_entropy():
+    rng = np.random.default_rng(22)
+    images, texts = rng.normal(size=(2, 3, 8)).astype(np.float32), rng.normal(size=(2, 40, 8)).astype(np.float32)
+    groups = {"i2t": np.zeros(40, dtype=int)}
+    assert_equals_full_ranking(images, texts, top=10, vote_top=5, groups=groups, block=16)
+
+
+def test_items_of_a_group_that_do_not_follow_each_other_are_an_error():
+    with pytest.raises(OvertopError, match="must follow each other"):
+        rank(*random_sources(np.random.default_rng(0), 1, 4, 4), top=2, groups={"i2t": np.array([0, 1, 0, 2])})
+
+
+def test_one_direction_alone_has_the_same_ranking():
+    sources = random_sources(np.random.default_rng(23), 3, 20, 50)
+    both = rank(*sources, 5, 5, TEMPERATURES, block=16)
+    for direction in both:
+        alone = rank(*sources, 5, 5, TEMPERATURES, block=16, directions=[direction])
+        assert list(alone) == [direction]
+        for name in ARRAYS:
+            np.testing.assert_array_equal(getattr(alone[direction], name), getattr(both[direction], name))
 
 
 def assert_equals_full_ranking_up_to_near_ties(images, texts, top, vote_top, **options):
@@ -184,13 +270,15 @@ def recording_sources():
     return tuple(RecordingSource(list(rng.normal(size=(2, items, 4)))) for items in (9, 25))
 
 
-def test_every_embedding_is_read_once_and_progress_is_reported():
+def test_every_embedding_is_read_once_after_a_first_sample_without_duplicates_and_progress_is_reported():
     images, texts = recording_sources()
     reports = []
     rank(images, texts, 3, block=10, progress=lambda *report: reports.append(report))
-    assert reports == [(8, 25), (16, 25), (25, 25)]
+    assert reports == [(9, 25), (18, 25), (25, 25)]
+    assert images.reads.pop(0) == (0, 0, 9)  # the search for duplicates
+    assert texts.reads.pop(0) == (0, 0, 25)
     assert sorted(images.reads) == [(0, 0, 9), (1, 0, 9)]
-    assert sorted(texts.reads) == sorted((s, *part) for s in (0, 1) for part in ((0, 8), (8, 16), (16, 25)))
+    assert sorted(texts.reads) == sorted((s, *part) for s in (0, 1) for part in ((0, 9), (9, 18), (18, 25)))
 
 
 def test_captions_are_read_once_per_resident_part_of_the_images():
@@ -205,8 +293,8 @@ def test_captions_are_read_once_per_resident_part_of_the_images():
         precision="float32",
         progress=lambda *report: reports.append(report),
     )
-    assert len(images.reads) == 2 * 2
-    assert len(texts.reads) == 2 * 2 * 3
+    assert len(images.reads) == 1 + 2 * 2  # one for the search for duplicates
+    assert len(texts.reads) == 1 + 2 * 2 * 3
     assert [done for done, _ in reports] == sorted(done for done, _ in reports)
     assert reports[-1] == (25, 25)
 

@@ -3,6 +3,7 @@ import pytest
 
 from overtop.errors import OvertopError
 from overtop.retrieval.exact import rank
+from overtop.retrieval.normalisation import Normalisation
 from overtop.retrieval.ranking import ARRAYS, read_ranking, write_ranking
 from overtop.storage.shards import ArraySource
 
@@ -13,7 +14,9 @@ def rank_random(samples, temperatures=()):
         ArraySource(list(rng.normal(size=(samples, n, 4))), [f"{modality}-{i}" for i in range(n)])
         for modality, n in (("image", 6), ("text", 15))
     )
-    return rank(images, texts, 4, temperatures=temperatures)
+    normalisations = {"t2i": Normalisation(0.01, {"a": np.zeros(6), "b": np.linspace(0, 0.3, 6)})}
+    groups = {"i2t": np.repeat(np.arange(5), 3)}
+    return rank(images, texts, 4, temperatures=temperatures, groups=groups, normalisations=normalisations)
 
 
 @pytest.fixture
@@ -21,15 +24,22 @@ def rankings():
     return rank_random(2, temperatures=(0.01, 0.07))
 
 
-def test_softmax_at_a_known_temperature_returns_its_column(rankings):
-    log_partition, mean_gap = rankings["t2i"].softmax_at(0.07)
-    np.testing.assert_array_equal(log_partition, rankings["t2i"].log_partition[:, 1])
-    np.testing.assert_array_equal(mean_gap, rankings["t2i"].mean_gap[:, 1])
+def test_softmax_is_over_items_or_over_groups(rankings):
+    ranking = rankings["i2t"]
+    items, groups = (ranking.softmax_at(0.07, protocol) for protocol in ("published", "corrected"))
+    assert (items.classes, groups.classes) == (15, 5)
+    for softmax in (items, groups):
+        np.testing.assert_array_equal(softmax.log_partition, ranking.log_partition[:, 1])
+    np.testing.assert_array_equal(items.neg_log_probability, ranking.log_partition[:, 1])
+    np.testing.assert_array_equal(groups.neg_log_probability, ranking.group_log_partition[:, 1])
+    np.testing.assert_array_equal(groups.entropy, ranking.group_entropy[:, 1])
+    assert (groups.neg_log_probability < items.neg_log_probability).all()
+    assert (groups.entropy < items.entropy).all()
 
 
 def test_softmax_at_another_temperature_is_an_error(rankings):
     with pytest.raises(OvertopError, match=r"temperature 0\.02 \(available: 0\.01, 0\.07\)"):
-        rankings["t2i"].softmax_at(0.02)
+        rankings["t2i"].softmax_at(0.02, "corrected")
 
 
 def test_ranking_is_read_as_it_was_written(rankings, tmp_path):
@@ -40,6 +50,11 @@ def test_ranking_is_read_as_it_was_written(rankings, tmp_path):
         assert read[direction].query_ids == ranking.query_ids
         assert read[direction].gallery_ids == ranking.gallery_ids
         assert read[direction].temperatures == (0.01, 0.07)
+        np.testing.assert_array_equal(read[direction].groups, ranking.groups)
+        assert list(read[direction].normalised) == list(ranking.normalised) == {"t2i": ["a", "b"], "i2t": []}[direction]
+        for name, normalised in ranking.normalised.items():
+            for values, expected in zip(read[direction].normalised[name], normalised, strict=True):
+                np.testing.assert_array_equal(values, expected)
         for name in ARRAYS:
             np.testing.assert_array_equal(getattr(read[direction], name), getattr(ranking, name))
             assert getattr(read[direction], name).dtype == getattr(ranking, name).dtype

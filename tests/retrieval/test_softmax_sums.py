@@ -26,7 +26,7 @@ def test_sums_equal_those_of_the_whole_matrix(mean, spread, size, transposed):
     rng = np.random.default_rng(0)
     matrix = (mean + spread * rng.normal(size=(7, 130))).clip(-1, 1).astype(np.float32)
     results = accumulate(matrix, 5, size, TEMPERATURES, transposed)
-    for sums, expected in zip(results, oracles.softmax_sums(matrix, TEMPERATURES), strict=True):
+    for sums, expected in zip(results[:2], oracles.softmax_sums(matrix, TEMPERATURES), strict=True):
         assert sums.shape == (7, 4)
         assert sums.dtype == np.float64
         np.testing.assert_allclose(sums, expected, rtol=1e-5, atol=1e-30)
@@ -45,7 +45,7 @@ def test_sums_of_a_dominant_entry_are_exact(sign):
     """The whole sum exceeds 1 by less than the resolution of float32."""
     matrix = np.tile(sign * np.linspace(-0.5, 0.5, 50, dtype=np.float32), (2, 1))
     for size in (5, 8, 64):
-        log_partition, mean_gap = accumulate(matrix, 1, size, (0.0012,))
+        log_partition, mean_gap = accumulate(matrix, 1, size, (0.0012,))[:2]
         expected = oracles.softmax_sums(matrix, (0.0012,))
         assert 0 < log_partition.max() < 1e-6
         np.testing.assert_allclose(log_partition, expected[0], rtol=1e-4)
@@ -53,13 +53,14 @@ def test_sums_of_a_dominant_entry_are_exact(sign):
 
 
 def test_sums_of_equal_entries_are_uniform():
-    log_partition, mean_gap = accumulate(np.full((3, 40), 0.3, dtype=np.float32), 2, 16, (0.01, 1.0))
+    log_partition, mean_gap = accumulate(np.full((3, 40), 0.3, dtype=np.float32), 2, 16, (0.01, 1.0))[:2]
     np.testing.assert_allclose(log_partition, np.log(40))
     np.testing.assert_array_equal(mean_gap, 0)
 
 
 def test_sums_of_one_entry_are_zero():
-    np.testing.assert_array_equal(accumulate(np.full((3, 1), 0.3, dtype=np.float32), 1, 16, (0.01,)), 0)
+    for sums in accumulate(np.full((3, 1), 0.3, dtype=np.float32), 1, 16, (0.01,)):
+        np.testing.assert_array_equal(sums, 0)
 
 
 def test_no_temperatures_give_no_columns():

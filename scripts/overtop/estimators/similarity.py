@@ -1,8 +1,9 @@
-"""Estimators that use the mean similarity alone: its best two values, or its softmax over the gallery.
+"""Estimators that use the mean similarity alone: its best values, or its softmax over the gallery.
 
-The ranking contains L = ln sum_j exp((s_j - s_1) / T) and the gap g = s_1 - E_p[s], where s_1 is the largest similarity
-and p = softmax(s / T). Both are 0 or more and computed without cancellation. From these follow max p = exp(-L), the
-entropy L + g / T, and the energy score T ln sum_j exp(s_j / T) = s_1 + T L.
+Under `corrected`, items of a group (captions of one image, exact duplicates) do not compete: rivals are the best items
+of other groups, and probabilities are summed over a group. Under `published`, every item competes with every other.
+
+The ranking contains sums that exclude the top-1 (or its group), so that probabilities close to 1 keep their digits.
 """
 
 import numpy as np
@@ -17,28 +18,31 @@ def top1_similarity(inputs: EstimatorInputs, protocol: Protocol) -> np.ndarray:
 
 
 def margin(inputs: EstimatorInputs, protocol: Protocol) -> np.ndarray:
-    """One minus the difference between the best two similarities, (Q,); 0 in a gallery of one item."""
-    scores = inputs.ranking.top_scores.astype(np.float64)
-    return 1.0 - (scores[:, 0] - scores[:, 1]) if scores.shape[1] > 1 else np.zeros(len(scores))
+    """One minus the difference between the similarities of the top-1 and of its best rival, (Q,); 0 without rivals."""
+    scores = inputs.ranking.top_scores[:, 1:] if protocol == "published" else inputs.ranking.rival_scores
+    if scores.shape[1] == 0:
+        return np.zeros(len(scores))
+    return 1.0 - (top1_scores(inputs) - scores[:, 0].astype(np.float64))
 
 
 def entropy(inputs: EstimatorInputs, protocol: Protocol) -> np.ndarray:
-    """Entropy of the softmax over the gallery divided by its maximum ln N, (Q,); 0 in a gallery of one item."""
-    temperature = inputs.temperatures.softmax
-    log_partition, mean_gap = inputs.ranking.softmax_at(temperature)
-    size = len(inputs.ranking.gallery_ids)
-    return np.minimum((log_partition + mean_gap / temperature) / np.log(size), 1.0) if size > 1 else 0.0 * mean_gap
+    """Entropy of the softmax over the gallery divided by its maximum, (Q,); 0 in a gallery of one item or group."""
+    softmax = inputs.ranking.softmax_at(inputs.temperatures.softmax, protocol)
+    if softmax.classes == 1:
+        return np.zeros(len(softmax.entropy))
+    return np.minimum(softmax.entropy / np.log(softmax.classes), 1.0)
 
 
 def max_softmax(inputs: EstimatorInputs, protocol: Protocol) -> np.ndarray:
-    """One minus the largest probability of the softmax over the gallery, (Q,)."""
-    return -np.expm1(-inputs.ranking.softmax_at(inputs.temperatures.softmax)[0])
+    """One minus the probability of the top-1 (`corrected`: of its group) under the softmax over the gallery, (Q,)."""
+    return -np.expm1(-inputs.ranking.softmax_at(inputs.temperatures.softmax, protocol).neg_log_probability)
 
 
 def energy(inputs: EstimatorInputs, protocol: Protocol) -> np.ndarray:
     """One minus the energy score T ln sum exp(s / T), a smooth maximum of the similarities, (Q,)."""
     temperature = inputs.temperatures.softmax
-    return 1.0 - (top1_scores(inputs) + temperature * inputs.ranking.softmax_at(temperature)[0])
+    log_partition = inputs.ranking.softmax_at(temperature, protocol).log_partition
+    return 1.0 - (top1_scores(inputs) + temperature * log_partition)
 
 
 def top1_scores(inputs: EstimatorInputs) -> np.ndarray:

@@ -5,10 +5,17 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from overtop.retrieval.duplicates import DistinctItems
+from overtop.retrieval.groups import GroupedItems
+from overtop.retrieval.normalisation import Normalisation, NormalisedRanking
+from overtop.retrieval.normalised_sums import NormalisedSums
 from overtop.retrieval.ranking import Ranking
+from overtop.retrieval.rivals import complete_rivals, rivals_among
 from overtop.retrieval.softmax_sums import SoftmaxSums
 from overtop.retrieval.topk import TopK
-from overtop.storage.shards import EmbeddingSource
+
+RERANKED_TOP = 10
+"""Best items by normalised similarity that are kept: as many as R@10 needs."""
 
 
 class RankingContents(NamedTuple):
@@ -26,29 +33,35 @@ class RankingContents(NamedTuple):
 
 
 class QueryAccumulator:
-    """Accumulates the ranking of a gallery for every query.
+    """Accumulates the ranking of a gallery for every query, among distinct queries and distinct items.
 
     Args:
-        queries: Q queries.
-        gallery: N items, of which blocks are added in ascending order.
+        queries: the queries.
+        gallery: the gallery, of which blocks of distinct items are added in ascending order.
         contents: what the ranking is to contain.
+        normalisation: offsets of the items of the gallery, copies included; None for none.
         device: torch device of the blocks.
     """
 
     def __init__(
-        self, queries: EmbeddingSource, gallery: EmbeddingSource, contents: RankingContents, device: str
+        self,
+        queries: DistinctItems,
+        gallery: GroupedItems,
+        contents: RankingContents,
+        normalisation: Normalisation | None,
+        device: str,
     ) -> None:
-        self._query_ids, self._gallery_ids = queries.item_ids, gallery.item_ids
-        self._temperatures = contents.temperatures
-        self._top = min(contents.top, gallery.n_items)
-        self._vote_top = min(contents.vote_top, gallery.n_items)
-        single = queries.n_samples == 1  # then the mean is the sample
-        mean_top = max(self._top, self._vote_top) if single else self._top
-        self._mean_topk = TopK(queries.n_items, mean_top, device)
-        self._sample_topks = (
-            [] if single else [TopK(queries.n_items, self._vote_top, device) for _ in range(queries.n_samples)]
-        )
-        self._softmax = SoftmaxSums(queries.n_items, contents.temperatures, device)
+        self._queries, self._gallery, self._contents, self._device = queries, gallery, contents, device
+        rows, items, samples = queries.source.n_items, gallery.items.source.n_items, queries.source.n_samples
+        top, vote_top = min(contents.top, items), min(contents.vote_top, items)
+        self._mean_topk = TopK(rows, max(top, vote_top) if samples == 1 else top, device)  # a single sample is the mean
+        self._sample_topks = [TopK(rows, vote_top, device) for _ in range(samples)] if samples > 1 else []
+        self._softmax = SoftmaxSums(rows, contents.temperatures, device)
+        self._normalised = {}
+        if normalisation is not None:
+            arguments = rows, min(RERANKED_TOP, items), normalisation.temperature
+            for name, offsets in normalisation.offsets.items():
+                self._normalised[name] = NormalisedSums(*arguments, offsets[gallery.items.rows], device)
 
     def add_sample(self, sample: int, block: torch.Tensor, queries: slice, items: slice) -> None:
         """Add a block of similarities in one sample.
@@ -64,21 +77,47 @@ class QueryAccumulator:
     def add_mean(self, block: torch.Tensor, queries: slice, items: slice) -> None:
         """Add a block of mean similarities; arguments as in `add_sample`."""
         self._mean_topk.update(block, queries, items.start)
+        groups = None if self._gallery.are_single else self._gallery.within(items, self._device)
         unpadded = block[: queries.stop - queries.start, : items.stop - items.start]
-        self._softmax.update(unpadded, queries, items.start, self._mean_topk)
+        self._softmax.update(unpadded, queries, items.start, self._mean_topk, groups)
+        for sums in self._normalised.values():
+            sums.update(block, queries, items, self._mean_topk, groups)
 
     def ranking(self) -> Ranking:
-        """Return the ranking, after all blocks of the gallery."""
+        """Return the ranking of all queries and items, copies included, after all blocks of the gallery."""
         scores, ids = self._mean_topk.results()
-        votes = [topk.results()[1] for topk in self._sample_topks] or [ids[:, : self._vote_top]]
-        log_partition, mean_gap = self._softmax.results()
+        top = self._contents.top
+        top_ids, top_scores = self._expand(ids, scores, top)
+        votes = [topk.results() for topk in self._sample_topks] or [(scores, ids)]
+        sample_top = [self._expand(voted, of_votes, self._contents.vote_top)[0] for of_votes, voted in votes]
+        rivals = rivals_among(ids[:, :top], scores[:, :top], self._gallery.group_of_item)
+        complete_rivals(self._queries.source, self._gallery, ids[:, 0], rivals, self._device)
+        sums = self._softmax.results()
+        query = self._queries.position
         return Ranking(
-            query_ids=self._query_ids,
-            gallery_ids=self._gallery_ids,
-            top_ids=ids[:, : self._top],
-            top_scores=scores[:, : self._top],
-            sample_top=np.stack(votes, axis=1),
-            temperatures=self._temperatures,
-            log_partition=log_partition,
-            mean_gap=mean_gap,
+            query_ids=self._queries.item_ids,
+            gallery_ids=self._gallery.items.item_ids,
+            top_ids=top_ids,
+            top_scores=top_scores,
+            sample_top=np.stack(sample_top, axis=1),
+            temperatures=self._contents.temperatures,
+            log_partition=sums.log_partition[query],
+            mean_gap=sums.mean_gap[query],
+            groups=self._gallery.groups,
+            group_log_partition=sums.group_log_partition[query],
+            group_entropy=sums.group_entropy[query],
+            rival_ids=self._gallery.items.rows[rivals[0]].astype(np.int32)[query],
+            rival_scores=rivals[1][query],
+            normalised={name: self._normalised_ranking(of_name) for name, of_name in self._normalised.items()},
         )
+
+    def _normalised_ranking(self, sums: NormalisedSums) -> NormalisedRanking:
+        scores, ids = sums.best_items()
+        return NormalisedRanking(
+            sums.neg_log_probability()[self._queries.position], self._expand(ids, scores, RERANKED_TOP)[0]
+        )
+
+    def _expand(self, ids: np.ndarray, scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the k best items of all queries and their scores, from the distinct items of distinct queries."""
+        expanded = self._gallery.items.expand(ids, scores, min(k, len(self._gallery.groups)))
+        return expanded[0][self._queries.position], expanded[1][self._queries.position]

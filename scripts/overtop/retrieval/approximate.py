@@ -7,7 +7,7 @@ approximate index may miss rivals, so certify radii only among the items it foun
 scan_gallery=False)`).
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
 
 import torch  # noqa: F401  loaded before FAISS, so that both share one pool of threads
@@ -19,8 +19,11 @@ import numpy as np
 from overtop.device import default_device
 from overtop.errors import OvertopError
 from overtop.memory import MAX_ARRAY_BYTES, blocks
+from overtop.retrieval.duplicates import find_first_duplicates
+from overtop.retrieval.groups import merge_duplicates
 from overtop.retrieval.ranking import Ranking
 from overtop.retrieval.reranking import rerank
+from overtop.retrieval.rivals import MISSING, rivals_among
 from overtop.retrieval.sources import check_sources, queries_and_gallery
 from overtop.retrieval.vectors import read_unit_vectors
 from overtop.storage.shards import EmbeddingSource
@@ -49,10 +52,14 @@ def search(
     vote_top: int = VOTE_TOP,
     index: Index = "flat",
     *,
+    groups: Mapping[Direction, np.ndarray] | None = None,
     directions: Collection[Direction] = DIRECTIONS,
     device: str | None = None,
 ) -> dict[Direction, Ranking]:
     """Rank like `rank`, by a search index and without softmax sums, which need the whole gallery.
+
+    A query whose items are all of one group, or of fewer groups than a ranking has rivals, has the last of its items as
+    its further rivals: no item outside the ranking is more similar.
 
     Memory: the index of one gallery (4 bytes per dimension of an item with `flat`; 2 with `hnsw`, and 4 x 2 x 32 bytes
     per item for its graph) and blocks of queries.
@@ -63,6 +70,7 @@ def search(
         top: K, number of best items by mean similarity (at most the size of the gallery).
         vote_top: k, number of best items in each sample.
         index: `flat` or `hnsw`.
+        groups: by direction, the declared group (N,) of each gallery item; by default only duplicates belong together.
         directions: the directions to rank.
         device: torch device that computes the scores of the items; the index itself is searched on the CPU.
 
@@ -80,12 +88,18 @@ def search(
         votes = [ids]  # the only sample is the mean
         if len(samples) > 1:
             votes = [_search_items(queries, gallery, [s], vote_top, index, device)[0] for s in samples]
+        of_items = merge_duplicates((groups or {}).get(direction), find_first_duplicates(gallery))
+        rival_ids, rival_scores = rivals_among(ids, scores, of_items)
+        is_missing = rival_ids == MISSING
         rankings[direction] = Ranking(
             query_ids=queries.item_ids,
             gallery_ids=gallery.item_ids,
             top_ids=ids[:, :top],
             top_scores=scores[:, :top],
             sample_top=np.stack([vote[:, :vote_top] for vote in votes], axis=1),
+            groups=of_items,
+            rival_ids=np.where(is_missing, ids[:, -1:], rival_ids),
+            rival_scores=np.where(is_missing, scores[:, -1:], rival_scores),
         )
     return rankings
 

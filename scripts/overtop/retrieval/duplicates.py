@@ -1,10 +1,11 @@
-"""Items with identical embeddings in all samples."""
+"""Items with identical embeddings in all samples: each is ranked once, so that equal items have equal results."""
 
 from hashlib import blake2b
 
 import numpy as np
 
 from overtop.memory import READ_ITEMS
+from overtop.retrieval.sources import SelectedItems
 from overtop.storage.shards import EmbeddingSource
 
 DIGEST_BYTES = 16
@@ -51,3 +52,50 @@ def _hash_embeddings(source: EmbeddingSource, sample: int, items: np.ndarray, fi
             digest = blake2b(embeddings[item - items[0]], digest_size=DIGEST_BYTES, salt=first[item].tobytes())
             digests[row] = np.frombuffer(digest.digest(), dtype=np.uint8)
     return digests
+
+
+class DistinctItems:
+    """The distinct items of a source, each in the place of its first occurrence.
+
+    Args:
+        source: N items, of which some may have identical embeddings in all samples.
+
+    Attributes:
+        source: the n distinct items.
+        item_ids: names of all N items.
+        rows: (n,) where each is in the source.
+        copies: (n,) how often each occurs.
+        first: (N,) index of the first item with the same embeddings as each item.
+        position: (N,) the distinct item that each item is.
+    """
+
+    def __init__(self, source: EmbeddingSource) -> None:
+        self.item_ids = source.item_ids
+        self.first = find_first_duplicates(source)
+        self.rows, self.position, self.copies = np.unique(self.first, return_inverse=True, return_counts=True)
+        self.source = source if len(self.rows) == source.n_items else SelectedItems(source, self.rows)
+
+    def expand(self, ids: np.ndarray, scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the k best items of each query from the k best distinct ones.
+
+        Args:
+            ids: (Q, K) distinct items, best first; K is at least the smaller one of k and n.
+            scores: (Q, K) their scores.
+            k: at most N.
+
+        Returns:
+            (Q, k) items of the source, the smaller index first among equal scores, and their scores.
+        """
+        if len(self.rows) == len(self.position):
+            return ids[:, :k], scores[:, :k]
+        members = np.argsort(self.position, kind="stable")  # the items, sorted by the distinct item that they are
+        starts = np.cumsum(self.copies) - self.copies
+        counts = np.minimum(self.copies[ids], k).ravel()
+        query = np.repeat(np.arange(len(ids)), counts.reshape(ids.shape).sum(axis=1))
+        copy = np.arange(len(query)) - np.repeat(np.cumsum(counts) - counts, counts)
+        items = members[np.repeat(starts[ids].ravel(), counts) + copy]
+        of_items = np.repeat(scores.ravel(), counts)
+        order = np.lexsort((items, -of_items, query))
+        first_of_query = np.searchsorted(query, np.arange(len(ids)))
+        best = order[(first_of_query[:, None] + np.arange(k)).ravel()].reshape(len(ids), k)
+        return items[best].astype(ids.dtype), of_items[best]

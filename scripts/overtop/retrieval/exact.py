@@ -5,19 +5,24 @@ everything that a ranking needs is extracted. One product serves both directions
 never in memory. Tests compare the rankings with a sort of the whole matrix in float64.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
+
+import numpy as np
 
 from overtop.device import default_device
 from overtop.errors import OvertopError
 from overtop.memory import CPU_BLOCK_ITEMS, GPU_BLOCK_ITEMS, RESIDENT_BYTES
 from overtop.progress import Progress, no_progress
 from overtop.retrieval.accumulator import QueryAccumulator, RankingContents
+from overtop.retrieval.duplicates import DistinctItems
+from overtop.retrieval.groups import GroupedItems
 from overtop.retrieval.matmul import Precision, select_matmul
+from overtop.retrieval.normalisation import Normalisation
 from overtop.retrieval.ranking import Ranking
 from overtop.retrieval.similarity_blocks import BlockMultiplier, BlockReader
 from overtop.retrieval.sources import check_sources
 from overtop.storage.shards import EmbeddingSource
-from overtop.terms import VOTE_TOP, Direction
+from overtop.terms import DIRECTIONS, VOTE_TOP, Direction
 
 
 def rank(
@@ -27,6 +32,9 @@ def rank(
     vote_top: int = VOTE_TOP,
     temperatures: Iterable[float] = (),
     *,
+    groups: Mapping[Direction, np.ndarray] | None = None,
+    normalisations: Mapping[Direction, Normalisation] | None = None,
+    directions: Collection[Direction] = DIRECTIONS,
     device: str | None = None,
     block: int | None = None,
     resident: int = RESIDENT_BYTES,
@@ -34,6 +42,9 @@ def rank(
     progress: Progress = no_progress,
 ) -> dict[Direction, Ranking]:
     """Rank images for every caption (`t2i`) and captions for every image (`i2t`) in one pass.
+
+    Items with identical embeddings in all samples are ranked once, and so are identical queries: equal items have equal
+    results, whatever the blocks, threads and precision.
 
     Memory in addition to the outputs: `resident` bytes of images, all samples of one block of captions, and two blocks
     of captions x images per thread. Images are read once; captions once per `resident` bytes of images.
@@ -44,6 +55,10 @@ def rank(
         top: K, number of best items by mean similarity (at most the size of the gallery).
         vote_top: k, number of best items in each sample.
         temperatures: temperatures of the softmax over the gallery.
+        groups: by direction, the declared group (N,) of each gallery item; items of a group must follow each other.
+            By default only duplicates belong together.
+        normalisations: by direction, offsets of the gallery items, for the results in `Ranking.normalised`.
+        directions: the directions to rank.
         device: torch device; by default the GPU if there is one.
         block: most captions, and most images, in a block; by default chosen for the device.
         resident: bytes of normalised images to hold in memory at a time.
@@ -67,29 +82,36 @@ def rank(
     block = block or (CPU_BLOCK_ITEMS if device == "cpu" else GPU_BLOCK_ITEMS)
     matmul = select_matmul(precision, device)
     contents = RankingContents(top, vote_top, _sort_temperatures(temperatures))
-    t2i = QueryAccumulator(texts, images, contents, device)
-    i2t = QueryAccumulator(images, texts, contents, device)
-    caption_reader = BlockReader(texts, t2i, matmul, device)
-    image_reader = BlockReader(images, i2t, matmul, device)
-    resident_parts = _split_evenly(slice(0, images.n_items), resident // (4 * matmul.operand_parts * sum(images.dims)))
-    sides = min(block, texts.n_items), min(block, images.n_items)
+    groups, normalisations = groups or {}, normalisations or {}
+    all_images = GroupedItems(DistinctItems(images), groups.get("t2i"))
+    all_texts = GroupedItems(DistinctItems(texts), groups.get("i2t"))
+    accumulators = {}
+    for direction in directions:
+        queries, gallery = (all_texts, all_images) if direction == "t2i" else (all_images, all_texts)
+        normalisation = normalisations.get(direction)
+        accumulators[direction] = QueryAccumulator(queries.items, gallery, contents, normalisation, device)
+    caption_reader = BlockReader(all_texts, accumulators.get("t2i"), matmul, device)
+    image_reader = BlockReader(all_images, accumulators.get("i2t"), matmul, device)
+    resident_parts = all_images.cut(all_images.all, resident // (4 * matmul.operand_parts * sum(images.dims)))
+    image_parts = [all_images.cut(part, block) for part in resident_parts]
+    text_parts = all_texts.cut(all_texts.all, block)
+    sides = _longest(text_parts), max(map(_longest, image_parts))
     with matmul.torch_settings(), BlockMultiplier(matmul, images.n_samples, *sides, device) as multiplier:
-        for number, resident_part in enumerate(resident_parts):
-            image_blocks = [image_reader.read(items) for items in _split_evenly(resident_part, block)]
+        for number, parts in enumerate(image_parts):
+            image_blocks = [image_reader.read(items) for items in parts]
             read_captions = caption_reader.read if len(image_blocks) > 1 else caption_reader.read_lazily
-            for items in _split_evenly(slice(0, texts.n_items), block):
+            for items in text_parts:
                 caption_block = read_captions(items)
                 for image_block in image_blocks:
                     multiplier.add_similarities(caption_block, image_block)
-                progress((number * texts.n_items + items.stop) // len(resident_parts), texts.n_items)
-    return {"t2i": t2i.ranking(), "i2t": i2t.ranking()}
+                total = text_parts[-1].stop
+                progress((number * total + items.stop) // len(image_parts), total)
+    return {direction: accumulator.ranking() for direction, accumulator in accumulators.items()}
 
 
-def _split_evenly(items: slice, size: int) -> list[slice]:
-    """Split a slice into as few equally long parts of at most `size` items as possible; at least one item each."""
-    count = items.stop - items.start
-    parts = -(-count // max(1, size))
-    return [slice(items.start + i * count // parts, items.start + (i + 1) * count // parts) for i in range(parts)]
+def _longest(parts: list[slice]) -> int:
+    """Return the number of items of the longest slice."""
+    return max(part.stop - part.start for part in parts)
 
 
 def _sort_temperatures(temperatures: Iterable[float]) -> tuple[float, ...]:

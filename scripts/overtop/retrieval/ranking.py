@@ -7,17 +7,45 @@ equal similarity the smaller gallery index comes first.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from overtop.errors import OvertopError
+from overtop.retrieval.normalisation import NormalisedRanking
 from overtop.storage.arrays import decode_strings, encode_strings, read_arrays, write_arrays
-from overtop.terms import DIRECTIONS, Direction
+from overtop.terms import DIRECTIONS, Direction, Protocol
 
-SCHEMA = "ranking/2"
-ARRAYS = ("top_ids", "top_scores", "sample_top", "log_partition", "mean_gap")
+SCHEMA = "ranking/3"
+ARRAYS = (
+    "top_ids", "top_scores", "sample_top", "log_partition", "mean_gap", "group_log_partition", "group_entropy",
+    "rival_ids", "rival_scores",
+)  # fmt: skip
 """Attributes of `Ranking` that are stored as they are."""
+
+NORMALISED = "normalised"
+"""Folder of the file that holds `Ranking.normalised`."""
+
+
+def _empty() -> np.ndarray:
+    """Return the array of what a ranking does not contain."""
+    return np.empty((0, 0))
+
+
+class Softmax(NamedTuple):
+    """The softmax over the gallery for Q queries, whose classes are items or groups of items.
+
+    Attributes:
+        neg_log_probability: (Q,) minus the log of the probability of the top-1's class; at least 0.
+        entropy: (Q,) in nats.
+        log_partition: (Q,) log of the sum of exp((s - s_(1))/temperature) over all items.
+        classes: number of classes.
+    """
+
+    neg_log_probability: np.ndarray
+    entropy: np.ndarray
+    log_partition: np.ndarray
+    classes: int
 
 
 @dataclass(frozen=True)
@@ -36,6 +64,12 @@ class Ranking:
         mean_gap: (Q, T) float64, s_(1) minus the mean of s under the softmax; at least 0.
         groups: (N,) int32, the group of each gallery item. Items of a group are known to belong together (captions of
             one image, exact duplicates) and do not compete under the protocol `corrected`. None: no two items do.
+        group_log_partition: (Q, T) float64, minus the log of the probability that the softmax over the gallery gives to
+            the group of the top-1; at least 0.
+        group_entropy: (Q, T) float64, entropy of the probabilities of the groups, in nats.
+        rival_ids: (Q, R) int32, the best item of each of the best groups but that of the top-1, best first.
+        rival_scores: (Q, R) float32, mean similarities of `rival_ids`.
+        normalised: by name of the normalisation, the results with similarities that are normalised per item.
     """
 
     query_ids: list[str]
@@ -44,9 +78,14 @@ class Ranking:
     top_scores: np.ndarray
     sample_top: np.ndarray
     temperatures: tuple[float, ...] = ()
-    log_partition: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
-    mean_gap: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
+    log_partition: np.ndarray = field(default_factory=_empty)
+    mean_gap: np.ndarray = field(default_factory=_empty)
     groups: np.ndarray | None = None
+    group_log_partition: np.ndarray = field(default_factory=_empty)
+    group_entropy: np.ndarray = field(default_factory=_empty)
+    rival_ids: np.ndarray = field(default_factory=_empty)
+    rival_scores: np.ndarray = field(default_factory=_empty)
+    normalised: Mapping[str, NormalisedRanking] = field(default_factory=dict)
 
     @property
     def item_groups(self) -> np.ndarray:
@@ -58,8 +97,8 @@ class Ranking:
         """S, the number of samples."""
         return self.sample_top.shape[1]
 
-    def softmax_at(self, temperature: float) -> tuple[np.ndarray, np.ndarray]:
-        """Return `log_partition` and `mean_gap` at one temperature, each (Q,).
+    def softmax_at(self, temperature: float, protocol: Protocol) -> Softmax:
+        """Return the softmax over the gallery at one temperature: over its items (`published`) or groups (`corrected`).
 
         Raises:
             OvertopError: the ranking was computed without this temperature.
@@ -71,7 +110,12 @@ class Ranking:
                 "rank again with this temperature"
             )
         column = self.temperatures.index(temperature)
-        return self.log_partition[:, column], self.mean_gap[:, column]
+        log_partition = self.log_partition[:, column]
+        if protocol == "published":
+            entropy = log_partition + self.mean_gap[:, column] / temperature
+            return Softmax(log_partition, entropy, log_partition, len(self.gallery_ids))
+        classes = len(np.unique(self.item_groups))
+        return Softmax(self.group_log_partition[:, column], self.group_entropy[:, column], log_partition, classes)
 
 
 def write_ranking(path: str | Path, rankings: Mapping[Direction, Ranking], attributes: Mapping[str, Any]) -> None:
@@ -87,8 +131,12 @@ def write_ranking(path: str | Path, rankings: Mapping[Direction, Ranking], attri
         arrays[f"{direction}/query_ids"] = encode_strings(ranking.query_ids)
         arrays[f"{direction}/gallery_ids"] = encode_strings(ranking.gallery_ids)
         arrays[f"{direction}/temperatures"] = np.asarray(ranking.temperatures, dtype=np.float64)
+        arrays[f"{direction}/groups"] = ranking.item_groups.astype(np.int32)
         for name in ARRAYS:
             arrays[f"{direction}/{name}"] = getattr(ranking, name)
+        for name, normalised in ranking.normalised.items():
+            for field_name, values in normalised._asdict().items():
+                arrays[f"{direction}/{NORMALISED}/{name}/{field_name}"] = values
     write_arrays(path, SCHEMA, arrays, attributes)
 
 
@@ -104,8 +152,19 @@ def read_ranking(path: str | Path) -> tuple[dict[Direction, Ranking], dict[str, 
             query_ids=decode_strings(arrays[f"{direction}/query_ids"]),
             gallery_ids=decode_strings(arrays[f"{direction}/gallery_ids"]),
             temperatures=tuple(arrays[f"{direction}/temperatures"].tolist()),
+            groups=arrays[f"{direction}/groups"],
+            normalised=_read_normalised(arrays, f"{direction}/{NORMALISED}/"),
             **{name: arrays[f"{direction}/{name}"] for name in ARRAYS},
         )
         for direction in DIRECTIONS
     }
     return rankings, attributes
+
+
+def _read_normalised(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, NormalisedRanking]:
+    """Return the results by name of the normalisation; the arrays are named prefix, name, "/", field."""
+    names = sorted({key.removeprefix(prefix).split("/")[0] for key in arrays if key.startswith(prefix)})
+    return {
+        name: NormalisedRanking(*(arrays[f"{prefix}{name}/{field_name}"] for field_name in NormalisedRanking._fields))
+        for name in names
+    }

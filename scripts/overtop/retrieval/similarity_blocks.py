@@ -8,10 +8,10 @@ from typing import NamedTuple, Self
 import torch
 
 from overtop.retrieval.accumulator import QueryAccumulator
+from overtop.retrieval.groups import GroupedItems
 from overtop.retrieval.matmul import Matmul, Operand
 from overtop.retrieval.topk import padded_block
 from overtop.retrieval.vectors import read_unit_vectors
-from overtop.storage.shards import EmbeddingSource
 from overtop.terms import DIRECTIONS
 
 
@@ -21,12 +21,12 @@ class Block(NamedTuple):
     Attributes:
         items: which items.
         operand: returns the operand of the items in a sample.
-        accumulator: of the rankings in which the items are queries.
+        accumulator: of the rankings in which the items are queries; None if that direction is not ranked.
     """
 
     items: slice
     operand: Callable[[int], Operand]
-    accumulator: QueryAccumulator
+    accumulator: QueryAccumulator | None
 
     @property
     def size(self) -> int:
@@ -38,14 +38,14 @@ class BlockReader:
     """Reads blocks of one modality.
 
     Args:
-        source: the embeddings.
-        accumulator: of the rankings in which the items are queries.
+        items: the distinct items.
+        accumulator: of the rankings in which the items are queries; None if that direction is not ranked.
         matmul: the method of multiplying, which defines the operands.
         device: torch device of the operands.
     """
 
-    def __init__(self, source: EmbeddingSource, accumulator: QueryAccumulator, matmul: Matmul, device: str) -> None:
-        self._source, self._accumulator, self._matmul, self._device = source, accumulator, matmul, device
+    def __init__(self, items: GroupedItems, accumulator: QueryAccumulator | None, matmul: Matmul, device: str) -> None:
+        self._source, self._accumulator, self._matmul, self._device = items.items.source, accumulator, matmul, device
 
     def read(self, items: slice) -> Block:
         """Return a block with the operands of all samples in memory."""
@@ -104,18 +104,24 @@ class BlockMultiplier:
         for other in others:
             total += other
         mean = total.div_(self._samples)
-        for_captions = self._pool.submit(captions.accumulator.add_mean, mean, captions.items, images.items)
-        for_images = self._pool.submit(images.accumulator.add_mean, mean.T, images.items, captions.items)
-        for_captions.result()
-        for_images.result()
+        sides = (captions, mean, images), (images, mean.T, captions)
+        results = [
+            self._pool.submit(queries.accumulator.add_mean, block, queries.items, gallery.items)
+            for queries, block, gallery in sides
+            if queries.accumulator is not None
+        ]
+        for result in results:
+            result.result()
 
     def _add_samples(self, captions: Block, images: Block, share: int) -> None:
         """Add the samples of one share to the rankings, and compute the sum of their similarities."""
         similarities, total = self._similarities[share], self._sums[share]
         for position, sample in enumerate(self._samples_of_share[share]):
             self._multiply(captions, images, sample, similarities)
-            captions.accumulator.add_sample(sample, similarities, captions.items, images.items)
-            images.accumulator.add_sample(sample, similarities.T, images.items, captions.items)
+            if captions.accumulator is not None:
+                captions.accumulator.add_sample(sample, similarities, captions.items, images.items)
+            if images.accumulator is not None:
+                images.accumulator.add_sample(sample, similarities.T, images.items, captions.items)
             if position == 0:
                 total.copy_(similarities)
             else:

@@ -31,6 +31,40 @@ def check_sources(images: EmbeddingSource, texts: EmbeddingSource) -> None:
         raise OvertopError(f"there are no {empty} to rank; check the split of the data set")
 
 
+class SelectedItems:
+    """An `EmbeddingSource` of some items of another one, in the same order.
+
+    A read takes the items between the first and the last selected one from the other source, so its memory grows with
+    the share of items that are not selected.
+
+    Args:
+        source: the other source.
+        rows: (n,) ascending indices of its items to use.
+    """
+
+    def __init__(self, source: EmbeddingSource, rows: np.ndarray) -> None:
+        self._source, self._rows = source, rows
+        self.item_ids = [source.item_ids[row] for row in rows]
+        self.dims = source.dims
+
+    @property
+    def n_samples(self) -> int:
+        """The number of samples S."""
+        return self._source.n_samples
+
+    @property
+    def n_items(self) -> int:
+        """The number of selected items."""
+        return len(self._rows)
+
+    def read(self, sample: int, start: int, stop: int) -> np.ndarray:
+        """Un-normalised float32 embeddings of the selected items `start` to `stop`: (stop - start, D)."""
+        rows = self._rows[start:stop]
+        if not len(rows):
+            return self._source.read(sample, 0, 0)
+        return self._source.read(sample, int(rows[0]), int(rows[-1]) + 1)[rows - rows[0]]
+
+
 def average_samples(source: EmbeddingSource) -> EmbeddingSource:
     """Return the mean over samples of the un-normalised embeddings, as a source of one sample.
 

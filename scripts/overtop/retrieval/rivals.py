@@ -1,0 +1,81 @@
+"""The best items outside the group of the top-1: those that could take its place."""
+
+import numpy as np
+import torch
+
+from overtop.memory import MAX_ARRAY_BYTES, blocks
+from overtop.retrieval.groups import GroupedItems
+from overtop.retrieval.vectors import read_unit_vectors
+from overtop.storage.shards import EmbeddingSource
+from overtop.terms import VOTE_TOP
+
+MAX_RIVALS = VOTE_TOP - 1
+"""Other groups whose best items are kept."""
+
+MISSING = -1
+"""Placeholder for a rival that is not among the items of a ranking."""
+
+
+def rivals_among(ids: np.ndarray, scores: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the best item of each of the best other groups among the items of a ranking.
+
+    Args:
+        ids: (Q, K) gallery items, best first.
+        scores: (Q, K) their similarities.
+        groups: (N,) group of each item of the gallery.
+
+    Returns:
+        (Q, R) items, best first, and their similarities; `MISSING` and minus infinity where the K items do not contain
+        so many groups. R is `MAX_RIVALS`, or K - 1 or the number of other groups if that is less.
+    """
+    count = min(MAX_RIVALS, ids.shape[1] - 1, len(np.unique(groups)) - 1)
+    rivals = np.full((len(ids), count), MISSING, dtype=np.int32)
+    similarities = np.full((len(ids), count), -np.inf, dtype=np.float32)
+    group, rows = groups[ids], np.arange(len(ids))
+    is_other = group != group[:, :1]
+    for number in range(count):
+        position = is_other.argmax(axis=1)
+        found = is_other[rows, position]
+        rivals[found, number] = ids[rows, position][found]
+        similarities[found, number] = scores[rows, position][found]
+        is_other &= group != group[rows, position][:, None]
+    return rivals, similarities
+
+
+def complete_rivals(
+    queries: EmbeddingSource,
+    gallery: GroupedItems,
+    top1: np.ndarray,
+    rivals: tuple[np.ndarray, np.ndarray],
+    device: str,
+) -> None:
+    """Find the missing rivals in the whole gallery.
+
+    Args:
+        queries: Q queries.
+        gallery: N distinct items.
+        top1: (Q,) best item of each query.
+        rivals: result of `rivals_among`, changed in place.
+        device: torch device of the products.
+    """
+    items, scores = rivals
+    source = gallery.items.source
+    incomplete = np.flatnonzero((items == MISSING).any(axis=1))
+    for part in blocks(len(incomplete), 8 * (source.n_items + max(source.dims)), MAX_ARRAY_BYTES):
+        rows = incomplete[part]
+        similarities = _mean_similarities(queries, source, rows, device)
+        best, of_group = gallery.best_of_groups(similarities)
+        of_group[np.arange(len(rows)), gallery.group_of_item[top1[rows]]] = -np.inf
+        order = np.argsort(-of_group, axis=1, kind="stable")[:, : items.shape[1]]
+        items[rows] = np.take_along_axis(best, order, axis=1)
+        scores[rows] = np.take_along_axis(of_group, order, axis=1)
+
+
+def _mean_similarities(queries: EmbeddingSource, gallery: EmbeddingSource, rows: np.ndarray, device: str) -> np.ndarray:
+    """Return the mean similarities of some queries with all items, (len(rows), N) float32."""
+    total = torch.zeros(len(rows), gallery.n_items, device=device)
+    for s in range(gallery.n_samples):
+        vectors = read_unit_vectors(queries, s, rows, device)
+        for part in blocks(gallery.n_items, 4 * gallery.dims[s], MAX_ARRAY_BYTES // 4):
+            total[:, part] += vectors @ read_unit_vectors(gallery, s, part, device).T
+    return (total / gallery.n_samples).cpu().numpy()
