@@ -61,4 +61,10 @@ def test_only_items_that_are_still_equal_are_read_again():
     reads.clear()
     array[17] = array[9]
     assert find_first_duplicates(Recorder([array] * 3))[17] == 9
-    assert reads == [(0, 0, 30), (1, 9, 18), (2, 9, 18)]
+    assert reads == [(0, 0, 30), (0, 9, 18), (1, 9, 18), (2, 9, 18)]
+
+
+def test_items_that_differ_only_in_their_last_value_are_distinct():
+    array = np.zeros((4, 12), dtype=np.float32)
+    array[1, -1], array[3, -1] = 1, 1
+    assert find_first_duplicates(ArraySource([array])).tolist() == [0, 1, 0, 1]

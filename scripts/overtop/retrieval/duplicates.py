@@ -11,12 +11,16 @@ from overtop.storage.shards import EmbeddingSource
 DIGEST_BYTES = 16
 """Length of the digest of an embedding; a chance collision among a billion items has probability 1e-21."""
 
+COMPARED_VALUES = 4
+"""First values of an embedding that are compared before the whole of it."""
+
 
 def find_first_duplicates(source: EmbeddingSource) -> np.ndarray:
     """Return the first item with the same embeddings as each item, compared byte by byte as read, in all samples.
 
-    Each further sample is read only where two items are still equal: without duplicates, one sample is read. Memory:
-    one block of `READ_ITEMS` embeddings, and `DIGEST_BYTES` per item.
+    The whole of an embedding is compared only where two items have the same first values, and each further sample only
+    where two items are still equal: without duplicates, one sample is read. Memory: one block of `READ_ITEMS`
+    embeddings, and `DIGEST_BYTES` per item.
 
     Args:
         source: N items.
@@ -29,7 +33,7 @@ def find_first_duplicates(source: EmbeddingSource) -> np.ndarray:
         >>> find_first_duplicates(ArraySource([np.array([[1, 0], [0, 1], [1, 0]])])).tolist()
         [0, 1, 0]
     """
-    first = np.zeros(source.n_items, dtype=np.int64)  # before any sample is compared, all items are equal
+    first = _first_with_equal_values(source)
     for sample in range(source.n_samples):
         candidates = np.flatnonzero(np.bincount(first, minlength=source.n_items)[first] > 1)
         if not candidates.size:
@@ -40,6 +44,20 @@ def find_first_duplicates(source: EmbeddingSource) -> np.ndarray:
             digests[part] = _hash_embeddings(source, sample, candidates[part], first)
         _, index, inverse = np.unique(digests, axis=0, return_index=True, return_inverse=True)
         first[candidates] = candidates[index[inverse.ravel()]]
+    return first
+
+
+def _first_with_equal_values(source: EmbeddingSource) -> np.ndarray:
+    """(N,) the first item that has the same first values in the first sample as each item."""
+    values = [
+        source.read(0, start, min(start + READ_ITEMS, source.n_items))[:, :COMPARED_VALUES]
+        for start in range(0, source.n_items, READ_ITEMS)
+    ]
+    rows = np.ascontiguousarray(np.concatenate(values)).view(np.uint32)
+    order = np.lexsort(rows.T)
+    is_new = np.append(True, (rows[order[1:]] != rows[order[:-1]]).any(axis=1))
+    first = np.empty(len(rows), dtype=np.int64)
+    first[order] = np.minimum.reduceat(order, np.flatnonzero(is_new))[np.cumsum(is_new) - 1]
     return first
 
 

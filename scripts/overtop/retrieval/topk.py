@@ -20,14 +20,21 @@ GROUP_FACTOR = 4
 MIN_GROUPS = 32
 """Least number of groups of columns at the coarsest level."""
 
+SIDE_UNIT = 64
+"""The sides of a block are multiples of this."""
+
 LOWEST_KEY = -(0x7F800001 << 32)
 """Key of -inf in a column after all others: a placeholder for a missing entry."""
 
 
 def padded_block(rows: int, columns: int, device: str) -> torch.Tensor:
-    """Allocate a matrix of -inf for blocks of up to rows x columns; its sides are powers of two, as `TopK` needs."""
-    sides = (1 << (side - 1).bit_length() for side in (rows, columns))
-    return torch.full(tuple(sides), -torch.inf, device=device)
+    """Allocate a matrix of -inf for blocks of up to rows x columns.
+
+    Its sides are multiples of `SIDE_UNIT`, so that `TopK` can form groups, but not of a power of two, with which the
+    rows of a product would compete for the same places in the processor's cache.
+    """
+    units = (-(-side // SIDE_UNIT) for side in (rows, columns))
+    return torch.full([SIDE_UNIT * (count + (count % 8 == 0)) for count in units], -torch.inf, device=device)
 
 
 class TopK:
@@ -53,8 +60,8 @@ class TopK:
         """Add a block of columns; the columns of a row must arrive in ascending order.
 
         Args:
-            block: (at least the number of rows, n), contiguous or the transposed view of a contiguous matrix, sides
-                powers of two. Entries of -inf are ignored.
+            block: (at least the number of rows, n), from `padded_block`, or its transposed view. Entries of -inf are
+                ignored.
             rows: rows of the matrix that the first rows of the block belong to.
             first_column: column of the matrix that the first column of the block belongs to.
         """
@@ -135,11 +142,11 @@ def _candidate_entries(
 def _group_maxima(block: torch.Tensor, groups: int) -> list[torch.Tensor]:
     """Return the block and the maxima of ever larger groups of its columns.
 
-    Each level has `GROUP_FACTOR` times fewer columns than the level before, but at least `groups`. In a level of width
+    Each level has `GROUP_FACTOR` times fewer columns than the level before, but at least `groups`, as far as it divides. In a level of width
     w, column c holds the maximum of the columns c, c + w, c + 2w, ... of the level before.
     """
     levels = [block]
-    while levels[-1].shape[1] >= GROUP_FACTOR * groups:
+    while levels[-1].shape[1] >= GROUP_FACTOR * groups and levels[-1].shape[1] % GROUP_FACTOR == 0:
         finer = levels[-1]
         if block.is_contiguous():
             levels.append(finer.unflatten(1, (GROUP_FACTOR, -1)).amax(dim=1))
