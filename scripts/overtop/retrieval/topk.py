@@ -142,8 +142,9 @@ def _candidate_entries(
 def _group_maxima(block: torch.Tensor, groups: int) -> list[torch.Tensor]:
     """Return the block and the maxima of ever larger groups of its columns.
 
-    Each level has `GROUP_FACTOR` times fewer columns than the level before, but at least `groups`, as far as it divides. In a level of width
-    w, column c holds the maximum of the columns c, c + w, c + 2w, ... of the level before.
+    Each level has `GROUP_FACTOR` times fewer columns than the level before, but at least `groups`, as long as that
+    divides their number. In a level of width w, column c holds the maximum of the columns c, c + w, c + 2w, ... of the
+    level before.
     """
     levels = [block]
     while levels[-1].shape[1] >= GROUP_FACTOR * groups and levels[-1].shape[1] % GROUP_FACTOR == 0:
