@@ -4,6 +4,7 @@ A test compares a fast path with its reference on small inputs that include ties
 """
 
 from collections import Counter
+from fractions import Fraction
 
 import numpy as np
 import torch
@@ -164,8 +165,13 @@ def jaccard_with_most_voted(lists, k):
 
     The k most frequent items are compared; among equally frequent items, the first in the lists is preferred.
     """
-    reference = {item for item, _ in Counter(item for row in lists for item in row).most_common(k)}
-    return np.mean([len(reference & set(row)) / len(reference | set(row)) for row in lists])
+    return mean_jaccard(lists, [item for item, _ in Counter(item for row in lists for item in row).most_common(k)])
+
+
+def mean_jaccard(lists, reference):
+    """Return the mean Jaccard index of lists with a reference, all as sets; checks `estimators.consistency`."""
+    indices = [Fraction(len(set(reference) & set(row)), len(set(reference) | set(row))) for row in lists]
+    return float(sum(indices) / len(indices))
 
 
 def linspace_float32(start, end, count):
