@@ -30,9 +30,9 @@ def measure_repeated_queries(uncertainty, hit, n_bins, precision):
     expected = {(name, ""): getattr(selective, name) for name in SELECTIVE} | {("recall_at_1", ""): hit.mean()}
     for protocol, step in STEPS.items():
         expected["rejection_auc", protocol] = measure_rejection(uncertainty, hit, step, protocol).auc
-    for binning in ("equal_width", "equal_count"):
-        bins = measure_calibration(uncertainty, hit, n_bins, binning)
-        expected |= {(name, binning): getattr(bins, name) for name in ("spearman", "r2", "neg_sr2")}
+    for variant in ("equal_width published", "equal_width corrected", "equal_count"):
+        bins = measure_calibration(uncertainty, hit, n_bins, *variant.split())
+        expected |= {(name, variant): getattr(bins, name) for name in ("spearman", "r2", "neg_sr2")}
     return expected
 
 
@@ -53,14 +53,15 @@ def test_resample_has_the_measures_of_the_repeated_queries(values, n_bins):
     assert_equals_repeated_queries(uncertainty, hit, cluster, draw_cluster_weights(60, 4, seed=1), n_bins)
 
 
+@pytest.mark.parametrize("protocol", ["published", "corrected"])
 @pytest.mark.parametrize("values", [None, 1, 10])
-def test_compared_measures_equal_the_reported_ones(values):
+def test_compared_measures_equal_the_reported_ones(values, protocol):
     uncertainty, hit, cluster = random_queries(8, 60, values)
     queries, weights = SortedQueries(uncertainty, hit, cluster), draw_cluster_weights(60, 30, seed=8)
-    compared = bootstrap_compared_measures(queries, weights, 10)
+    compared = bootstrap_compared_measures(queries, weights, 10, protocol)
     expected = bootstrap_measures(queries, weights, 10, 0.8, STEPS)
     assert compared.keys() == {"neg_sr2", "aurc"}
-    np.testing.assert_array_equal(compared["neg_sr2"], expected["neg_sr2", "equal_width"])
+    np.testing.assert_array_equal(compared["neg_sr2"], expected["neg_sr2", f"equal_width {protocol}"])
     np.testing.assert_array_equal(compared["aurc"], expected["aurc", ""])
 
 
@@ -92,14 +93,14 @@ def test_resample_without_the_outlier_has_narrower_bins():
     hit = np.append(np.arange(50) < 25, True)
     weights = np.array([[1] * 51, [1] * 50 + [0]], dtype=np.uint16)
     draws = bootstrap_measures(SortedQueries(uncertainty, hit), weights, 10, 0.8, STEPS)
-    assert draws["neg_sr2", "equal_width"][0] < 0
-    assert draws["neg_sr2", "equal_width"][1] > 0.6
+    assert draws["neg_sr2", "equal_width corrected"][0] < 0
+    assert draws["neg_sr2", "equal_width corrected"][1] > 0.6
 
 
 def test_value_on_an_edge_is_assigned_as_in_measure_calibration():
     """Multiples of 0.1 lie exactly on the edges or miss them by rounding."""
     rng = np.random.default_rng(4)
-    uncertainty = rng.integers(0, 11, 80) / 10 + rng.choice([-1e-13, 0, 1e-13], 80)
+    uncertainty = rng.integers(0, 11, 80) / 10 + rng.choice([-1e-13, 0, 1e-13, 1e-8], 80)
     assert_equals_repeated_queries(
         uncertainty, rng.random(80) > uncertainty, np.arange(80), draw_cluster_weights(80, 12, seed=4)
     )
@@ -142,7 +143,7 @@ def test_uninformative_uncertainty_has_a_wide_interval():
     for seed in range(5):
         queries = SortedQueries(rng.random(1000), rng.random(1000) < 0.6)
         draws = bootstrap_measures(queries, draw_cluster_weights(1000, 200, seed), 5, 0.8, STEPS)[
-            "neg_sr2", "equal_width"
+            "neg_sr2", "equal_width corrected"
         ]
         low, high = percentile_interval(draws, 0.95)
         widths.append(high - low)

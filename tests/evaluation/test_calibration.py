@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
+import torch
 from scipy.stats import rankdata
 
 from helpers import oracles
 from overtop.errors import OvertopError
-from overtop.evaluation.calibration import measure_calibration
+from overtop.evaluation.calibration import equal_width_bins, measure_calibration
 
 COLUMNS = ["level", "low", "high", "mean_uncertainty", "n_queries", "recall_at_1"]
 
@@ -16,14 +17,17 @@ def random_scores(seed, queries, values=None):
     return uncertainty, rng.random(queries) > uncertainty
 
 
-@pytest.mark.parametrize("n_bins", [2, 5, 10])
-@pytest.mark.parametrize("values", [None, 2, 8, 10, 50])
-def test_equal_width_bins_equal_the_oracle(values, n_bins):
+@pytest.mark.parametrize("protocol", ["published", "corrected"])
+@pytest.mark.parametrize("n_bins", [1, 2, 5, 10])
+@pytest.mark.parametrize("values", [None, 1, 2, 8, 10, 12, 50])
+def test_equal_width_bins_equal_the_oracle(values, n_bins, protocol):
     uncertainty, hit = random_scores(n_bins, 400, values)
-    calibration = measure_calibration(uncertainty, hit, n_bins)
+    if protocol == "published":
+        uncertainty = 1 - np.float32(1 - uncertainty).astype(np.float64)
+    calibration = measure_calibration(uncertainty, hit, n_bins, protocol=protocol)
     assert list(calibration.bins) == COLUMNS
     assert calibration.bins["level"].tolist() == list(range(len(calibration.bins)))
-    expected = oracles.equal_width_bins(uncertainty.tolist(), hit.tolist(), n_bins)
+    expected = oracles.equal_width_bins(uncertainty.tolist(), hit.tolist(), n_bins, protocol)
     np.testing.assert_allclose(calibration.bins[COLUMNS[1:]].to_numpy(), expected, atol=1e-12)
 
 
@@ -62,6 +66,23 @@ def test_rounding_error_does_not_move_a_value_over_an_edge():
     for noise in (-1e-13, 0.0, 1e-13):
         calibration = measure_calibration(np.concatenate([[0], exact[1:-1] + noise, [1]]), hit)
         assert calibration.bins["n_queries"].tolist() == [2] + [1] * 9
+
+
+@pytest.mark.parametrize("n_bins", [1, 2, 3, 10, 25])
+def test_published_edges_are_those_of_torch_linspace(n_bins):
+    confidence = np.sort(np.random.default_rng(n_bins).normal(size=(200, 2)).astype(np.float32), axis=1)
+    edges, limits = equal_width_bins(
+        1 - np.float64(confidence[:, 1]), 1 - np.float64(confidence[:, 0]), n_bins, "published"
+    )
+    released = np.array([torch.linspace(*ends, n_bins + 1).tolist() for ends in confidence.tolist()])
+    np.testing.assert_allclose(edges, 1 - released[:, ::-1], rtol=0, atol=3e-7)  # the last bit depends on the CPU
+    np.testing.assert_array_equal(limits, edges[:, 1:-1])
+
+
+def test_published_bins_accept_uncertainties_that_are_no_float32_confidences():
+    uncertainty, hit = np.array([0.1, 0.1 + 1e-12, 0.1 + 3e-12, 7.0]), np.array([True, True, False, False])
+    assert measure_calibration(uncertainty, hit, protocol="published").bins["n_queries"].tolist() == [3, 1]
+    assert measure_calibration(uncertainty[:3], hit[:3], protocol="published").bins["n_queries"].sum() == 3
 
 
 @pytest.mark.parametrize("queries", [10, 100, 103, 1000])

@@ -69,7 +69,7 @@ def test_row_has_the_measures_of_its_combination(scores, evaluation):
         part = rows_of(scores, row, KEYS[:3])
         uncertainty = part["uncertainty"].to_numpy()
         hit = part["hit" if row["positives"] == "labelled" else "hit_extended"].to_numpy(bool)
-        bins = measure_calibration(uncertainty, hit, 10, row["binning"])
+        bins = measure_calibration(uncertainty, hit, 10, row["binning"], row["protocol"])
         curve = measure_rejection(uncertainty, hit, step[row["protocol"]][row["direction"]], row["protocol"])
         selective = measure_selective_prediction(uncertainty, hit, SPEC.precision)
         expected = {

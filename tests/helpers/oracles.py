@@ -4,6 +4,7 @@ A test compares a fast path with its reference on small inputs that include ties
 """
 
 from collections import Counter
+from fractions import Fraction
 
 import numpy as np
 import torch
@@ -164,30 +165,47 @@ def jaccard_with_most_voted(lists, k):
 
     The k most frequent items are compared; among equally frequent items, the first in the lists is preferred.
     """
-    reference = {item for item, _ in Counter(item for row in lists for item in row).most_common(k)}
-    return np.mean([len(reference & set(row)) / len(reference | set(row)) for row in lists])
+    return mean_jaccard(lists, [item for item, _ in Counter(item for row in lists for item in row).most_common(k)])
 
 
-def equal_width_bins(uncertainty, hit, n_bins):
+def mean_jaccard(lists, reference):
+    """Return the mean Jaccard index of lists with a reference, all as sets; checks `estimators.consistency`."""
+    indices = [Fraction(len(set(reference) & set(row)), len(set(reference) | set(row))) for row in lists]
+    return float(sum(indices) / len(indices))
+
+
+def linspace_float32(start, end, count):
+    """Return the numbers of `torch.linspace` on a CPU with fused multiply-add; checks `evaluation.calibration`."""
+    step = float((end - start) / np.float32(count - 1))
+    lower = [np.float32(float(start) + i * step) for i in range(count // 2)]
+    upper = [np.float32(float(end) - i * step) for i in range(count - count // 2)]
+    return lower + upper[::-1]
+
+
+def equal_width_bins(uncertainty, hit, n_bins, protocol="corrected"):
     """Return the non-empty calibration bins of equal width; checks `evaluation.calibration`.
 
-    A bin includes its upper edge, with a tolerance of 1e-12.
+    `corrected`: a bin includes its upper edge, with a tolerance of 1e-12. `published`: bins of the float32 confidence
+    between the edges of `torch.linspace`; each includes its lower edge, the highest bin also its upper one.
 
     Returns:
         (B, 5): lower edge, upper edge, mean uncertainty, number of queries, recall@1.
     """
-    edges = np.linspace(min(uncertainty), max(uncertainty), n_bins + 1)
+    if protocol == "published":
+        values = [np.float32(1 - u) for u in uncertainty]
+        edges = linspace_float32(min(values), max(values), n_bins + 1)
+        upper = [*edges[1:-1], np.inf]
+        members = [[q for q, c in enumerate(values) if edges[i] <= c < upper[i]] for i in range(n_bins)][::-1]
+        edges = [1 - float(edge) for edge in edges[::-1]]
+    else:
+        edges = np.linspace(min(uncertainty), max(uncertainty), n_bins + 1)
+        lower, upper = [-np.inf, *(edges[1:-1] + 1e-12)], [*(edges[1:-1] + 1e-12), np.inf]
+        members = [[q for q, u in enumerate(uncertainty) if lower[i] < u <= upper[i]] for i in range(n_bins)]
     rows = []
-    for i in range(n_bins):
-        inside = [
-            q
-            for q, u in enumerate(uncertainty)
-            if (edges[i] + 1e-12 < u or i == 0) and (u <= edges[i + 1] + 1e-12 or i == n_bins - 1)
-        ]
+    for i, inside in enumerate(members):
         if inside:
-            values = [uncertainty[q] for q in inside]
-            recall = sum(bool(hit[q]) for q in inside) / len(inside)
-            rows.append((edges[i], edges[i + 1], sum(values) / len(values), len(inside), recall))
+            mean = sum(uncertainty[q] for q in inside) / len(inside)
+            rows.append((edges[i], edges[i + 1], mean, len(inside), sum(bool(hit[q]) for q in inside) / len(inside)))
     return np.array(rows)
 
 

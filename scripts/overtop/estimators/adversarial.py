@@ -5,6 +5,7 @@ The confidence is the tanh of a length. It is monotone, so it changes only the s
 
 import numpy as np
 
+from overtop.estimators.confidence import to_uncertainty
 from overtop.estimators.inputs import EstimatorInputs
 from overtop.radius.radii import Radius
 from overtop.terms import Protocol
@@ -12,17 +13,17 @@ from overtop.terms import Protocol
 
 def adversarial_pgd(inputs: EstimatorInputs, protocol: Protocol) -> np.ndarray:
     """One minus the tanh of the length of the paper's normalised-gradient walk (Eq. 11-13), (Q,)."""
-    return 1.0 - np.tanh(_get_radius(inputs, protocol).walk)
+    return to_uncertainty(np.tanh(_get_radius(inputs, protocol).walk), protocol)
 
 
 def adversarial_linear(inputs: EstimatorInputs, protocol: Protocol) -> np.ndarray:
     """One minus the tanh of the margin of the best two items divided by the norm of its gradient (Eq. 14), (Q,)."""
-    return 1.0 - np.tanh(_get_radius(inputs, protocol).linear)
+    return to_uncertainty(np.tanh(_get_radius(inputs, protocol).linear), protocol)
 
 
 def adversarial_exact(inputs: EstimatorInputs, protocol: Protocol) -> np.ndarray:
     """One minus the tanh of the exact distance to the nearest change of the top-1, the minimum of Eq. 11, (Q,)."""
-    return 1.0 - np.tanh(_get_radius(inputs, protocol).exact)
+    return to_uncertainty(np.tanh(_get_radius(inputs, protocol).exact), protocol)
 
 
 def _get_radius(inputs: EstimatorInputs, protocol: Protocol) -> Radius:

@@ -1,27 +1,33 @@
 """Estimators that measure how far the samples of a posterior agree on the best items."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 
 from overtop.errors import OvertopError
+from overtop.estimators.confidence import to_uncertainty
 from overtop.estimators.inputs import EstimatorInputs
 from overtop.terms import VOTE_TOP, Protocol
+
+JACCARD_DENOMINATOR = math.lcm(*range(1, 2 * VOTE_TOP + 1))
+"""A multiple of the size of every union of two top 5: with it, sums of Jaccard indices are sums of integers."""
 
 
 def top1_consistency(inputs: EstimatorInputs, protocol: Protocol) -> np.ndarray:
     """The share of samples whose top-1 differs from a reference item (Eq. 6 and 10), (Q,).
 
     `published`: the reference is the item that most samples rank first, which need not be the item returned.
-    `corrected`: the reference is the item returned, the top-1 of the mean similarity.
+    `corrected`: the reference is the item returned, the top-1 of the mean similarity; items of its group agree with it.
     """
     ranking = inputs.ranking
     sample_top1 = ranking.sample_top[:, :, 0]
     if protocol == "published":
         agreeing = _count_votes(sample_top1).counts.max(axis=1)
     else:
-        agreeing = (sample_top1 == ranking.top_ids[:, :1]).sum(axis=1)
-    return 1.0 - agreeing / ranking.n_samples
+        groups = ranking.item_groups
+        agreeing = (groups[sample_top1] == groups[ranking.top_ids[:, :1]]).sum(axis=1)
+    return to_uncertainty(agreeing / ranking.n_samples, protocol)
 
 
 def topk_consistency(inputs: EstimatorInputs, protocol: Protocol) -> np.ndarray:
@@ -29,9 +35,11 @@ def topk_consistency(inputs: EstimatorInputs, protocol: Protocol) -> np.ndarray:
 
     `published`: the reference is the five items that occur in most samples' top 5. Ties are resolved by the first
     occurrence, reading the samples in order and each sample from its best item down.
-    `corrected`: the reference is the top 5 of the mean similarity.
+    `corrected`: the reference is the top 5 of the mean similarity. The sets compared are those of the groups of the
+    five items, which have fewer members where several items are of one group.
 
-    A gallery of fewer than five items is used whole.
+    The indices are added as integers and divided once, so that equal means are equal numbers. A gallery of fewer than
+    five items is used whole.
 
     Raises:
         OvertopError: the ranking was computed with a smaller `top` or `vote_top`.
@@ -47,9 +55,23 @@ def topk_consistency(inputs: EstimatorInputs, protocol: Protocol) -> np.ndarray:
     if protocol == "published":
         reference = _most_voted(sample_top.reshape(len(sample_top), -1), k)
     else:
-        reference = ranking.top_ids[:, :k]
-    shared = sum((sample_top == reference[:, None, j, None]).sum(axis=2) for j in range(k))
-    return 1.0 - (shared / (2 * k - shared)).mean(axis=1)
+        sample_top, reference = ranking.item_groups[sample_top], ranking.item_groups[ranking.top_ids[:, :k]]
+    total = _scaled_jaccard_indices(sample_top, reference[:, None]).sum(axis=1)
+    return to_uncertainty(total / (JACCARD_DENOMINATOR * ranking.n_samples), protocol)
+
+
+def _scaled_jaccard_indices(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Jaccard index of two sets times `JACCARD_DENOMINATOR`, int64 (...); a set (..., k) may repeat its members."""
+    first_is_new, second_is_new = _is_first_occurrence(first), _is_first_occurrence(second)
+    shared = sum(first_is_new[..., j] & (first[..., j, None] == second).any(axis=-1) for j in range(first.shape[-1]))
+    union = first_is_new.sum(axis=-1) + second_is_new.sum(axis=-1) - shared
+    return JACCARD_DENOMINATOR // union * shared
+
+
+def _is_first_occurrence(members: np.ndarray) -> np.ndarray:
+    """(..., k) whether no earlier member of a set (..., k) is equal."""
+    k = members.shape[-1]
+    return np.stack([(members[..., :j] != members[..., j, None]).all(axis=-1) for j in range(k)], axis=-1)
 
 
 class _VoteCounts(NamedTuple):

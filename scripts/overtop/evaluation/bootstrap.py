@@ -9,17 +9,22 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from overtop.evaluation.calibration import EDGE_TOLERANCE, correlate_recall_with_level
+from overtop.evaluation.calibration import correlate_recall_with_level, equal_width_bins
 from overtop.evaluation.ordering import CumulativeCounts, SortedQueries
 from overtop.evaluation.rejection import area_under_curve, recall_after_rejection
 from overtop.evaluation.selective import aurc, selective_measures
 from overtop.memory import RESAMPLE_BYTES, blocks
 from overtop.seeds import derive_seed
-from overtop.terms import BINNINGS, Protocol
+from overtop.terms import PROTOCOLS, Binning, Protocol
 
 Draws = dict[tuple[str, str], np.ndarray]
-"""Values (B,) of measures in B resamples, by name and variant: a binning, a protocol, or "" for measures without one.
-"""
+"""Values (B,) of measures in B resamples, by name and variant: a protocol, a `calibration_variant`, or "" for measures
+without one."""
+
+
+def calibration_variant(binning: Binning, protocol: Protocol) -> str:
+    """Variant of the measures of a calibration: bins of equal width differ between the protocols."""
+    return f"{binning} {protocol}" if binning == "equal_width" else binning
 
 
 def bootstrap_seed(seed: int, dataset: str, split: str) -> int:
@@ -70,24 +75,28 @@ def bootstrap_measures(
 
     Returns:
         The measures of `SelectiveMeasures`, `recall_at_1`, and `rejection_auc` for each protocol; `spearman`, `r2` and
-        `neg_sr2` for each binning.
+        `neg_sr2` for each `calibration_variant`.
     """
     parts = []
     for counts in count_resamples(queries, weights):
         part: Draws = {(name, ""): values for name, values in selective_measures(counts, precision).items()}
         part["recall_at_1", ""] = 1 - counts.total_misses / counts.total
         part |= _rejection_areas(counts, steps)
-        part["bins", "equal_width"] = _count_in_bins(counts, _equal_width_bounds(queries.distinct, counts, n_bins))
+        for protocol in PROTOCOLS:
+            bounds = _equal_width_bounds(queries.distinct, counts, n_bins, protocol)
+            part["bins", calibration_variant("equal_width", protocol)] = _count_in_bins(counts, bounds)
         part["bins", "equal_count"] = _count_in_bins(counts, _equal_count_bounds(counts, n_bins))
         parts.append(part)
     draws = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
-    for binning in BINNINGS:
-        calibration = _calibration_measures(draws.pop(("bins", binning)))
-        draws |= {(name, binning): values for name, values in calibration.items()}
+    for variant in [variant for name, variant in draws if name == "bins"]:
+        calibration = _calibration_measures(draws.pop(("bins", variant)))
+        draws |= {(name, variant): values for name, values in calibration.items()}
     return draws
 
 
-def bootstrap_compared_measures(queries: SortedQueries, weights: np.ndarray, n_bins: int) -> dict[str, np.ndarray]:
+def bootstrap_compared_measures(
+    queries: SortedQueries, weights: np.ndarray, n_bins: int, protocol: Protocol
+) -> dict[str, np.ndarray]:
     """Compute only -S R2 with bins of equal width (`neg_sr2`) and AURC (`aurc`), several times faster.
 
     The values (B,) are those of `bootstrap_measures`.
@@ -96,10 +105,11 @@ def bootstrap_compared_measures(queries: SortedQueries, weights: np.ndarray, n_b
         queries: the queries, with their clusters.
         weights: (B, clusters), from `draw_cluster_weights`.
         n_bins: bins of the calibration.
+        protocol: whose bins.
     """
     bins, areas = [], []
     for counts in count_resamples(queries, weights):
-        bins.append(_count_in_bins(counts, _equal_width_bounds(queries.distinct, counts, n_bins)))
+        bins.append(_count_in_bins(counts, _equal_width_bounds(queries.distinct, counts, n_bins, protocol)))
         areas.append(aurc(counts))
     return {"neg_sr2": _calibration_measures(np.concatenate(bins))["neg_sr2"], "aurc": np.concatenate(areas)}
 
@@ -133,13 +143,13 @@ def _count_in_bins(counts: CumulativeCounts, bounds: np.ndarray) -> np.ndarray:
     return np.diff(np.stack([counts.n_queries[rows, bounds], counts.n_misses[rows, bounds]], axis=1), axis=2)
 
 
-def _equal_width_bounds(distinct: np.ndarray, counts: CumulativeCounts, n_bins: int) -> np.ndarray:
+def _equal_width_bounds(distinct: np.ndarray, counts: CumulativeCounts, n_bins: int, protocol: Protocol) -> np.ndarray:
     """(B, n_bins + 1) bounds of bins of equal width between the extreme uncertainties of each resample."""
     ends = np.stack([np.ones_like(counts.total), counts.total], axis=1)
     first_and_last = _groups_with(counts.n_queries, ends) - 1
-    low, high = distinct[first_and_last[:, :1]], distinct[first_and_last[:, 1:]]
-    edges = low + (np.arange(1, n_bins) + EDGE_TOLERANCE) * ((high - low) / n_bins)
-    return _add_outer_bounds(np.searchsorted(distinct, edges, side="right"), len(distinct))
+    low, high = distinct[first_and_last].T
+    _, limits = equal_width_bins(low, high, n_bins, protocol)
+    return _add_outer_bounds(np.searchsorted(distinct, limits, side="right"), len(distinct))
 
 
 def _equal_count_bounds(counts: CumulativeCounts, n_bins: int) -> np.ndarray:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from overtop.errors import OvertopError
 from overtop.evaluation.inputs import validate_scores
-from overtop.terms import Binning
+from overtop.terms import Binning, Protocol
 
 EDGE_TOLERANCE = 1e-9
 """Share of a bin's width within which a value counts as lying on the edge."""
@@ -34,14 +34,19 @@ class Calibration:
 
 
 def measure_calibration(
-    uncertainty: np.ndarray, hit: np.ndarray, n_bins: int = 10, binning: Binning = "equal_width"
+    uncertainty: np.ndarray,
+    hit: np.ndarray,
+    n_bins: int = 10,
+    binning: Binning = "equal_width",
+    protocol: Protocol = "corrected",
 ) -> Calibration:
     """Measure calibration as in the paper, where every bin has the same weight whatever its number of queries.
 
-    `equal_width` splits [min, max] evenly. A value on an inner edge belongs to the bin of lower uncertainty, and so
-    does a value that misses the edge by rounding alone (a consistency of 0.2 often is an edge). Empty bins are dropped
-    and the others are numbered without gaps, as in the released code. `equal_count` splits the queries evenly by rank;
-    queries of equal uncertainty stay in one bin, so an uncertainty with few values gives fewer or uneven bins.
+    `equal_width` splits [min, max] evenly (`equal_width_bins`). A value on an inner edge belongs to the bin of lower
+    uncertainty; under `corrected`, so does a value that misses the edge by rounding alone (a consistency of 0.2 often
+    is an edge). Empty bins are dropped and the others are numbered without gaps, as in the released code. `equal_count`
+    splits the queries evenly by rank; queries of equal uncertainty stay in one bin, so an uncertainty with few values
+    gives fewer or uneven bins.
 
     The correlation is not defined with one bin (a single query, or a constant uncertainty) or with the same recall in
     every bin. S, R2 and -S R2 are then 0. Two bins of different recall give |S| = 1.
@@ -51,6 +56,7 @@ def measure_calibration(
         hit: (Q,) bool, whether the top-1 is right.
         n_bins: number of bins before empty ones are dropped.
         binning: how uncertainty is split into bins.
+        protocol: `published` has the released code's bins of equal width.
 
     Raises:
         OvertopError: no queries, shapes that differ, an uncertainty that is not finite, `n_bins` below 1, or an unknown
@@ -64,7 +70,7 @@ def measure_calibration(
     if n_bins < 1:
         raise OvertopError(f"n_bins is {n_bins}; give at least 1")
     if binning == "equal_width":
-        number, edges = _assign_equal_width(uncertainty, n_bins)
+        number, edges = _assign_equal_width(uncertainty, n_bins, protocol)
     elif binning == "equal_count":
         number, edges = _assign_equal_count(uncertainty, n_bins), None
     else:
@@ -85,6 +91,38 @@ def measure_calibration(
     )
     s, fit = float(spearman[0]), float(r2[0])
     return Calibration(bins, s, fit, -s * fit + 0.0, bool(defined[0]))
+
+
+def equal_width_bins(
+    low: np.ndarray, high: np.ndarray, n_bins: int, protocol: Protocol
+) -> tuple[np.ndarray, np.ndarray]:
+    """Split [low, high] into bins of equal width; bin i holds the values above limit i - 1 up to limit i, inclusive.
+
+    `published`: the edges are those of the released code, `torch.linspace` between float32 confidences, and a
+    confidence c belongs to the bin with edge <= c < next edge; with c = 1 - u, u <= 1 - edge, which float64 computes
+    exactly. torch rounds `start + i step` to float32 once, and counts down from the end in the upper half.
+    `corrected`: the edges are those of the uncertainties, and the limits lie `EDGE_TOLERANCE` above them.
+
+    Args:
+        low: smallest uncertainty, a scalar or (B,).
+        high: largest uncertainty, likewise.
+        n_bins: number of bins.
+        protocol: whose bins.
+
+    Returns:
+        Edges (n_bins + 1,) and the limits (n_bins - 1,) of all bins but the last, ascending, or B rows of them.
+    """
+    if protocol == "corrected":
+        edges = np.linspace(low, high, n_bins + 1, axis=-1)
+        width = np.asarray(high - low)[..., None] / n_bins
+        return edges, edges[..., 1:-1] + EDGE_TOLERANCE * width
+    start, end = (np.asarray(1 - extreme, dtype=np.float32)[..., None] for extreme in (high, low))
+    step = ((end - start) / np.float32(n_bins)).astype(np.float64)
+    number = np.arange(n_bins + 1)
+    rising, falling = start + number * step, end - (n_bins - number) * step
+    confidence = np.where(number < (n_bins + 1) // 2, rising, falling).astype(np.float32)
+    edges = 1 - confidence[..., ::-1].astype(np.float64)
+    return edges, edges[..., 1:-1]
 
 
 def correlate_recall_with_level(n_queries: np.ndarray, n_hits: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -116,14 +154,10 @@ def _pearson(x: np.ndarray, y: np.ndarray, filled: np.ndarray) -> np.ndarray:
     return (x * y).sum(axis=1) / np.where(scale > 0, scale, 1.0)
 
 
-def _assign_equal_width(uncertainty: np.ndarray, n_bins: int) -> tuple[np.ndarray, np.ndarray]:
+def _assign_equal_width(uncertainty: np.ndarray, n_bins: int, protocol: Protocol) -> tuple[np.ndarray, np.ndarray]:
     """Bin of each query (Q,), and the edges (n_bins + 1,)."""
-    low, high = uncertainty.min(), uncertainty.max()
-    edges = np.linspace(low, high, n_bins + 1)
-    if low == high:
-        return np.zeros(len(uncertainty), dtype=np.int64), edges
-    position = (uncertainty - low) / (high - low) * n_bins
-    return np.clip(np.ceil(position - EDGE_TOLERANCE).astype(np.int64) - 1, 0, n_bins - 1), edges
+    edges, limits = equal_width_bins(uncertainty.min(), uncertainty.max(), n_bins, protocol)
+    return np.searchsorted(limits, uncertainty), edges
 
 
 def _assign_equal_count(uncertainty: np.ndarray, n_bins: int) -> np.ndarray:

@@ -25,7 +25,7 @@ from overtop.evaluation.significance import adjust_holm, bootstrap_p_value, perc
 from overtop.evaluation.verdicts import paper_verdict
 from overtop.reference.paper import PaperTable
 from overtop.seeds import derive_seed
-from overtop.terms import ESTIMATORS
+from overtop.terms import ESTIMATORS, Protocol
 
 MAX_METHODS = 12
 """Methods of a panel that are compared pairwise: 66 pairs. With more pairs, Holm's adjustment leaves few significant
@@ -63,11 +63,12 @@ class _Queries:
 
     uncertainty: np.ndarray
     hit: np.ndarray
+    protocol: Protocol
 
     @cached_property
     def content(self) -> Content:
         """Equal for queries whose measures are equal."""
-        return self.uncertainty.tobytes(), self.hit.tobytes()
+        return self.uncertainty.tobytes(), self.hit.tobytes(), self.protocol.encode()
 
 
 _Panels = Mapping[str, Mapping[Method, _Queries]]
@@ -148,7 +149,7 @@ def _panels(scores: pd.DataFrame, paper: PaperTable | None) -> tuple[_Panels, np
                     f"was scored on other queries than posterior {first['posterior'].iloc[0]}; "
                     "score both again with the same skipped items"
                 )
-            panels[str(protocol)][method] = _Queries(*validate_scores(queries["uncertainty"], queries["hit"]))
+            panels[str(protocol)][method] = _Queries(*validate_scores(queries["uncertainty"], queries["hit"]), protocol)
     assert first is not None, "a direction has scores"
     return panels, pd.factorize(first["image_id"], sort=True)[0]
 
@@ -174,12 +175,12 @@ def _measure_panels(
     """Measurements of every method by protocol."""
 
     def measure(queries: _Queries) -> _Measurement:
-        calibration = measure_calibration(queries.uncertainty, queries.hit, spec.bins)
+        calibration = measure_calibration(queries.uncertainty, queries.hit, spec.bins, protocol=queries.protocol)
         selective = measure_selective_prediction(queries.uncertainty, queries.hit, spec.precision)
         sorted_queries = SortedQueries(queries.uncertainty, queries.hit, cluster)
         return _Measurement(
             {"neg_sr2": calibration.neg_sr2, "aurc": selective.aurc},
-            bootstrap_compared_measures(sorted_queries, weights, spec.bins),
+            bootstrap_compared_measures(sorted_queries, weights, spec.bins, queries.protocol),
         )
 
     queries = (queries for methods in panels.values() for queries in methods.values())

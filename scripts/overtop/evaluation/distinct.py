@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeVar
 
-Content = tuple[bytes, bytes]
-"""Uncertainties and hits of queries, as bytes: equal where all measures are equal."""
+Content = tuple[bytes, ...]
+"""Uncertainties, hits and whatever else the measures of queries depend on, as bytes: equal where all of them are."""
 
 
 class HasContent(Protocol):

@@ -9,7 +9,7 @@ import pandas as pd
 
 from overtop.config.evaluation import EvaluationSpec
 from overtop.errors import OvertopError
-from overtop.evaluation.bootstrap import Draws, bootstrap_measures, draw_cluster_weights
+from overtop.evaluation.bootstrap import Draws, bootstrap_measures, calibration_variant, draw_cluster_weights
 from overtop.evaluation.calibration import Calibration, measure_calibration
 from overtop.evaluation.distinct import Content, map_distinct
 from overtop.evaluation.inputs import HIT_COLUMNS, RANK_COLUMNS, validate_scores
@@ -100,7 +100,8 @@ class _Measurement:
 
     def draws_of(self, name: str, binning: Binning) -> np.ndarray:
         """Values (B,) of a measure in the resamples."""
-        variants = ("", binning, self.combination.protocol)
+        protocol = self.combination.protocol
+        variants = ("", protocol, calibration_variant(binning, protocol))
         return next(self.draws[name, variant] for variant in variants if (name, variant) in self.draws)
 
 
@@ -187,7 +188,10 @@ def _measure(combination: _Combination, spec: EvaluationSpec, step: int, draws: 
     return _Measurement(
         combination,
         measure_rejection(uncertainty, hit, step, combination.protocol),
-        {binning: measure_calibration(uncertainty, hit, spec.bins, binning) for binning in BINNINGS},
+        {
+            binning: measure_calibration(uncertainty, hit, spec.bins, binning, combination.protocol)
+            for binning in BINNINGS
+        },
         measure_selective_prediction(uncertainty, hit, spec.precision),
         draws,
     )
