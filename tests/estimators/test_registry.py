@@ -16,6 +16,7 @@ from overtop.radius.radii import Radii, Radius
 from overtop.terms import DIRICHLET_TEMPERATURE, PROTOCOLS, SOFTMAX_TEMPERATURE
 
 QUERIES = 4
+APPLICABLE = [(name, protocol) for name, estimator in REGISTRY.items() for protocol in estimator.protocols]
 
 
 def complete_inputs(samples=3):
@@ -50,8 +51,7 @@ def test_every_estimator_has_a_style_and_a_distinct_label():
     assert len(set(labels.ESTIMATORS.values())) == len(REGISTRY)
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
-@pytest.mark.parametrize("name", REGISTRY)
+@pytest.mark.parametrize(("name", "protocol"), APPLICABLE)
 def test_uncertainty_of_every_estimator_is_one_finite_float64_per_query(name, protocol):
     uncertainty = compute_uncertainty(name, complete_inputs(), protocol)
     assert uncertainty.dtype == np.float64
@@ -59,9 +59,8 @@ def test_uncertainty_of_every_estimator_is_one_finite_float64_per_query(name, pr
     assert np.isfinite(uncertainty).all()
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("need", get_args(Need))
-@pytest.mark.parametrize("name", REGISTRY)
+@pytest.mark.parametrize(("name", "protocol"), APPLICABLE)
 def test_estimator_without_a_requirement_is_refused_if_and_only_if_it_needs_it(name, need, protocol):
     inputs = inputs_without(need)
     missing = missing_requirement(get_estimator(name), inputs, protocol)

@@ -31,7 +31,7 @@ def score_random_embeddings(samples, split=SPLIT, image_ids=None):
     image_ids = image_ids or split.image_ids
     images = ArraySource([RNG.normal(size=(len(image_ids), 4)) for _ in range(samples)], image_ids)
     texts = ArraySource([RNG.normal(size=(len(split.caption_ids), 4)) for _ in range(samples)], split.caption_ids)
-    rankings = rank(images, texts, 10, temperatures=(SOFTMAX_TEMPERATURE, DIRICHLET_TEMPERATURE))
+    rankings = rank(images, texts, N_CAPTIONS, temperatures=(SOFTMAX_TEMPERATURE, DIRICHLET_TEMPERATURE))
     lengths = compute_radii(images, texts, rankings)
     scores = {}
     for direction, ranking in rankings.items():
@@ -67,13 +67,13 @@ def test_scores_have_one_row_per_query_estimator_and_protocol():
     for rows, queries in ((scores["t2i"], N_CAPTIONS), (scores["i2t"], N_IMAGES)):
         assert list(rows.columns) == COLUMNS
         assert not rows.duplicated(["query_id", "estimator", "protocol"]).any()
-        assert len(rows) == queries * len(ESTIMATORS) * len(PROTOCOLS)
+        assert len(rows) == queries * sum(len(REGISTRY[name].protocols) for name in ESTIMATORS)
         assert np.isfinite(rows["uncertainty"]).all()
 
 
 def test_rows_are_ordered_by_estimator_then_protocol_then_query():
     rankings, scores = score_random_embeddings(3)
-    expected = [(e, p, q) for e in ESTIMATORS for p in PROTOCOLS for q in rankings["t2i"].query_ids]
+    expected = [(e, p, q) for e in ESTIMATORS for p in REGISTRY[e].protocols for q in rankings["t2i"].query_ids]
     rows = scores["t2i"][["estimator", "protocol", "query_id"]]
     assert list(rows.itertuples(index=False, name=None)) == expected
 

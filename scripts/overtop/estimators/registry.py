@@ -7,10 +7,21 @@ from typing import Literal
 import numpy as np
 
 from overtop.errors import OvertopError, did_you_mean
-from overtop.estimators import adversarial, consistency, dirichlet, probvlm, similarity
+from overtop.estimators import adversarial, consistency, dirichlet, probvlm, qpp, similarity
 from overtop.estimators.inputs import EstimatorInputs
-from overtop.reference.citations import GOMEZ, HENDRYCKS, LIU, SHANNON, UCAT, UPADHYAY, Citation
-from overtop.terms import Protocol
+from overtop.reference.citations import (
+    GOMEZ,
+    HENDRYCKS,
+    LIU,
+    SHANNON,
+    SHTOK,
+    TAO,
+    UCAT,
+    UPADHYAY,
+    ZHOU,
+    Citation,
+)
+from overtop.terms import PROTOCOLS, Protocol
 
 Need = Literal["samples", "softmax", "radius", "adapter"]
 NEEDS: dict[Need, str] = {
@@ -35,6 +46,7 @@ class Estimator:
         function: `(inputs, protocol) -> uncertainty (Q,)`.
         needs: requirements beyond a ranking. `samples`: a posterior of at least two samples; `softmax`: softmax sums
             over the whole gallery; `radius`: the radii; `adapter`: the variance that a trained adapter predicts.
+        protocols: the protocols under which it is defined.
     """
 
     name: str
@@ -43,6 +55,19 @@ class Estimator:
     location: str
     function: Callable[[EstimatorInputs, Protocol], np.ndarray]
     needs: frozenset[Need] = frozenset()
+    protocols: tuple[Protocol, ...] = PROTOCOLS
+
+
+def _predictors(
+    name: str, confidence: str, citation: Citation, location: str, predictor: Callable[[np.ndarray], np.ndarray]
+) -> tuple[Estimator, ...]:
+    """A query performance predictor at each k of `PREDICTOR_ITEMS`."""
+    return tuple(
+        Estimator(
+            f"{name}_{k}", f"{confidence}, k = {k}", citation, location, qpp.at(k, predictor), protocols=("corrected",)
+        )
+        for k in qpp.PREDICTOR_ITEMS
+    )
 
 
 _ESTIMATORS = (
@@ -101,6 +126,14 @@ _ESTIMATORS = (
         function=similarity.margin,
     ),
     Estimator(
+        name="margin_topk",
+        confidence="s₁ minus the mean similarity of the best four rivals",
+        citation=GOMEZ,
+        location="numerator of Eq. 14, averaged over four rivals by overtop",
+        function=qpp.margin_topk,
+        protocols=("corrected",),
+    ),
+    Estimator(
         name="entropy",
         confidence="1 - H(p) / ln N with p = softmax(s / T) over the gallery of N items",
         citation=SHANNON,
@@ -140,6 +173,13 @@ _ESTIMATORS = (
         function=dirichlet.dirichlet_vacuity,
         needs=frozenset({"softmax"}),
     ),
+    *_predictors("nqc", "standard deviation of s₁, ..., s_k", SHTOK, "NQC", qpp.nqc),
+    *_predictors("wig", "mean of s₁, ..., s_k", ZHOU, "WIG", qpp.wig),
+    *_predictors("smv", "mean of s ln(s / mean s), in absolute value, over s₁, ..., s_k", TAO, "SMV", qpp.smv),
+    *_predictors(
+        "lsmv", "standard deviation of ln s over s₁, ..., s_k", TAO, "SMV without magnitude, by overtop", qpp.lsmv
+    ),
+    *_predictors("gap", "s₁ - s_k", GOMEZ, "numerator of Eq. 14 with the k-th item, by overtop", qpp.gap),
     Estimator(
         name="probvlm",
         confidence="negative variance of the query's embedding that a trained adapter predicts",
@@ -166,6 +206,8 @@ def get_estimator(name: str) -> Estimator:
 
 def missing_requirement(estimator: Estimator, inputs: EstimatorInputs, protocol: Protocol) -> str | None:
     """Why an estimator cannot be computed from these inputs and the fix, as the end of a message; None if it can."""
+    if protocol not in estimator.protocols:
+        return f"is not defined under {protocol!r}; use {' or '.join(estimator.protocols)}"
     if "samples" in estimator.needs and inputs.ranking.n_samples < 2:
         return "needs several samples, but this posterior has one; remove it from the estimators of this posterior"
     if "softmax" in estimator.needs and not inputs.ranking.temperatures:

@@ -22,12 +22,18 @@ ESTIMATOR_STYLES = {
     "adversarial_linear": (SKY, "v"),
     "adversarial_exact": (BLUE, "<"),
     "margin": (PURPLE, ">"),
+    "margin_topk": (ORANGE, ">"),
     "max_softmax": (BROWN, "P"),
     "entropy": (PURPLE, "P"),
     "energy": (GREEN, "P"),
     "dirichlet_vacuity": (SKY, "h"),
     "dirichlet_entropy": (RED, "h"),
     "probvlm": (PURPLE, "X"),
+    **{
+        f"{name}_{k}": (colour, marker)
+        for name, colour in {"nqc": RED, "wig": BLACK, "smv": GREEN, "lsmv": SKY, "gap": BROWN}.items()
+        for k, marker in ((5, "p"), (50, "8"))
+    },
 }
 """Colour and marker of each estimator."""
 
