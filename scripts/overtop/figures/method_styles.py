@@ -32,7 +32,7 @@ ESTIMATOR_STYLES = {
     **{
         f"{name}_{k}": (colour, marker)
         for name, colour in {"nqc": RED, "wig": BLACK, "smv": GREEN, "lsmv": SKY, "gap": BROWN}.items()
-        for k, marker in ((5, "p"), (50, "8"))
+        for k, marker in ((5, "*"), (50, "H"))
     },
 }
 """Colour and marker of each estimator."""

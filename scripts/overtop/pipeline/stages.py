@@ -32,6 +32,7 @@ VERSIONS = {
     "operate": 1,
     "judge": 2,
     "cascade": 1,
+    "thinning": 1,
     "table": 3,
     "plot": 2,
 }
