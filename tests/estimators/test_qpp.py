@@ -33,11 +33,6 @@ def plain_confidence(predictor, scores):
     }[predictor]
 
 
-def grouped_inputs(scores, groups):
-    ranking = make_ranking(scores)
-    return EstimatorInputs(replace(ranking, groups=None if groups is None else np.asarray(groups, dtype=np.int32)))
-
-
 @pytest.mark.parametrize("grouped", [False, True])
 @pytest.mark.parametrize("k", [5, 50])
 @pytest.mark.parametrize("predictor", ["nqc", "wig", "smv", "lsmv", "gap"])
@@ -46,7 +41,7 @@ def test_predictors_equal_their_definitions_on_the_best_item_of_each_group(case,
     scores = SCORE_CASES[case]
     size = scores.shape[1]
     groups = np.arange(size) // 3 if grouped else np.arange(size)
-    inputs = grouped_inputs(scores, groups if grouped else None)
+    inputs = EstimatorInputs(make_ranking(scores, groups=groups))
     uncertainty = compute_uncertainty(f"{predictor}_{k}", inputs, "corrected")
     expected = [-plain_confidence(predictor, group_bests(row, groups, k)) for row in scores]
     np.testing.assert_allclose(uncertainty, expected, atol=1e-12)
@@ -58,7 +53,7 @@ def test_margin_topk_is_the_margin_to_the_mean_of_the_best_four_rivals(case, gro
     scores = SCORE_CASES[case]
     size = scores.shape[1]
     groups = np.arange(size) // 3 if grouped else np.arange(size)
-    inputs = grouped_inputs(scores, groups if grouped else None)
+    inputs = EstimatorInputs(make_ranking(scores, groups=groups))
     for uncertainty, row in zip(compute_uncertainty("margin_topk", inputs, "corrected"), scores, strict=True):
         first, *rivals = group_bests(row, groups, 5)
         expected = 1 - (first - np.mean(rivals)) if rivals else 0.0
@@ -66,21 +61,31 @@ def test_margin_topk_is_the_margin_to_the_mean_of_the_best_four_rivals(case, gro
 
 
 def test_groups_beyond_the_items_of_the_ranking_are_missing():
-    ranking = make_ranking([[0.9, 0.8, 0.7, 0.6, 0.1], [0.1, 0.2, 0.3, 0.4, 0.5]])
-    ranking = replace(ranking, groups=np.array([0, 0, 0, 1, 2], dtype=np.int32))
-    ranking = replace(ranking, top_ids=ranking.top_ids[:, :3], top_scores=ranking.top_scores[:, :3])
-    np.testing.assert_array_equal(best_group_scores(ranking, 3), [[0.9, np.nan, np.nan], [0.5, 0.4, 0.3]])
-    uncertainty = compute_uncertainty(
-        "margin_topk", EstimatorInputs(replace(ranking, gallery_ids=list("abc"))), "corrected"
-    )
-    np.testing.assert_allclose(uncertainty, [0.0, 1 - (0.5 - 0.35)])
+    scores = np.linspace(0.9, 0.1, 12)
+    ranking = make_ranking([scores, scores[::-1]], groups=[*range(9), 9, 9, 9])
+    ranking = replace(ranking, top_ids=ranking.top_ids[:, :8], top_scores=ranking.top_scores[:, :8])
+    ranking = replace(ranking, gallery_ids=ranking.gallery_ids[:8])
+    best = best_group_scores(ranking, 50)
+    np.testing.assert_array_equal(np.isnan(best).sum(axis=1), [0, 2])
+    np.testing.assert_allclose(best[1, :6], ranking.top_scores[1, [0, 3, 4, 5, 6, 7]])
+    uncertainty = compute_uncertainty("gap_50", EstimatorInputs(ranking), "corrected")
+    np.testing.assert_allclose(uncertainty, ranking.top_scores[:, 7] - ranking.top_scores[:, 0])
+
+
+def test_rivals_that_a_search_did_not_find_are_left_out():
+    ranking = make_ranking([[0.9, 0.8, 0.6, 0.3, 0.2], [0.9, 0.8, 0.6, 0.3, 0.2]])
+    rivals = ranking.rival_scores.copy()
+    rivals[0, 2:] = -np.inf
+    rivals[1] = -np.inf
+    inputs = EstimatorInputs(replace(ranking, rival_scores=rivals))
+    np.testing.assert_allclose(compute_uncertainty("margin_topk", inputs, "corrected"), [1 - (0.9 - 0.7), 0.0])
 
 
 def test_ranking_with_too_few_items_is_refused_with_the_fix():
     ranking = make_ranking(np.random.default_rng(0).random((2, 60)))
     ranking = replace(ranking, top_ids=ranking.top_ids[:, :20], top_scores=ranking.top_scores[:, :20])
     assert compute_uncertainty("nqc_5", EstimatorInputs(ranking), "corrected").shape == (2,)
-    with pytest.raises(OvertopError, match="at 50 need a ranking that contains 50 items.*rank again with top 50"):
+    with pytest.raises(OvertopError, match="need a ranking that contains 50 items.*rank again with top 50"):
         compute_uncertainty("nqc_50", EstimatorInputs(ranking), "corrected")
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from overtop.errors import OvertopError
 from overtop.estimators.inputs import EstimatorInputs
 from overtop.retrieval.ranking import Ranking
-from overtop.terms import Protocol
+from overtop.terms import VOTE_TOP, Protocol
 
 SMALLEST_SCORE = 1e-3
 """Similarities below this count as this in logarithms, which need positive scores; those of CLIP are above 0.1."""
@@ -23,8 +23,8 @@ SMALLEST_SCORE = 1e-3
 PREDICTOR_ITEMS = (5, 50)
 """The values of k of the predictors: the neighbourhood of the top-1, and what the literature calls small."""
 
-TOPK_RIVALS = 4
-"""Rivals that `margin_topk` averages over."""
+TOPK_RIVALS = VOTE_TOP - 1
+"""Rivals that `margin_topk` averages over: those that a ranking contains."""
 
 
 def margin_topk(inputs: EstimatorInputs, protocol: Protocol) -> np.ndarray:
@@ -78,26 +78,28 @@ def best_group_scores(ranking: Ranking, k: int) -> np.ndarray:
     """The similarity of the best item of each of the k best groups, best first.
 
     Args:
-        ranking: Q queries and K items each. A gallery of fewer than k items is used whole.
+        ranking: Q queries and K items each. A gallery of fewer than k groups is used whole.
         k: number of groups; where no two items belong together, of items.
 
     Returns:
-        (Q, k) float64; NaN in the last columns where the K items belong to fewer groups.
+        (Q, k) float64; NaN in the last columns where the K items belong to fewer groups, which is possible only for k
+        above `VOTE_TOP` or after an approximate search.
 
     Raises:
         OvertopError: the ranking was computed with a `top` below k.
     """
-    k = min(k, len(ranking.gallery_ids))
-    if ranking.top_ids.shape[1] < k:
+    if ranking.top_ids.shape[1] < min(k, len(ranking.gallery_ids)):
         raise OvertopError(
-            f"query performance predictors at {k} need a ranking that contains {k} items per query; rank again with "
-            f"top {k} or more"
+            f"margin_topk and query performance predictors need a ranking that contains {k} items per query; rank "
+            f"again with top {k} or more"
         )
     scores = ranking.top_scores.astype(np.float64)
-    if ranking.groups is not None:
-        repeated = ~_is_first_of_group(ranking.groups[ranking.top_ids])
-        scores = np.take_along_axis(np.where(repeated, np.nan, scores), np.argsort(repeated, axis=1, kind="stable"), 1)
-    return scores[:, :k]
+    if k <= VOTE_TOP:
+        best = np.column_stack([scores[:, 0], ranking.rival_scores[:, : k - 1]])
+        return np.where(np.isfinite(best), best, np.nan)
+    repeated = ~_is_first_of_group(ranking.item_groups[ranking.top_ids])
+    scores = np.where(repeated, np.nan, scores)
+    return np.take_along_axis(scores, np.argsort(repeated, axis=1, kind="stable"), axis=1)[:, :k]
 
 
 def _is_first_of_group(groups: np.ndarray) -> np.ndarray:

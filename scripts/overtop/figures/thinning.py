@@ -107,8 +107,8 @@ def thinning_figure(numbers: pd.DataFrame) -> Figure:
         style.share_y_limits(axes)
         style.add_footnote(
             figure,
-            f"{DAGGER} transductive: looks at the other test queries, so not comparable with the dashed lines. "
-            "Band: 5 % to 95 % of random subsets. Learned: fitted on a labelled split.",
+            f"{DAGGER} transductive: looks at the other test queries, so not comparable with the dashed lines; "
+            "band: 5 % to 95 % of random subsets",
         )
     return figure
 
