@@ -7,8 +7,8 @@ All functions take the (Q, N) float64 similarities of Q test queries to N galler
 softmax, and return one uncertainty per query, (Q,), of the item that is best by similarity. Items that belong together
 are merged first (`merge_groups`).
 
-Conneau et al., Word Translation Without Parallel Data, ICLR 2018 (CSLS); Cheng et al., Improving Video-Text Retrieval by
-Multi-Stream Corpus Alignment and Dual Softmax Loss, arXiv 2109.04290, 2021; Cuturi, Sinkhorn Distances: Lightspeed
+Conneau et al., Word Translation Without Parallel Data, ICLR 2018 (CSLS); Cheng et al., Improving Video-Text Retrieval
+by Multi-Stream Corpus Alignment and Dual Softmax Loss, arXiv 2109.04290, 2021; Cuturi, Sinkhorn Distances: Lightspeed
 Computation of Optimal Transport, NeurIPS 2013.
 """
 

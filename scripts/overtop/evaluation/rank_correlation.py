@@ -13,11 +13,12 @@ Kendall, The Treatment of Ties in Ranking Problems, Biometrika 1945; Faggioli et
 for Query Performance Prediction, ECIR 2021 (sMARE).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from overtop.memory import RESAMPLE_BYTES, blocks
+from overtop.evaluation.bootstrap import Draws, bootstrap_means
 
 
 @dataclass(frozen=True)
@@ -58,21 +59,22 @@ def measure_rank_correlation(uncertainty: np.ndarray, rank: np.ndarray) -> RankC
     return RankCorrelation(tau_b, smare, tau_b_influence, smare_influence)
 
 
-def resample_rank_correlation(
-    correlation: RankCorrelation, cluster: np.ndarray, weights: np.ndarray
-) -> dict[str, np.ndarray]:
-    """The linearised values of `tau_b` and `smare` in B resamples, each (B,).
+def resample_rank_correlations(
+    correlations: Sequence[RankCorrelation], cluster: np.ndarray, weights: np.ndarray
+) -> list[Draws]:
+    """The linearised values of `tau_b` and `smare` in B resamples, for each correlation.
 
     Args:
-        correlation: of Q queries.
+        correlations: of the same Q queries.
         cluster: (Q,) index of the weight of each query.
         weights: (B, clusters), from `bootstrap.draw_cluster_weights`.
     """
-    influences = [correlation.tau_b_influence, correlation.smare_influence]
-    per_cluster = np.stack([np.bincount(cluster, i, weights.shape[1]) for i in influences], axis=1)
-    parts = blocks(len(weights), weights.shape[1] * np.dtype(np.float64).itemsize, RESAMPLE_BYTES)
-    changes = np.concatenate([weights[part].astype(np.float64) @ per_cluster for part in parts])
-    return {"tau_b": correlation.tau_b + changes[:, 0], "smare": correlation.smare + changes[:, 1]}
+    influences = [influence for c in correlations for influence in (c.tau_b_influence, c.smare_influence)]
+    changes = len(cluster) * bootstrap_means(np.array(influences), cluster, weights)
+    return [
+        {("tau_b", ""): c.tau_b + tau_b, ("smare", ""): c.smare + smare}
+        for c, tau_b, smare in zip(correlations, changes[::2], changes[1::2], strict=True)
+    ]
 
 
 def _kendall(group: np.ndarray, level: np.ndarray) -> tuple[float, np.ndarray]:
