@@ -33,10 +33,6 @@ def iterate_gallery_products(
 
 
 def compute_gallery_products(gallery: EmbeddingSource, device: str) -> np.ndarray:
-    """Return the mean over samples of the products of all pairs of gallery items, (N, N) float32."""
-    size = gallery.n_items
-    total = torch.zeros(size, size, device=device)
-    for s in range(gallery.n_samples):
-        units = read_unit_vectors(gallery, s, slice(0, size), device)
-        total.addmm_(units, units.mT)
-    return (total / gallery.n_samples).cpu().numpy()
+    """Return the products of all pairs of gallery items of one sample, (N, N) float32."""
+    units = read_unit_vectors(gallery, 0, slice(0, gallery.n_items), device)
+    return (units @ units.mT).cpu().numpy()
