@@ -114,7 +114,12 @@ def _set(values, path, value):
         ),
         (
             "tables/demo",
-            {"datasets": ["shapes"], "posteriors": ["shapes"], "estimators": ["adversarial_pgd"], "protocols": ["corrected"]},
+            {
+                "datasets": ["shapes"],
+                "posteriors": ["shapes"],
+                "estimators": ["adversarial_pgd"],
+                "protocols": ["corrected"],
+            },
             r"tables\.demo\.estimators: 'adversarial_pgd' exists only under protocol 'published'",
         ),
         ("cascades/demo/val", "vall", r"cascades\.demo\.split: data set 'shapes' has no split 'vall'; did you mean"),

@@ -105,7 +105,8 @@ def with_duplicates():
 
 
 @pytest.mark.parametrize(
-    ("options", "threads"), [({"block": 7}, 2), ({"precision": "bfloat16"}, 1), ({"top": 4}, 2), ({"resident": 3000}, 1)]
+    ("options", "threads"),
+    [({"block": 7}, 2), ({"precision": "bfloat16"}, 1), ({"top": 4}, 2), ({"resident": 3000}, 1)],
 )
 def test_distances_do_not_depend_on_the_computation_of_the_ranking(with_duplicates, options, threads):
     expected = compute_radii(*with_duplicates, rank(*with_duplicates, top=20))

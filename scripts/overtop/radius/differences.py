@@ -31,7 +31,7 @@ def compute_differences(
     """
     samples = space.gallery.n_samples
     margins, squared = torch.zeros(2, len(rows), dtype=torch.float64, device=space.device)
-    for part in blocks(len(rows), 24 * max(space.gallery.dims), MAX_ARRAY_BYTES):
+    for part in blocks(len(rows), 24 * max(space.gallery.dims), MAX_ARRAY_BYTES // 2):
         pairs = np.stack([top1[part], items[part]])
         for s in range(samples):
             queries = UnitVectors(space.queries, s, rows[part], space.device, torch.float64)
@@ -93,3 +93,19 @@ def compute_grams(space: Space, rows: np.ndarray, items: np.ndarray) -> tuple[np
             margins[block] += (v @ queries[block][:, :, None])[..., 0]
             grams[block] += v @ v.mT
     return (margins / samples).cpu().numpy(), (grams / samples).cpu().numpy()
+
+
+def squared_distances(space: Space, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return the squared distances of pairs of gallery items in float32 accuracy, (P,) float64."""
+    if space.gallery_products is not None:
+        return 2.0 - 2.0 * space.gallery_products[first, second].astype(np.float64)
+    samples = space.gallery.n_samples
+    squared = torch.zeros(len(first), device=space.device)
+    for part in blocks(len(first), 8 * max(space.gallery.dims), MAX_ARRAY_BYTES // 2):
+        pairs = np.stack([first[part], second[part]])
+        for s in range(samples):
+            ends = UnitVectors(space.gallery, s, pairs, space.device)
+            for block in blocks(part.stop - part.start, 8 * space.gallery.dims[s], CACHE_BYTES):
+                one, other = ends[:, block]
+                squared[part][block] += torch.linalg.vecdot(one.sub_(other), one)
+    return (squared / samples).cpu().numpy().astype(np.float64)

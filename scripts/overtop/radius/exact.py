@@ -2,15 +2,15 @@
 
     exact = min over j of  q.(g_1 - g_j) / |g_1 - g_j|
 
-Distances are computed in float64 from the differences of embeddings, in a fixed order of summation, and rounded to
-`DISTANCE_DECIMALS`. Products in float32 decide only which pairs are computed: item j is left out where
+Products in float32 give bounds on the distance of each item, and only items whose lower bound is at most the least
+upper bound of a query are computed: in float64, from the differences of embeddings, in a fixed order of summation,
+rounded to `DISTANCE_DECIMALS`. All others are farther, since `PRODUCT_ERROR` exceeds the actual error of the products.
+The minimum is therefore the same whichever pairs were computed: for any block size, number of threads or precision of
+the ranking.
 
-    (s_1 - s_j - error) / D >= a distance that is already reached,    D an upper bound on |g_1 - g_j|,
-
-so it is farther than that distance by at least (error - actual error) / D. The minimum is therefore the same whichever
-pairs were computed: for any block size, number of threads or precision of the ranking. Queries whose ranking is too
-short for this proof are compared with the gallery in one pass. Tests compare the distances with a plain minimum over
-all items in float64.
+Items that cannot be near by an upper bound on |g_1 - g_j| are left out beforehand. Queries whose ranking is too short
+to prove by this bound that no other item is nearer are compared with the gallery in one pass. Tests compare the
+distances with a plain minimum over all items in float64.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from overtop.memory import MAX_ARRAY_BYTES, blocks
-from overtop.radius.differences import compute_differences, compute_margins
+from overtop.radius.differences import compute_differences, compute_margins, squared_distances
 from overtop.radius.gallery_products import iterate_gallery_products
 from overtop.radius.geometry import Space
 from overtop.radius.radii import Radius
@@ -28,6 +28,9 @@ from overtop.retrieval.vectors import read_unit_vectors
 
 ROUND_GROWTH = 4
 """Factor between the numbers of items per query of two rounds."""
+
+FIRST_ROUND = 4
+"""Number of items per query in the first round."""
 
 PAIR_BYTES = 128
 """Memory of one pair of a query and an item while pairs are sorted."""
@@ -60,7 +63,7 @@ class _NearestRivals:
 
     Attributes:
         top1: (Q,) int64, best items.
-        nearest: (Q,) float64, smallest distance so far.
+        nearest: (Q,) float64, smallest distance among the pairs settled so far.
     """
 
     def __init__(self, space: Space, groups: np.ndarray | None) -> None:
@@ -70,6 +73,8 @@ class _NearestRivals:
         self.top1 = self._settle_top1()
         self._farthest = space.distance_bounds.to_farthest(self.top1)
         self.nearest = np.full(len(self.top1), np.inf)
+        self._upper_bound = self.nearest.copy()
+        self._pending: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
 
     def _settle_top1(self) -> np.ndarray:
         """Return the best items, (Q,), decided in float64 where float32 similarities are too close to tell."""
@@ -91,7 +96,8 @@ class _NearestRivals:
         for part in blocks(count, PAIR_BYTES * width, MAX_ARRAY_BYTES):
             query = np.repeat(np.arange(part.start, part.stop), width)
             margins = self._scores[part, :1] - self._scores[part]
-            self._reduce_nearest(query, self._items[part].ravel(), margins.ravel())
+            self._add_pairs(query, self._items[part].ravel(), margins.ravel())
+            self._settle_pairs()
 
     def is_proved(self) -> np.ndarray:
         """Return whether the items of the ranking prove that no other item is nearer, (Q,) bool."""
@@ -123,18 +129,26 @@ class _NearestRivals:
             values, column = (array.cpu().numpy() for array in products.max(dim=1))
             is_better = values > best
             best[is_better], items[is_better] = values[is_better], start + column[is_better]
-        self._reduce_nearest(queries, items, self._scores[queries, 0] - best)
+        self._add_pairs(queries, items, self._scores[queries, 0] - best)
+        self._settle_pairs()
 
     def _compare_near_items(self, queries: np.ndarray) -> None:
         """Compare some of the queries with the items behind those of their rankings that may be nearer."""
         scores, last = self._scores[queries, 0], self._scores[queries, -1] + PRODUCT_ERROR
+        threshold = scores - PRODUCT_ERROR - self.nearest[queries] * self._farthest[queries]
+        hits: list[tuple[np.ndarray, ...]] = []
         for start, products in self._iterate_products(queries):
-            threshold = scores - PRODUCT_ERROR - self.nearest[queries] * self._farthest[queries]
             is_hit = products > products.new_tensor(threshold)[:, None]
             is_hit &= products <= products.new_tensor(last)[:, None]
-            hits = is_hit.nonzero(as_tuple=True)
-            query, column, product = (values.cpu().numpy() for values in (*hits, products[hits]))
-            self._reduce_nearest(queries[query], start + column, scores[query] - product)
+            positions = is_hit.nonzero(as_tuple=True)
+            query, column, product = (values.cpu().numpy() for values in (*positions, products[positions]))
+            hits.append((queries[query], start + column, scores[query] - product))
+            if sum(len(query) for query, *_ in hits) * PAIR_BYTES > MAX_ARRAY_BYTES:
+                self._add_pairs(*map(np.concatenate, zip(*hits, strict=True)))
+                hits.clear()
+        if hits:
+            self._add_pairs(*map(np.concatenate, zip(*hits, strict=True)))
+        self._settle_pairs()
 
     def _iterate_products(self, queries: np.ndarray) -> Iterator[tuple[int, torch.Tensor]]:
         """Multiply some of the queries with the gallery, as `iterate_gallery_products` does."""
@@ -143,30 +157,45 @@ class _NearestRivals:
         vectors = [read_unit_vectors(space.queries, s, queries, space.device) for s in samples]
         return iterate_gallery_products(space.gallery, vectors, space.device)
 
-    def _reduce_nearest(self, query: np.ndarray, items: np.ndarray, margins: np.ndarray) -> None:
-        """Reduce the distances to those of pairs of a query and an item, nearest pairs first.
+    def _add_pairs(self, query: np.ndarray, items: np.ndarray, margins: np.ndarray) -> None:
+        """Bound the distances of pairs of a query and an item, and keep those that may be the smallest of their query.
 
         Args:
             query: (P,) queries.
             items: (P,) gallery items; those in the group of the top-1 are ignored.
             margins: (P,) q.(g_1 - g_j) in float32 accuracy.
         """
-        competes = self._groups[items] != self._groups[self.top1[query]]
-        query, items, margins = query[competes], items[competes], margins[competes]
-        least = (margins - PRODUCT_ERROR) / self._space.distance_bounds.between(self.top1[query], items)
-        order = np.lexsort((least, query))
-        query, items, least = query[order], items[order], least[order]
+        top1 = self.top1[query]
+        least = (margins - PRODUCT_ERROR) / self._space.distance_bounds.between(top1, items)
+        possible = (self._groups[items] != self._groups[top1]) & (least <= self._upper_bound[query])
+        order = np.flatnonzero(possible)[np.lexsort((least[possible], query[possible]))]
+        query, items, margins, least = query[order], items[order], margins[order], least[order]
         position = np.arange(len(query)) - np.searchsorted(query, query)
-        start, stop = 0, 1
-        while True:
-            possible = (position >= start) & (least < self.nearest[query])
-            if not possible.any():
-                return
+        start, stop = 0, FIRST_ROUND
+        while (possible := (position >= start) & (least <= self._upper_bound[query])).any():
             pair = np.flatnonzero(possible & (position < stop))
-            self._compute_distances(query[pair], items[pair])
+            self._bound_distances(query[pair], items[pair], margins[pair])
             start, stop = stop, ROUND_GROWTH * stop
 
-    def _compute_distances(self, query: np.ndarray, items: np.ndarray) -> None:
-        """Reduce the distances to those of pairs of a query and an item."""
+    def _bound_distances(self, query: np.ndarray, items: np.ndarray, margins: np.ndarray) -> None:
+        """Bound the distances of pairs by their |g_1 - g_j| in float32; arguments as in `_add_pairs`."""
+        squared = squared_distances(self._space, self.top1[query], items)
+        lower = (margins - PRODUCT_ERROR) / np.sqrt(np.maximum(squared, 0.0) + 2.0 * PRODUCT_ERROR)
+        least_squared = squared - 2.0 * PRODUCT_ERROR
+        is_bounded = least_squared > 0.0
+        upper = (margins[is_bounded] + PRODUCT_ERROR) / np.sqrt(least_squared[is_bounded])
+        np.minimum.at(self._upper_bound, query[is_bounded], upper)
+        self._pending.append((query, items, lower))
+
+    def _settle_pairs(self) -> None:
+        """Compute the distances of the pairs kept by `_add_pairs` whose lower bounds are small enough, in float64."""
+        if not self._pending:
+            return
+        query, items, lower = map(np.concatenate, zip(*self._pending, strict=True))
+        self._pending.clear()
+        pair = np.flatnonzero(lower <= self._upper_bound[query])
+        pair = pair[np.argsort(query[pair], kind="stable")]
+        query, items = query[pair], items[pair]
         margins, squared = compute_margins(self._space, query, self.top1[query], items)
         np.minimum.at(self.nearest, query, margins / np.sqrt(np.maximum(squared, SAME_ITEM_DISTANCE**2)))
+        np.minimum(self._upper_bound, self.nearest, out=self._upper_bound)

@@ -52,9 +52,9 @@ class Space:
 
     @cached_property
     def gallery_products(self) -> np.ndarray | None:
-        """(N, N) float32 products of a gallery of one sample with itself; None where single pairs are cheaper."""
+        """(N, N) float32 products of the gallery with itself; None where single pairs are cheaper."""
         size = self.gallery.n_items
-        if self.gallery.n_samples > 1 or size > self.queries.n_items or 4 * size**2 > MAX_ARRAY_BYTES:
+        if size > self.queries.n_items or 4 * size**2 > MAX_ARRAY_BYTES:
             return None
         return compute_gallery_products(self.gallery, self.device)
 

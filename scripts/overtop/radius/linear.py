@@ -1,6 +1,6 @@
 """The paper's linear estimate of the distance at which the second best item overtakes the top-1 (Eq. 14).
 
-    linear = q.v / |v'|,    v = g_1 - g_2,    v' = v without its component along q: the gradient of the cosine
+linear = q.v / |v'|,    v = g_1 - g_2,    v' = v without its component along q: the gradient of the cosine
 """
 
 import numpy as np

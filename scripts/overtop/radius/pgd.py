@@ -63,9 +63,7 @@ def _iterate_batches(
     for part in blocks(len(rows), 8 * values_per_query, MAX_ARRAY_BYTES):
         selected = rows[part]
         rivals = ranking.top_ids[selected, 1:width].astype(np.int64)
-        trajectories = compute_trajectories(
-            space, load_candidates(space, selected, rivals), lengths[selected], steps
-        )
+        trajectories = compute_trajectories(space, load_candidates(space, selected, rivals), lengths[selected], steps)
         outside_scores = ranking.top_scores[selected, width - 1].astype(np.float64) + PRODUCT_ERROR
         yield TrajectoryBatch(selected, lengths[selected], outside_scores, rivals, trajectories)
 
