@@ -188,9 +188,9 @@ def test_corrected_top1_is_that_of_the_mean_similarity():
     assert (radii["t2i"].under("published").top1 != radii["t2i"].corrected.top1).any()
 
 
-@pytest.mark.parametrize("noise", [0.0, 1e-8])
+@pytest.mark.parametrize("noise", [0.0, 1e-7])
 @pytest.mark.parametrize("candidates", [2, 32])
-def test_duplicate_of_the_top1_gives_zero(candidates, noise):
+def test_copy_of_the_top1_gives_zero_unless_it_is_identical_under_corrected(candidates, noise):
     rng = np.random.default_rng(9)
     images = random_cone(rng, 2, 20).astype(np.float64)
     images = np.concatenate([images, images[:, :5] * (1 + noise * rng.normal(size=(2, 5, 12)))], axis=1)
@@ -198,11 +198,11 @@ def test_duplicate_of_the_top1_gives_zero(candidates, noise):
     radii = radii_of(images, texts, top=candidates)["t2i"]
     for protocol in PROTOCOLS:
         radius = radii.under(protocol)
-        has_duplicate = np.isin(radius.top1, [*range(5), *range(20, 25)])
-        assert has_duplicate.sum() == 5
+        has_copy = np.isin(radius.top1, [*range(5), *range(20, 25)])
+        assert has_copy.sum() == 5
+        is_zero = has_copy & (protocol == "published" or noise > 0)  # identical items do not compete under corrected
         for name in REFERENCES[protocol]:
-            assert (getattr(radius, name)[has_duplicate] == 0).all()
-            assert (getattr(radius, name)[~has_duplicate] > 0).all()
+            np.testing.assert_array_equal(getattr(radius, name) == 0, is_zero)
 
 
 def test_tie_of_different_items_gives_zero():

@@ -29,8 +29,8 @@ def vectors_of(source):
 
 def grouped_radii(images, texts, groups, top, **options):
     """Return the radii of the texts when the images belong to groups."""
-    ranking = rank(images, texts, top=top)["t2i"]
-    return compute_radii(images, texts, {"t2i": replace(ranking, groups=np.asarray(groups))}, **options)["t2i"]
+    ranking = rank(images, texts, top=top, groups={"t2i": np.asarray(groups)})
+    return compute_radii(images, texts, {"t2i": ranking["t2i"]}, **options)["t2i"]
 
 
 @pytest.mark.parametrize("top", [1, 4, 15, 60])
@@ -38,7 +38,7 @@ def grouped_radii(images, texts, groups, top, **options):
 def test_exact_distance_with_groups_equals_the_loop_over_groups(samples, top):
     rng = np.random.default_rng(samples)
     images, texts = random_source(rng, samples, 60), random_source(rng, samples, 40)
-    groups = rng.integers(8, size=60).astype(np.int32)
+    groups = np.sort(rng.integers(8, size=60))
     radii = grouped_radii(images, texts, groups, top)
     queries, gallery = vectors_of(texts), vectors_of(images)
     expected = [oracles.exact_radius(query, gallery, groups) for query in queries]
@@ -66,6 +66,7 @@ def test_gallery_of_one_group_has_infinite_distances_and_no_uncertainty():
     images, texts = random_source(rng, 2, 30), random_source(rng, 2, 9)
     radii = grouped_radii(images, texts, np.zeros(30, dtype=int), top=5)
     assert np.isinf(radii.corrected.exact).all()
+    assert radii.corrected.certified.all()
     assert np.isfinite(radii.published.exact).all()
     inputs = EstimatorInputs(rank(images, texts, top=5)["t2i"], radii)
     assert (compute_uncertainty("adversarial_exact", inputs, "corrected") == 0).all()
@@ -75,9 +76,9 @@ def test_duplicates_of_gallery_items_in_one_group_change_no_distance():
     rng = np.random.default_rng(5)
     images, texts = random_source(rng, 2, 20), random_source(rng, 2, 30)
     twice = ArraySource([np.tile(images.read(s, 0, 20), (2, 1)) for s in range(2)])
-    expected = grouped_radii(images, texts, np.arange(20), top=6).corrected
+    expected = compute_radii(images, texts, rank(images, texts, top=6))["t2i"].corrected
     for top in (3, 40):
-        radius = grouped_radii(twice, texts, np.tile(np.arange(20), 2), top).corrected
+        radius = compute_radii(twice, texts, rank(twice, texts, top=top))["t2i"].corrected
         np.testing.assert_array_equal(radius.exact, expected.exact)
         np.testing.assert_array_equal(radius.top1, expected.top1)
 
@@ -85,7 +86,7 @@ def test_duplicates_of_gallery_items_in_one_group_change_no_distance():
 def test_distances_among_the_ranked_items_ignore_the_group_of_the_top1():
     rng = np.random.default_rng(6)
     images, texts = random_source(rng, 2, 50), random_source(rng, 2, 30)
-    groups = rng.integers(10, size=50)
+    groups = np.sort(rng.integers(10, size=50))
     ranking = rank(images, texts, top=9)["t2i"]
     radius = grouped_radii(images, texts, groups, top=9, scan_gallery=False).corrected
     gallery = vectors_of(images)
@@ -125,8 +126,7 @@ def test_distances_do_not_depend_on_the_computation_of_the_ranking(with_duplicat
 
 def test_equal_queries_have_equal_distances(with_duplicates):
     images, texts = with_duplicates
-    groups = np.concatenate([np.arange(60), np.arange(15)])
-    exact = grouped_radii(images, texts, groups, top=5).corrected.exact
+    exact = compute_radii(images, texts, rank(images, texts, top=5))["t2i"].corrected.exact
     np.testing.assert_array_equal(exact[90:], exact[:15])
     assert (exact > 0).all()
 

@@ -91,46 +91,30 @@ class _NearestRivals:
         return top1
 
     def compare_ranked_items(self) -> None:
-        """Reduce the distances to the smallest ones among the items of the ranking."""
-        count, width = self._items.shape
+        """Reduce the distances to the smallest ones among the items of the ranking and the best rivals."""
+        ranking = self._space.ranking
+        items, scores = self._items, self._scores
+        if len(ranking.rival_ids):
+            items = np.concatenate([items, ranking.rival_ids], axis=1)
+            scores = np.concatenate([scores, ranking.rival_scores], axis=1)
+        count, width = items.shape
         for part in blocks(count, PAIR_BYTES * width, MAX_ARRAY_BYTES):
             query = np.repeat(np.arange(part.start, part.stop), width)
-            margins = self._scores[part, :1] - self._scores[part]
-            self._add_pairs(query, self._items[part].ravel(), margins.ravel())
+            self._add_pairs(query, items[part].ravel(), (scores[part, :1] - scores[part]).ravel())
             self._settle_pairs()
 
     def is_proved(self) -> np.ndarray:
         """Return whether the items of the ranking prove that no other item is nearer, (Q,) bool."""
-        if self._items.shape[1] == self._space.gallery.n_items:
+        is_single_group = (self._groups == self._groups[0]).all()
+        if is_single_group or self._items.shape[1] == self._space.gallery.n_items:
             return np.ones(len(self._items), dtype=bool)
         excluded = self._scores[:, 0] - self._scores[:, -1] - PRODUCT_ERROR >= self.nearest * self._farthest
         return excluded | (self.nearest == 0.0)
 
     def compare_gallery(self, queries: np.ndarray) -> None:
         """Reduce the distances of some of the queries to the smallest ones among all gallery items."""
-        bytes_each = 4 * sum(self._space.gallery.dims)
-        without_rival = queries[np.isinf(self.nearest[queries])]
-        for part in blocks(len(without_rival), bytes_each, MAX_ARRAY_BYTES):
-            self._compare_best_rivals(without_rival[part])
-        queries = queries[np.isfinite(self.nearest[queries])]
-        for part in blocks(len(queries), bytes_each, MAX_ARRAY_BYTES):
+        for part in blocks(len(queries), 4 * sum(self._space.gallery.dims), MAX_ARRAY_BYTES):
             self._compare_near_items(queries[part])
-
-    def _compare_best_rivals(self, queries: np.ndarray) -> None:
-        """Compare some of the queries with the item of the gallery that is most similar to each of them.
-
-        It bounds the distances of queries whose whole ranking belongs to one group.
-        """
-        best, items = np.full(len(queries), -np.inf), self.top1[queries]
-        for start, products in self._iterate_products(queries):
-            groups = self._groups[start : start + products.shape[1]]
-            is_same = self._groups[self.top1[queries], None] == groups
-            products.masked_fill_(torch.as_tensor(is_same, device=products.device), -torch.inf)
-            values, column = (array.cpu().numpy() for array in products.max(dim=1))
-            is_better = values > best
-            best[is_better], items[is_better] = values[is_better], start + column[is_better]
-        self._add_pairs(queries, items, self._scores[queries, 0] - best)
-        self._settle_pairs()
 
     def _compare_near_items(self, queries: np.ndarray) -> None:
         """Compare some of the queries with the items behind those of their rankings that may be nearer."""
