@@ -12,6 +12,9 @@ from overtop.storage.shards import ArraySource
 from overtop.storage.split import Split
 from overtop.terms import DIRICHLET_TEMPERATURE, ESTIMATORS, PROTOCOLS, SOFTMAX_TEMPERATURE
 
+DEFINED = [(name, protocol) for name in ESTIMATORS for protocol in PROTOCOLS if protocol in REGISTRY[name].protocols]
+"""The estimators with the protocols that they exist under, in the order of score tables."""
+
 N_IMAGES, N_CAPTIONS = 5, 12
 RNG = np.random.default_rng(3)
 IMAGE_OF_CAPTION = np.sort(np.concatenate([np.arange(N_IMAGES), RNG.integers(0, N_IMAGES, N_CAPTIONS - N_IMAGES)]))
@@ -67,13 +70,13 @@ def test_scores_have_one_row_per_query_estimator_and_protocol():
     for rows, queries in ((scores["t2i"], N_CAPTIONS), (scores["i2t"], N_IMAGES)):
         assert list(rows.columns) == COLUMNS
         assert not rows.duplicated(["query_id", "estimator", "protocol"]).any()
-        assert len(rows) == queries * sum(len(REGISTRY[name].protocols) for name in ESTIMATORS)
+        assert len(rows) == queries * len(DEFINED)
         assert np.isfinite(rows["uncertainty"]).all()
 
 
 def test_rows_are_ordered_by_estimator_then_protocol_then_query():
     rankings, scores = score_random_embeddings(3)
-    expected = [(e, p, q) for e in ESTIMATORS for p in REGISTRY[e].protocols for q in rankings["t2i"].query_ids]
+    expected = [(*combination, query) for combination in DEFINED for query in rankings["t2i"].query_ids]
     rows = scores["t2i"][["estimator", "protocol", "query_id"]]
     assert list(rows.itertuples(index=False, name=None)) == expected
 

@@ -21,7 +21,7 @@ from overtop.reference.citations import (
     ZHOU,
     Citation,
 )
-from overtop.terms import PROTOCOLS, Protocol
+from overtop.terms import PROTOCOLS, PUBLISHED_ONLY, Protocol
 
 Need = Literal["samples", "softmax", "radius", "adapter"]
 NEEDS: dict[Need, str] = {
@@ -46,7 +46,7 @@ class Estimator:
         function: `(inputs, protocol) -> uncertainty (Q,)`.
         needs: requirements beyond a ranking. `samples`: a posterior of at least two samples; `softmax`: softmax sums
             over the whole gallery; `radius`: the radii; `adapter`: the variance that a trained adapter predicts.
-        protocols: the protocols under which it is defined.
+        protocols: protocols under which it is defined.
     """
 
     name: str
@@ -101,6 +101,7 @@ _ESTIMATORS = (
         location="Eq. 11-13",
         function=adversarial.adversarial_pgd,
         needs=frozenset({"radius"}),
+        protocols=("published",),
     ),
     Estimator(
         name="adversarial_linear",
@@ -109,6 +110,7 @@ _ESTIMATORS = (
         location="Eq. 14",
         function=adversarial.adversarial_linear,
         needs=frozenset({"radius"}),
+        protocols=("published",),
     ),
     Estimator(
         name="adversarial_exact",
@@ -207,7 +209,8 @@ def get_estimator(name: str) -> Estimator:
 def missing_requirement(estimator: Estimator, inputs: EstimatorInputs, protocol: Protocol) -> str | None:
     """Why an estimator cannot be computed from these inputs and the fix, as the end of a message; None if it can."""
     if protocol not in estimator.protocols:
-        return f"is not defined under {protocol!r}; use {' or '.join(estimator.protocols)}"
+        only = f"exists only under {estimator.protocols[0]!r}"
+        return f"is an approximation that {only}; use adversarial_exact" if estimator.name in PUBLISHED_ONLY else only
     if "samples" in estimator.needs and inputs.ranking.n_samples < 2:
         return "needs several samples, but this posterior has one; remove it from the estimators of this posterior"
     if "softmax" in estimator.needs and not inputs.ranking.temperatures:
@@ -225,12 +228,13 @@ def missing_requirement(estimator: Estimator, inputs: EstimatorInputs, protocol:
 def estimators_table() -> str:
     """The estimators as a Markdown table, one row each, followed by a list of the publications they cite.
 
-    Columns: estimator, needs (beyond a ranking), confidence, source.
+    Columns: estimator, needs (beyond a ranking), protocols, confidence, source.
     """
-    lines = ["| estimator | needs | confidence | source |", "|---|---|---|---|"]
+    lines = ["| estimator | needs | protocols | confidence | source |", "|---|---|---|---|---|"]
     for estimator in REGISTRY.values():
         needs = ", ".join(text for need, text in NEEDS.items() if need in estimator.needs) or "-"
         source = f"{estimator.citation.short}, {estimator.location}"
-        lines.append(f"| `{estimator.name}` | {needs} | {estimator.confidence} | {source} |")
+        protocols = ", ".join(estimator.protocols) if estimator.protocols != PROTOCOLS else "both"
+        lines.append(f"| `{estimator.name}` | {needs} | {protocols} | {estimator.confidence} | {source} |")
     citations = dict.fromkeys(estimator.citation for estimator in REGISTRY.values())
     return "\n".join([*lines, "", *(f"- {citation.short}: {citation.full}" for citation in citations)])
