@@ -10,6 +10,7 @@ import json
 import pandas as pd
 
 from overtop.config.evaluation import EvaluationSpec
+from overtop.estimators.registry import get_estimator
 from overtop.evaluation.bootstrap import bootstrap_seed
 from overtop.evaluation.metrics import evaluate
 from overtop.pipeline.job import Job, run
@@ -34,7 +35,9 @@ def main(job: Job) -> None:
         "n_skipped": provenance["n_skipped"],
         "n_truncated": provenance["n_truncated"],
     }
-    write_table(job.output.metrics, evaluation.metrics.assign(**names, **details))
+    bank = provenance.get("bank", {}).get("label", "")
+    banks = [bank if "bank" in get_estimator(name).needs else "" for name in evaluation.metrics["estimator"]]
+    write_table(job.output.metrics, evaluation.metrics.assign(**names, **details, bank=banks))
     write_table(job.output.calibration, evaluation.calibration.assign(**names))
     write_table(job.output.rejection, evaluation.rejection.assign(**names))
 

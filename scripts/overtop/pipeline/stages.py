@@ -23,6 +23,7 @@ VERSIONS = {
     "adapt": 1,
     "spread": 1,
     "temperature": 1,
+    "bank": 1,
     "rank": 4,
     "radius": 2,
     "score": 2,
@@ -32,6 +33,7 @@ VERSIONS = {
     "operate": 1,
     "judge": 2,
     "cascade": 1,
+    "ablate_bank": 1,
     "table": 3,
     "plot": 2,
 }
