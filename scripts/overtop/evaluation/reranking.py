@@ -26,7 +26,8 @@ def measure_reranking(scores: pd.DataFrame, spec: BootstrapSpec, seed: int) -> p
     """Measure the recall after re-ranking by each estimator that has one, with the intervals of R@1.
 
     Args:
-        scores: score table of one posterior on one split (`estimators.scoring`).
+        scores: score table of one posterior on one split (`estimators.scoring`); without the columns of
+            `RERANKED_COLUMNS`, nothing is measured.
         spec: of the bootstrap.
         seed: of the resamples, as for `evaluate`: the interval is from the same resamples as that of `recall_at_1`.
 
@@ -36,7 +37,7 @@ def measure_reranking(scores: pd.DataFrame, spec: BootstrapSpec, seed: int) -> p
     rows = []
     for (direction, estimator, protocol), queries in scores.groupby(KEY[:3], sort=False):
         for positives, column in RERANKED_COLUMNS.items():
-            if queries[column].notna().all():
+            if column in queries and queries[column].notna().all():
                 key = dict(zip(KEY, (direction, estimator, protocol, positives), strict=True))
                 rows.append(key | _measure_recall(queries, column, spec, derive_seed(seed, direction)))
     return pd.DataFrame(rows, columns=[*KEY, *COLUMNS])

@@ -18,8 +18,7 @@ COLUMNS = [
     "positives", "n_queries", "n_clusters", "n_bins", "calibration_defined",
     *(name + end for name in INTERVALS for end in ("", "_low", "_high")),
     "oracle_auc", *(name + end for name in ("aurc_diff", "rejection_auc_diff") for end in ("", "_low", "_high")),
-    "p_value", "p_holm", "bank",
-    *(f"reranked_recall_at_{end}" for end in ("1", "1_low", "1_high", "5", "10")), "n_skipped", "n_truncated",
+    "p_value", "p_holm", "n_skipped", "n_truncated",
 ]  # fmt: skip
 """Columns of the long table, in order; further columns follow them."""
 
