@@ -88,8 +88,8 @@ def compute_normalisations(
     normalisations = {}
     for direction, (side_images, side_texts) in pairs.items():
         temperature, swapped = temperatures[direction], _SWAPPED[direction]
-        rankings = rank(side_images, side_texts, NEAREST, 1, [temperature], device=device)
-        normalisations[direction] = Normalisation(temperature, item_offsets(rankings[swapped], temperature))
+        ranking = rank(side_images, side_texts, NEAREST, 1, [temperature], directions=[swapped], device=device)[swapped]
+        normalisations[direction] = Normalisation(temperature, item_offsets(ranking, temperature))
     return normalisations
 
 
@@ -104,7 +104,7 @@ def item_offsets(ranking: Ranking, temperature: float) -> dict[str, np.ndarray]:
         temperature: T, one of the ranking's.
     """
     scores = ranking.top_scores.astype(np.float64)
-    log_partition, _ = ranking.softmax_at(temperature)
+    log_partition = ranking.softmax_at(temperature, "published").log_partition  # over all bank queries, not groups
     offsets = {
         "bank_softmax": (scores[:, 0] + temperature * log_partition) / 2,
         "bank_nnn": SHRINKAGE * scores[:, :NEAREST].mean(axis=1),
