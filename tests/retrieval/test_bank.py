@@ -172,14 +172,14 @@ def test_bank_of_another_encoder_or_sampling_is_refused(tmp_path, key, value):
         check(tmp_path, {"ids": ["a", "b", "c"], "rows": ROWS, key: value}, evaluated)
 
 
-def test_offsets_are_read_as_written_and_only_for_their_gallery(tmp_path):
-    galleries = {"t2i": ["a", "b"], "i2t": ["x"]}
-    offsets = {"bank_nnn": np.array([0.1, 0.2], np.float32)}
-    written = {"t2i": Normalisation(0.01, offsets), "i2t": Normalisation(0.02, {"bank_nnn": offsets["bank_nnn"][:1]})}
+def test_offsets_are_read_by_the_names_of_the_items(tmp_path):
+    galleries = {"t2i": ["a", "b", "c"], "i2t": ["x"]}
+    offsets = np.array([0.1, 0.2, 0.3], np.float32)
+    written = {"t2i": Normalisation(0.01, {"bank_nnn": offsets}), "i2t": Normalisation(0.02, {"bank_nnn": offsets[:1]})}
     write_normalisations(tmp_path / "bank.h5", written, galleries, {"label": "d/val"})
-    read, attributes = read_normalisations(tmp_path / "bank.h5", galleries)
+    read, attributes = read_normalisations(tmp_path / "bank.h5", {"t2i": ["c", "a"], "i2t": ["x"]})
     assert attributes == {"label": "d/val"}
     assert {direction: read[direction].temperature for direction in read} == {"t2i": 0.01, "i2t": 0.02}
-    np.testing.assert_array_equal(read["t2i"].offsets["bank_nnn"], offsets["bank_nnn"])
-    with pytest.raises(OvertopError, match="of another gallery"):
-        read_normalisations(tmp_path / "bank.h5", galleries | {"t2i": ["b", "a"]})
+    np.testing.assert_array_equal(read["t2i"].offsets["bank_nnn"], offsets[[2, 0]])
+    with pytest.raises(OvertopError, match=r"bank\.h5: has no offset of item 'd'; delete it"):
+        read_normalisations(tmp_path / "bank.h5", {"t2i": ["a", "d"]})

@@ -69,21 +69,30 @@ def write_normalisations(
 def read_normalisations(
     path: str | Path, galleries: Mapping[Direction, Sequence[str]]
 ) -> tuple[dict[Direction, Normalisation], dict[str, Any]]:
-    """Read the offsets and the provenance that `write_normalisations` wrote.
+    """Read the offsets of some gallery items, and the provenance that `write_normalisations` wrote.
 
     Args:
         path: the file.
-        galleries: the names of the gallery items that the offsets are for, by direction.
+        galleries: the names of the gallery items by direction. An offset does not depend on the other items, so a
+            gallery may lack some of the items in the file.
+
+    Returns:
+        The normalisation of each direction in `galleries`, with offsets in the order of its items, and the attributes.
 
     Raises:
-        OvertopError: the file is missing, damaged, or of another gallery.
+        OvertopError: the file is missing or damaged, or lacks an item.
     """
     arrays, attributes = read_arrays(path, SCHEMA)
     normalisations = {}
     for direction, gallery in galleries.items():
-        if decode_strings(arrays[f"{direction}/gallery_ids"]) != list(gallery):
-            raise OvertopError(f"{path}: its offsets are of another gallery; delete it and run the same command again")
+        position = {name: row for row, name in enumerate(decode_strings(arrays[f"{direction}/gallery_ids"]))}
+        missing = next((name for name in gallery if name not in position), None)
+        if missing is not None:
+            raise OvertopError(f"{path}: has no offset of item {missing!r}; delete it and run the same command again")
+        rows = np.array([position[name] for name in gallery])
         prefix = f"{direction}/offsets/"
-        offsets = {name.removeprefix(prefix): values for name, values in arrays.items() if name.startswith(prefix)}
+        offsets = {
+            name.removeprefix(prefix): values[rows] for name, values in arrays.items() if name.startswith(prefix)
+        }
         normalisations[direction] = Normalisation(float(arrays[f"{direction}/temperature"]), offsets)
     return normalisations, attributes
