@@ -6,13 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from helpers.rankings import make_estimator_inputs
+from helpers.rankings import make_estimator_inputs, make_ranking
 from overtop.errors import OvertopError
 from overtop.estimators.inputs import EstimatorInputs
-from overtop.estimators.scoring import compute_uncertainty
+from overtop.estimators.scoring import compute_uncertainty, score_direction
 from overtop.retrieval.exact import rank
 from overtop.retrieval.normalisation import Normalisation, NormalisedRanking
 from overtop.storage.shards import ArraySource
+from overtop.storage.split import Split
 from overtop.terms import BANK_ESTIMATORS
 
 
@@ -56,3 +57,23 @@ def test_uncertainty_after_a_ranking_pass_equals_loops_over_groups(name):
         assert uncertainty[q] == pytest.approx(others / sum(weights), abs=1e-5)
         best = sorted(range(9), key=lambda j: -(scores[j] - float(offsets[j])))
         assert rankings["i2t"].normalised[name].top_ids[q].tolist() == best
+
+
+@pytest.mark.parametrize("extended", [None, [np.array([0, 1]), np.array([1]), np.array([0, 2])]])
+def test_rank_after_re_ranking_is_that_of_the_best_positive(extended):
+    split = Split(["a", "b", "c"], [""] * 3, ["x", "y", "z"], ["words"] * 3, np.arange(3), extended)
+    top_ids = {"bank_nnn": np.array([[1, 0], [1, 2], [0, 1]], np.int32), "bank_softmax": np.array([[0], [0], [2]])}
+    normalised = {name: NormalisedRanking(np.ones(3), ids) for name, ids in top_ids.items()}
+    ranking = replace(
+        make_ranking(np.eye(3)), normalised=normalised, query_ids=split.caption_ids, gallery_ids=split.image_ids
+    )
+    names = ["top1_similarity", *top_ids]
+    scores = score_direction(split, "t2i", EstimatorInputs(ranking), names, ["corrected"]).set_index("estimator")
+    assert scores.loc["top1_similarity", ["reranked_rank", "reranked_rank_extended"]].isna().all(axis=None)
+    assert scores.loc["bank_nnn", "reranked_rank"].tolist() == [2, 1, np.inf]
+    assert scores.loc["bank_softmax", "reranked_rank"].tolist() == [1, np.inf, 1]
+    if extended is None:
+        assert scores["reranked_rank_extended"].isna().all()
+    else:
+        assert scores.loc["bank_nnn", "reranked_rank_extended"].tolist() == [1, 1, 1]
+    assert scores["hit"].all()

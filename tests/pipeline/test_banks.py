@@ -122,8 +122,11 @@ def test_bank_is_named_in_tables_and_paths(bank, dataset, label, name):
             r"cascades\.x\.cheap_estimator: 'bank_nnn' needs a bank of queries of another split than test and val",
         ),
         (
-            {"figures": {"x": {"kind": "bank", "dataset": "none", "posterior": "p"}}},
-            r"figures\.x: no bank for split 'test' of 'none'; set datasets\.none\.bank",
+            {
+                "tables": {"x": {"datasets": ["none"], "posteriors": ["p"]}},
+                "figures": {"x": {"kind": "rejection", "table": "x", "estimators": ["bank_nnn"]}},
+            },
+            r"figures\.x\.estimators: 'bank_nnn' needs a bank",
         ),
         (
             {"figures": {"x": {"kind": "bank", "dataset": "shapes", "posterior": "q"}}},
@@ -152,3 +155,13 @@ def test_mistake_in_a_bank_is_reported_with_key_and_fix(sections, message):
 def test_threshold_of_a_bank_estimator_is_possible_with_a_third_split():
     cascade = {"dataset": "own", "cheap": "p", "expensive": "d", "cheap_estimator": "bank_nnn"}
     load_config(changed(cascades={"x": cascade}))
+
+
+def test_figures_remain_valid_without_a_bank():
+    """They lack the bank estimators, like a table that lists no estimators."""
+    figures = {
+        "x": {"kind": "rejection", "table": "t", "estimators": ["bank_nnn", "margin"]},
+        "y": {"kind": "bank", "dataset": "shapes", "posterior": "p"},
+    }
+    for search in ("flat", "stream"):
+        load_config(changed(figures=figures, bank=None, ranking={"search": search}))

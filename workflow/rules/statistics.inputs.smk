@@ -72,6 +72,11 @@ def ablation_files(wildcards):
             f"config.yaml: figures.{wildcards.figure} is not of kind bank"
         )
     bank = find_bank(settings, figure.dataset, figure.split)
+    if bank is None:
+        raise WorkflowError(
+            f"config.yaml: figures.{wildcards.figure}: {figure.dataset}/{figure.split} has no bank; declare one as "
+            f"datasets.{figure.dataset}.bank, and set ranking.search to stream"
+        )
     splits = {
         "": (figure.dataset, figure.split),
         "bank_": (bank.dataset, bank.split),
@@ -100,4 +105,4 @@ def ablation_spec(wildcards):
     figure = look_up("figures", wildcards)
     bank = find_bank(settings, figure.dataset, figure.split)
     passes = settings.posteriors[figure.posterior].passes
-    return {"figure": plain(figure), "bank": bank._asdict(), "passes": passes}
+    return {"figure": plain(figure), "bank": bank and bank._asdict(), "passes": passes}

@@ -201,7 +201,9 @@ def _check_curve_figure(config: Config, key: str, figure: CurveFigure) -> Iterat
             yield f"{key}.estimators: table {figure.table!r} has no {name!r}; {did_you_mean(name, available)}"
     if figure.estimators and set(figure.estimators).isdisjoint(config.estimators):
         yield f"{key}.estimators: none of them is configured; add one of them to `estimators`"
-    yield from _check_bank_exists(config, f"{key}.estimators", figure.estimators, table.datasets, [table.split])
+    # Likewise those that need a bank, unless there is nothing else to draw.
+    if set(figure.estimators) <= set(BANK_ESTIMATORS):
+        yield from _check_bank_exists(config, f"{key}.estimators", figure.estimators, table.datasets, [table.split])
     for name, values in (
         ("protocol", table.protocols),
         ("binning", table.binnings),
@@ -234,8 +236,6 @@ def _check_bank_figure(config: Config, key: str, figure: BankFigure) -> Iterator
     if figure.dataset not in config.datasets:
         return
     yield from _check_combinations(config, key, figure.dataset, [figure.posterior])
-    if find_bank(config, figure.dataset, figure.split) is None:
-        yield f"{key}: no bank for split {figure.split!r} of {figure.dataset!r}; set datasets.{figure.dataset}.bank"
     if figure.foreign is None:
         return
     foreign = figure.foreign.dataset or figure.dataset
