@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from helpers.scripts import load_script
@@ -14,7 +15,7 @@ from overtop.storage.shards import ArraySource, write_shard
 from overtop.storage.split import Split, write_split
 from overtop.terms import BANK_ESTIMATORS
 
-bank, rank = load_script("bank"), load_script("rank")
+bank, evaluate, rank = (load_script(name) for name in ("bank", "evaluate", "rank"))
 
 N_IMAGES, N_TEXTS = 5, 10
 TEMPERATURE = {"softmax": 0.02, "dirichlet": 0.05}
@@ -88,3 +89,10 @@ def test_bank_of_the_evaluated_queries_is_refused(jobs):
     bank_job.input.bank_image, bank_job.input.bank_text = bank_job.input.image, bank_job.input.text
     with pytest.raises(OvertopError, match="query 'test0' is evaluated and in the bank"):
         bank.main(bank_job)
+
+
+def test_metrics_name_the_bank_only_for_estimators_that_need_one():
+    metrics = pd.DataFrame({"estimator": ["margin", "bank_nnn"]})
+    columns = evaluate.bank_columns(metrics, {"bank": {"label": "d/val/9", "fingerprint": "abc"}})
+    assert columns == {"bank": ["", "d/val/9"], "bank_fingerprint": ["", "abc"]}
+    assert evaluate.bank_columns(metrics[:1], {}) == {"bank": [""], "bank_fingerprint": [""]}
