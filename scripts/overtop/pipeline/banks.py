@@ -6,9 +6,11 @@ threshold fitted there would not hold for other queries. Hence a threshold for a
 third split, such as `{split: train}`, which is then the bank of both `val` and `test`.
 """
 
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from overtop.config.model import Config
+from overtop.terms import BANK_ESTIMATORS
 
 
 class Bank(NamedTuple):
@@ -61,3 +63,25 @@ def find_bank(config: Config, dataset: str, split: str) -> Bank | None:
     if bank is None or (bank.dataset, bank.split) == (dataset, split) or config.ranking.search != "stream":
         return None
     return bank
+
+
+def check_bank_exists(
+    config: Config, key: str, estimators: Sequence[str], datasets: Sequence[str], splits: Sequence[str]
+) -> Iterator[str]:
+    """A line if an estimator that needs a bank is named where no data set has one on all these splits.
+
+    Args:
+        config: the configuration; unknown data sets are ignored.
+        key: where the estimators are named.
+        estimators: names.
+        datasets: data sets that they are used on.
+        splits: splits that each data set is evaluated on.
+    """
+    known = [name for name in datasets if name in config.datasets]
+    has_bank = any(all(find_bank(config, name, split) for split in splits) for name in known)
+    for estimator in estimators:
+        if estimator in BANK_ESTIMATORS and known and not has_bank:
+            yield (
+                f"{key}: {estimator!r} needs a bank of queries of another split than {' and '.join(splits)}, and the "
+                f"exhaustive ranking; set for example datasets.{known[0]}.bank: {{split: train, size: 1000}}"
+            )

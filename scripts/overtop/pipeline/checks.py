@@ -15,7 +15,7 @@ from overtop.config.model import Config
 from overtop.config.posteriors import Deterministic, McDropout, PosteriorSpec
 from overtop.config.tables import TableSpec
 from overtop.errors import did_you_mean
-from overtop.pipeline.banks import find_bank, is_comparable
+from overtop.pipeline.banks import check_bank_exists, is_comparable
 from overtop.terms import BANK_ESTIMATORS, ESTIMATORS, IMPORTED
 
 
@@ -98,20 +98,6 @@ def _check_own_bank(config: Config, key: str, name: str) -> Iterator[str]:
         yield f"{key}.split: {bank.split!r} is evaluated itself, and then the bank is not used; name another split"
 
 
-def _check_bank_exists(
-    config: Config, key: str, estimators: Sequence[str], datasets: Sequence[str], splits: Sequence[str]
-) -> Iterator[str]:
-    """A line if an estimator that needs a bank is named where no data set has one on all these splits."""
-    known = [name for name in datasets if name in config.datasets]
-    has_bank = any(all(find_bank(config, name, split) for split in splits) for name in known)
-    for estimator in estimators:
-        if estimator in BANK_ESTIMATORS and known and not has_bank:
-            yield (
-                f"{key}: {estimator!r} needs a bank of queries of another split than {' and '.join(splits)}, and the "
-                f"exhaustive ranking; set for example datasets.{known[0]}.bank: {{split: train, size: 1000}}"
-            )
-
-
 def _check_routes(config: Config, name: str, dataset: KarpathyDataset) -> Iterator[str]:
     for number, route in enumerate(dataset.routes):
         for source in filter(None, [route.annotations, *route.image_sources()]):
@@ -156,7 +142,7 @@ def _check_cascade(config: Config, key: str, cascade: CascadeSpec) -> Iterator[s
         yield f"{key}.expensive: {cascade.expensive!r} has one sample; name a posterior with several"
     for role in ("cheap", "expensive"):
         name, splits = f"{role}_estimator", [cascade.split, cascade.val]
-        yield from _check_bank_exists(config, f"{key}.{name}", [getattr(cascade, name)], [cascade.dataset], splits)
+        yield from check_bank_exists(config, f"{key}.{name}", [getattr(cascade, name)], [cascade.dataset], splits)
     yield from _check_split(config, key, cascade.dataset, cascade.split)
     if cascade.dataset in config.datasets:
         yield from _check_split(config, key, cascade.dataset, cascade.val)
@@ -164,7 +150,7 @@ def _check_cascade(config: Config, key: str, cascade: CascadeSpec) -> Iterator[s
 
 def _check_table(config: Config, key: str, table: TableSpec) -> Iterator[str]:
     yield from _check_estimators(config, f"{key}.estimators", table.estimators)
-    yield from _check_bank_exists(config, f"{key}.estimators", table.estimators, table.datasets, [table.split])
+    yield from check_bank_exists(config, f"{key}.estimators", table.estimators, table.datasets, [table.split])
     for name in table.posteriors:
         yield from _check_name(f"{key}.posteriors", "posterior", name, config.posteriors)
         posterior = config.posteriors.get(name)
@@ -203,7 +189,7 @@ def _check_curve_figure(config: Config, key: str, figure: CurveFigure) -> Iterat
         yield f"{key}.estimators: none of them is configured; add one of them to `estimators`"
     # Likewise those that need a bank, unless there is nothing else to draw.
     if set(figure.estimators) <= set(BANK_ESTIMATORS):
-        yield from _check_bank_exists(config, f"{key}.estimators", figure.estimators, table.datasets, [table.split])
+        yield from check_bank_exists(config, f"{key}.estimators", figure.estimators, table.datasets, [table.split])
     for name, values in (
         ("protocol", table.protocols),
         ("binning", table.binnings),
@@ -217,7 +203,7 @@ def _check_sensitivity_figure(config: Config, key: str, figure: SensitivityFigur
     if not figure.posteriors():
         yield f"{key}: nothing to draw; name posteriors under `rates` or `passes`"
     yield from _check_estimators(config, f"{key}.estimator", [figure.estimator])
-    yield from _check_bank_exists(config, f"{key}.estimator", [figure.estimator], [figure.dataset], [figure.split])
+    yield from check_bank_exists(config, f"{key}.estimator", [figure.estimator], [figure.dataset], [figure.split])
     yield from _check_split(config, key, figure.dataset, figure.split)
     for name in figure.posteriors():
         yield from _check_name(key, "posterior", name, config.posteriors)
