@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from overtop.errors import OvertopError
+from overtop.memory import READ_ITEMS
 from overtop.retrieval.exact import rank
 from overtop.retrieval.normalisation import Normalisation
 from overtop.retrieval.ranking import Ranking
@@ -31,6 +32,8 @@ NEAREST = 16
 
 SHRINKAGE = 0.75
 """alpha of `bank_nnn`."""
+
+_SWAPPED: dict[Direction, Direction] = {"t2i": "i2t", "i2t": "t2i"}
 
 SAME_EMBEDDING = 1e-3
 """Relative difference up to which two embeddings are taken for embeddings of the same item."""
@@ -93,9 +96,6 @@ def compute_normalisations(
     return normalisations
 
 
-_SWAPPED: dict[Direction, Direction] = {"t2i": "i2t", "i2t": "t2i"}
-
-
 def item_offsets(ranking: Ranking, temperature: float) -> dict[str, np.ndarray]:
     """Return the offsets of N gallery items, float32 (N,), by name.
 
@@ -129,7 +129,7 @@ def check_bank(bank: Sequence[ShardSource], evaluated: Sequence[ShardSource]) ->
         _check_same_encoders(bank_source, source)
         names = sorted(set(bank_source.item_ids) & set(source.item_ids))
         if not _names_identify_items(bank_source, source):
-            names = [name for name in names if _have_same_embedding(name, bank_source, source)]
+            names = _with_same_embedding(names, bank_source, source)
         if names:
             raise OvertopError(
                 f"query {names[0]!r} is evaluated and in the bank ({len(names)} such queries); "
@@ -152,10 +152,22 @@ def _names_identify_items(bank: ShardSource, evaluated: ShardSource) -> bool:
     return first["dataset"] == second["dataset"] and first["encoder"]["name"] != IMPORTED
 
 
-def _have_same_embedding(name: str, bank: ShardSource, evaluated: ShardSource) -> bool:
-    rows = [source.item_ids.index(name) for source in (bank, evaluated)]
-    first, second = (source.read(0, row, row + 1)[0] for source, row in zip((bank, evaluated), rows, strict=True))
-    return bool(np.linalg.norm(first - second) <= SAME_EMBEDDING * np.linalg.norm(second))
+def _with_same_embedding(names: list[str], bank: ShardSource, evaluated: ShardSource) -> list[str]:
+    """Those of the names whose items have the same embedding in both sources, in the first sample."""
+    same = []
+    for block in range(0, len(names), READ_ITEMS):
+        part = names[block : block + READ_ITEMS]
+        first, second = (_read_items(source, part) for source in (bank, evaluated))
+        distance, length = np.linalg.norm(first - second, axis=1), np.linalg.norm(second, axis=1)
+        same += [part[row] for row in np.flatnonzero(distance <= SAME_EMBEDDING * length)]
+    return same
+
+
+def _read_items(source: ShardSource, names: list[str]) -> np.ndarray:
+    """The embeddings of items by name, in the first sample."""
+    position = {name: row for row, name in enumerate(source.item_ids)}
+    rows = np.array([position[name] for name in names])
+    return source.read(0, int(rows.min()), int(rows.max()) + 1)[rows - rows.min()]
 
 
 def bank_fingerprint(spec: Mapping[str, object], queries: Sequence[EmbeddingSource], provenance: object) -> str:
