@@ -16,7 +16,7 @@ from overtop.retrieval.bank import (
     compute_normalisations,
     draw_queries,
 )
-from overtop.retrieval.normalisation import Normalisation, read_normalisations, write_normalisations
+from overtop.retrieval.normalisation import Normalisation, read_bank, read_normalisations, write_normalisations
 from overtop.storage.shards import ArraySource, open_posterior, write_shard
 
 TEMPERATURES = {"t2i": 0.01, "i2t": 0.02}
@@ -177,8 +177,8 @@ def test_offsets_are_read_by_the_names_of_the_items(tmp_path):
     offsets = np.array([0.1, 0.2, 0.3], np.float32)
     written = {"t2i": Normalisation(0.01, {"bank_nnn": offsets}), "i2t": Normalisation(0.02, {"bank_nnn": offsets[:1]})}
     write_normalisations(tmp_path / "bank.h5", written, galleries, {"label": "d/val"})
-    read, attributes = read_normalisations(tmp_path / "bank.h5", {"t2i": ["c", "a"], "i2t": ["x"]})
-    assert attributes == {"label": "d/val"}
+    read = read_normalisations(tmp_path / "bank.h5", {"t2i": ["c", "a"], "i2t": ["x"]})
+    assert read_bank(tmp_path / "bank.h5") == {"label": "d/val"}
     assert {direction: read[direction].temperature for direction in read} == {"t2i": 0.01, "i2t": 0.02}
     np.testing.assert_array_equal(read["t2i"].offsets["bank_nnn"], offsets[[2, 0]])
     with pytest.raises(OvertopError, match=r"bank\.h5: has no offset of item 'd'; delete it"):

@@ -9,7 +9,7 @@ import pytest
 from helpers.scripts import load_script
 from overtop.errors import OvertopError
 from overtop.retrieval.bank import compute_normalisations
-from overtop.retrieval.normalisation import read_normalisations
+from overtop.retrieval.normalisation import read_bank, read_normalisations
 from overtop.retrieval.ranking import read_ranking
 from overtop.storage.shards import ArraySource, write_shard
 from overtop.storage.split import Split, write_split
@@ -63,7 +63,7 @@ def test_bank_and_ranking_have_the_offsets_of_the_library_and_a_provenance(jobs)
     sources = (ArraySource([rows]) for rows in (*evaluated, *own))
     expected = compute_normalisations(*sources, {"t2i": 0.02, "i2t": 0.02})
     galleries = {"t2i": [f"test{i}" for i in range(N_IMAGES)], "i2t": [f"test{i}" for i in range(N_TEXTS)]}
-    written, attributes = read_normalisations(bank_job.output[0], galleries)
+    written, attributes = read_normalisations(bank_job.output[0], galleries), read_bank(bank_job.output[0])
     rankings, provenance = read_ranking(rank_job.output[0])
     assert provenance["bank"] == attributes
     assert attributes["label"] == "d/val"

@@ -66,10 +66,19 @@ def write_normalisations(
     write_arrays(path, SCHEMA, arrays, attributes)
 
 
+def read_bank(path: str | Path) -> dict[str, Any]:
+    """Read the provenance of the bank that `write_normalisations` wrote.
+
+    Raises:
+        OvertopError: the file is missing or damaged.
+    """
+    return read_arrays(path, SCHEMA)[1]
+
+
 def read_normalisations(
     path: str | Path, galleries: Mapping[Direction, Sequence[str]]
-) -> tuple[dict[Direction, Normalisation], dict[str, Any]]:
-    """Read the offsets of some gallery items, and the provenance that `write_normalisations` wrote.
+) -> dict[Direction, Normalisation]:
+    """Read the offsets of some gallery items that `write_normalisations` wrote.
 
     Args:
         path: the file.
@@ -77,12 +86,12 @@ def read_normalisations(
             gallery may lack some of the items in the file.
 
     Returns:
-        The normalisation of each direction in `galleries`, with offsets in the order of its items, and the attributes.
+        The normalisation of each direction in `galleries`, with offsets in the order of its items.
 
     Raises:
         OvertopError: the file is missing or damaged, or lacks an item.
     """
-    arrays, attributes = read_arrays(path, SCHEMA)
+    arrays, _ = read_arrays(path, SCHEMA)
     normalisations = {}
     for direction, gallery in galleries.items():
         position = {name: row for row, name in enumerate(decode_strings(arrays[f"{direction}/gallery_ids"]))}
@@ -95,4 +104,4 @@ def read_normalisations(
             name.removeprefix(prefix): values[rows] for name, values in arrays.items() if name.startswith(prefix)
         }
         normalisations[direction] = Normalisation(float(arrays[f"{direction}/temperature"]), offsets)
-    return normalisations, attributes
+    return normalisations
