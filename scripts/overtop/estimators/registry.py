@@ -20,7 +20,7 @@ from overtop.reference.citations import (
     UPADHYAY,
     Citation,
 )
-from overtop.terms import Protocol
+from overtop.terms import PROTOCOLS, Protocol
 
 Need = Literal["samples", "softmax", "radius", "adapter", "bank"]
 NEEDS: dict[Need, str] = {
@@ -47,6 +47,7 @@ class Estimator:
         needs: requirements beyond a ranking. `samples`: a posterior of at least two samples; `softmax`: softmax sums
             over the whole gallery; `radius`: the radii; `adapter`: the variance that a trained adapter predicts;
             `bank`: the ranking was computed with the estimator's normalisation.
+        protocols: protocols under which it is defined.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Estimator:
     location: str
     function: Callable[[EstimatorInputs, Protocol], np.ndarray]
     needs: frozenset[Need] = frozenset()
+    protocols: tuple[Protocol, ...] = PROTOCOLS
 
 
 _ESTIMATORS = (
@@ -135,6 +137,7 @@ _ESTIMATORS = (
         location="with the exponent ½, read as a confidence by overtop",
         function=bank.bank_softmax,
         needs=frozenset({"bank"}),
+        protocols=("corrected",),
     ),
     Estimator(
         name="bank_nnn",
@@ -143,6 +146,7 @@ _ESTIMATORS = (
         location="read as a confidence by overtop",
         function=bank.bank_nnn,
         needs=frozenset({"bank"}),
+        protocols=("corrected",),
     ),
     Estimator(
         name="energy",
@@ -194,6 +198,8 @@ def get_estimator(name: str) -> Estimator:
 
 def missing_requirement(estimator: Estimator, inputs: EstimatorInputs, protocol: Protocol) -> str | None:
     """Why an estimator cannot be computed from these inputs and the fix, as the end of a message; None if it can."""
+    if protocol not in estimator.protocols:
+        return f"exists only under protocol {estimator.protocols[0]!r}"
     if "samples" in estimator.needs and inputs.ranking.n_samples < 2:
         return "needs several samples, but this posterior has one; remove it from the estimators of this posterior"
     if "softmax" in estimator.needs and not inputs.ranking.temperatures:
@@ -213,12 +219,13 @@ def missing_requirement(estimator: Estimator, inputs: EstimatorInputs, protocol:
 def estimators_table() -> str:
     """The estimators as a Markdown table, one row each, followed by a list of the publications they cite.
 
-    Columns: estimator, needs (beyond a ranking), confidence, source.
+    Columns: estimator, needs (beyond a ranking), protocols, confidence, source.
     """
-    lines = ["| estimator | needs | confidence | source |", "|---|---|---|---|"]
+    lines = ["| estimator | needs | protocols | confidence | source |", "|---|---|---|---|---|"]
     for estimator in REGISTRY.values():
         needs = ", ".join(text for need, text in NEEDS.items() if need in estimator.needs) or "-"
         source = f"{estimator.citation.short}, {estimator.location}"
-        lines.append(f"| `{estimator.name}` | {needs} | {estimator.confidence} | {source} |")
+        protocols = ", ".join(estimator.protocols) if estimator.protocols != PROTOCOLS else "both"
+        lines.append(f"| `{estimator.name}` | {needs} | {protocols} | {estimator.confidence} | {source} |")
     citations = dict.fromkeys(estimator.citation for estimator in REGISTRY.values())
     return "\n".join([*lines, "", *(f"- {citation.short}: {citation.full}" for citation in citations)])
