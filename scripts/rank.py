@@ -1,6 +1,7 @@
 """Rank the images for every caption and the captions for every image of one posterior.
 
-Reads: the split, the shards of the posterior, and the fitted temperatures if the configuration uses them.
+Reads: the split, the shards of the posterior, the offsets of its bank if there is one, and the fitted temperatures if
+the configuration uses them.
 Computes: both directions in one pass over all similarities, or by a search index.
 Writes: results/rankings/{dataset}/{split}/{posterior}.h5, the input of every estimator.
 """
@@ -10,6 +11,7 @@ from overtop.progress import progress_bar
 from overtop.retrieval.approximate import search
 from overtop.retrieval.exact import rank
 from overtop.retrieval.groups import declare_groups
+from overtop.retrieval.normalisation import read_bank, read_normalisations
 from overtop.retrieval.provenance import embedding_provenance
 from overtop.retrieval.ranking import Ranking, write_ranking
 from overtop.retrieval.sources import queries_and_gallery
@@ -22,21 +24,28 @@ from overtop.terms import DIRECTIONS, Direction
 def main(job: Job) -> None:
     """Rank one posterior on one split."""
     with open_posterior(job.input.image, job.input.text, job.params.passes) as (images, texts):
-        write_ranking(job.output[0], compute_rankings(images, texts, job), embedding_provenance(images, texts))
+        bank = {"bank": read_bank(job.input.bank)} if job.input.bank else {}
+        write_ranking(job.output[0], compute_rankings(images, texts, job), embedding_provenance(images, texts) | bank)
 
 
 def compute_rankings(images: ShardSource, texts: ShardSource, job: Job) -> dict[Direction, Ranking]:
     """Rank by the exact pass, or by the configured search index."""
     split = read_split(job.input.split)
-    groups = {
-        direction: declare_groups(split, direction, queries_and_gallery(direction, images, texts)[1].item_ids)
-        for direction in DIRECTIONS
-    }
+    galleries = {direction: queries_and_gallery(direction, images, texts)[1].item_ids for direction in DIRECTIONS}
+    groups = {direction: declare_groups(split, direction, gallery) for direction, gallery in galleries.items()}
     if job.params.search != "stream":
         return search(images, texts, job.params.top, index=job.params.search, groups=groups)
     temperatures = temperatures_to_sum(load_temperatures(job.params.temperature, job.input.temperatures))
     with progress_bar("rank", "caption") as progress:
-        return rank(images, texts, job.params.top, temperatures=temperatures, groups=groups, progress=progress)
+        return rank(
+            images,
+            texts,
+            job.params.top,
+            temperatures=temperatures,
+            groups=groups,
+            normalisations=read_normalisations(job.input.bank, galleries) if job.input.bank else None,
+            progress=progress,
+        )
 
 
 if __name__ == "__main__":

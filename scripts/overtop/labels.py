@@ -25,6 +25,8 @@ ESTIMATORS = {
     "margin_topk": "Margin (top 5)",
     "entropy": "Entropy",
     "max_softmax": "Max softmax",
+    "bank_softmax": "Bank softmax",
+    "bank_nnn": "Bank NNN",
     "energy": "Energy",
     "dirichlet_entropy": "Dirichlet entropy",
     "dirichlet_vacuity": "Dirichlet vacuity",

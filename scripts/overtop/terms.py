@@ -34,6 +34,8 @@ ESTIMATORS = (
     "margin_topk",
     "entropy",
     "max_softmax",
+    "bank_softmax",
+    "bank_nnn",
     "energy",
     "dirichlet_entropy",
     "dirichlet_vacuity",
@@ -53,6 +55,9 @@ ESTIMATORS = (
 
 PUBLISHED_ONLY = ("adversarial_pgd", "adversarial_linear")
 """Estimators that exist only under `published`: the paper's approximations of adversarial_exact."""
+
+BANK_ESTIMATORS = ("bank_softmax", "bank_nnn")
+"""The estimators that need a bank, and the names of their normalisations of the similarities."""
 
 VOTE_TOP = 5
 """Items of each sample's ranking that are kept: the released code compares the five best."""

@@ -90,5 +90,5 @@ def test_ranking_with_too_few_items_is_refused_with_the_fix():
 
 
 def test_predictors_are_refused_under_the_published_protocol():
-    with pytest.raises(OvertopError, match="wig_5 exists only under 'corrected'"):
+    with pytest.raises(OvertopError, match="wig_5 exists only under protocol 'corrected'"):
         compute_uncertainty("wig_5", EstimatorInputs(make_ranking(SCORE_CASES["ties"])), "published")

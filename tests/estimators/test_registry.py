@@ -13,7 +13,8 @@ from overtop.estimators.registry import NEEDS, REGISTRY, Need, estimators_table,
 from overtop.estimators.scoring import compute_uncertainty
 from overtop.figures.method_styles import ESTIMATOR_STYLES
 from overtop.radius.radii import PublishedRadius, Radii, Radius
-from overtop.terms import DIRICHLET_TEMPERATURE, PROTOCOLS, PUBLISHED_ONLY, SOFTMAX_TEMPERATURE
+from overtop.retrieval.normalisation import NormalisedRanking
+from overtop.terms import BANK_ESTIMATORS, DIRICHLET_TEMPERATURE, PROTOCOLS, PUBLISHED_ONLY, SOFTMAX_TEMPERATURE
 
 QUERIES = 4
 
@@ -27,7 +28,8 @@ def complete_inputs(samples=3):
     exact = rng.random(QUERIES), np.ones(QUERIES, bool), np.zeros(QUERIES, np.int32)
     radii = Radii(PublishedRadius(*exact, *rng.random((2, QUERIES))), Radius(*exact))
     variance = {protocol: rng.random(QUERIES) for protocol in PROTOCOLS}
-    return EstimatorInputs(replace(ranking, sample_top=votes), radii, variance)
+    normalised = {name: NormalisedRanking(rng.random(QUERIES), votes[:, 0]) for name in BANK_ESTIMATORS}
+    return EstimatorInputs(replace(ranking, sample_top=votes, normalised=normalised), radii, variance)
 
 
 def inputs_without(need):
@@ -38,6 +40,7 @@ def inputs_without(need):
         "softmax": replace(inputs, ranking=replace(inputs.ranking, temperatures=())),
         "radius": replace(inputs, radii=None),
         "adapter": replace(inputs, variance=None),
+        "bank": replace(inputs, ranking=replace(inputs.ranking, normalised={})),
     }[need]
 
 
@@ -104,13 +107,21 @@ def test_paper_approximations_exist_only_under_published():
     assert [name for name, estimator in REGISTRY.items() if "corrected" not in estimator.protocols] == [*PUBLISHED_ONLY]
     for name in PUBLISHED_ONLY:
         assert REGISTRY[name].protocols == ("published",)
-        with pytest.raises(OvertopError, match=f"{name} is an approx.* only under 'published'; use adversarial_exact"):
+        with pytest.raises(
+            OvertopError, match=f"{name} is an approx.* only under protocol 'published'; use adversarial_exact"
+        ):
             compute_uncertainty(name, complete_inputs(), "corrected")
+
+
+def test_bank_estimators_exist_only_under_corrected():
+    for name in BANK_ESTIMATORS:
+        with pytest.raises(OvertopError, match=f"{name} exists only under protocol 'corrected'$"):
+            compute_uncertainty(name, complete_inputs(), "published")
 
 
 @pytest.mark.parametrize(
     ("name", "protocol"),
-    [(name, protocol) for name, protocol in DEFINED if not REGISTRY[name].needs & {"samples", "adapter"}],
+    [(name, protocol) for name, protocol in DEFINED if not REGISTRY[name].needs & {"samples", "adapter", "bank"}],
 )
 def test_uncertainty_falls_as_the_top1_moves_away_from_its_rivals(name, protocol):
     scores = np.tile(np.random.default_rng(1).normal(0.2, 0.02, 9), (3, 1))

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from overtop.config.banks import BankSpec
 from overtop.config.base import Count, Model, Name
 from overtop.terms import Binning, Positives, Protocol
 
@@ -56,9 +57,21 @@ class ThinningFigure(Model):
     posterior: Name
     split: Name = "test"
     val: Name | None = Field("val", description="labelled split of the logistic regression; null: leave it out")
-    estimators: Annotated[list[Name], Field(min_length=1)] = ["max_softmax"]
+    estimators: Annotated[list[Name], Field(min_length=1)] = ["max_softmax", "bank_softmax"]
     sizes: list[Count] = Field([50, 100, 200, 500, 1000, 2000, 5000], description="numbers of queries; also all")
     draws: Count = Field(50, description="random subsets of each size")
 
 
-FigureSpec = Annotated[CurveFigure | CascadeFigure | SensitivityFigure | ThinningFigure, Field(discriminator="kind")]
+class BankFigure(Model):
+    """One figure, `results/figures/NAME.{pdf,png,csv}`: what the bank estimators of a posterior depend on."""
+
+    kind: Literal["bank"]
+    dataset: Name
+    posterior: Name
+    split: Name = "test"
+    foreign: BankSpec | None = Field(None, description="a bank of another data set to compare the declared one with")
+
+
+FigureSpec = Annotated[
+    CurveFigure | CascadeFigure | SensitivityFigure | BankFigure | ThinningFigure, Field(discriminator="kind")
+]

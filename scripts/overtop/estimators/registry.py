@@ -7,9 +7,11 @@ from typing import Literal
 import numpy as np
 
 from overtop.errors import OvertopError, did_you_mean
-from overtop.estimators import adversarial, consistency, dirichlet, probvlm, qpp, similarity
+from overtop.estimators import adversarial, bank, consistency, dirichlet, probvlm, qpp, similarity
 from overtop.estimators.inputs import EstimatorInputs
 from overtop.reference.citations import (
+    BOGOLIN,
+    CHOWDHURY,
     GOMEZ,
     HENDRYCKS,
     LIU,
@@ -23,12 +25,13 @@ from overtop.reference.citations import (
 )
 from overtop.terms import PROTOCOLS, PUBLISHED_ONLY, Protocol
 
-Need = Literal["samples", "softmax", "radius", "adapter"]
+Need = Literal["samples", "softmax", "radius", "adapter", "bank"]
 NEEDS: dict[Need, str] = {
     "samples": "several samples",
     "softmax": "exhaustive ranking",
     "radius": "radius",
     "adapter": "trained adapter",
+    "bank": "bank",
 }
 """Requirements beyond a ranking, as the table of estimators prints them."""
 
@@ -45,7 +48,8 @@ class Estimator:
         location: where in that publication.
         function: `(inputs, protocol) -> uncertainty (Q,)`.
         needs: requirements beyond a ranking. `samples`: a posterior of at least two samples; `softmax`: softmax sums
-            over the whole gallery; `radius`: the radii; `adapter`: the variance that a trained adapter predicts.
+            over the whole gallery; `radius`: the radii; `adapter`: the variance that a trained adapter predicts;
+            `bank`: the ranking was computed with the estimator's normalisation.
         protocols: protocols under which it is defined.
     """
 
@@ -152,6 +156,24 @@ _ESTIMATORS = (
         needs=frozenset({"softmax"}),
     ),
     Estimator(
+        name="bank_softmax",
+        confidence="probability of the top-1 by softmax(s / T - ½ ln Σ exp(s_b / T)), summed over the bank's queries b",
+        citation=BOGOLIN,
+        location="with the exponent ½, read as a confidence by overtop",
+        function=bank.bank_softmax,
+        needs=frozenset({"bank"}),
+        protocols=("corrected",),
+    ),
+    Estimator(
+        name="bank_nnn",
+        confidence="probability of the top-1 by softmax((s - ¾ m) / T), m the mean of an item's 16 best bank queries",
+        citation=CHOWDHURY,
+        location="read as a confidence by overtop",
+        function=bank.bank_nnn,
+        needs=frozenset({"bank"}),
+        protocols=("corrected",),
+    ),
+    Estimator(
         name="energy",
         confidence="T ln Σ exp(s / T) over the gallery",
         citation=LIU,
@@ -209,12 +231,14 @@ def get_estimator(name: str) -> Estimator:
 def missing_requirement(estimator: Estimator, inputs: EstimatorInputs, protocol: Protocol) -> str | None:
     """Why an estimator cannot be computed from these inputs and the fix, as the end of a message; None if it can."""
     if protocol not in estimator.protocols:
-        only = f"exists only under {estimator.protocols[0]!r}"
+        only = f"exists only under protocol {estimator.protocols[0]!r}"
         return f"is an approximation that {only}; use adversarial_exact" if estimator.name in PUBLISHED_ONLY else only
     if "samples" in estimator.needs and inputs.ranking.n_samples < 2:
         return "needs several samples, but this posterior has one; remove it from the estimators of this posterior"
     if "softmax" in estimator.needs and not inputs.ranking.temperatures:
         return "needs sums over the whole gallery, which a search does not compute; set ranking.search to stream"
+    if "bank" in estimator.needs and estimator.name not in inputs.ranking.normalised:
+        return "needs a bank: declare one of another split than this one, and set ranking.search to stream"
     if "adapter" in estimator.needs and inputs.variance is None:
         return "needs a posterior with an adapter; declare one in config.yaml"
     if "radius" in estimator.needs:

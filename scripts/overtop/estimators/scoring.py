@@ -15,7 +15,7 @@ from overtop.terms import PROTOCOLS, Direction, Protocol
 
 COLUMNS = [
     "query_id", "image_id", "direction", "estimator", "protocol", "uncertainty", "top1_id", "hit", "hit_extended",
-    "rank", "rank_extended", "tied",
+    "rank", "rank_extended", "tied", "reranked_rank", "reranked_rank_extended",
 ]  # fmt: skip
 
 
@@ -69,14 +69,20 @@ def score_direction(
     Returns:
         Columns `COLUMNS`. `image_id` is the query itself or the image that its caption was written for. `rank` is the
         rank of the best positive, from 1, or infinity if the ranking does not contain it. `tied` is true if the best
-        two items have equal similarity. `hit_extended` and `rank_extended` are missing if the split has no extended
+        two items have equal similarity. `reranked_rank` and `reranked_rank_extended` are as `rank` and `rank_extended`,
+        but by the normalised similarities of an estimator that needs a bank (up to 10); missing for all others.
+        `hit_extended` and `rank_extended` are missing if the split has no extended
         positives.
     """
     queries, has_positive = _describe_queries(split, direction, inputs.ranking)
+    reranked = _rank_normalised(split, direction, inputs.ranking)
     scores = [
-        queries.assign(estimator=name, protocol=protocol, uncertainty=compute_uncertainty(name, inputs, protocol))[
-            has_positive
-        ]
+        queries.assign(
+            estimator=name,
+            protocol=protocol,
+            uncertainty=compute_uncertainty(name, inputs, protocol),
+            **reranked.get(name, {}),
+        )[has_positive]
         for name in estimators
         for protocol in PROTOCOLS
         if protocol in protocols and missing_requirement(get_estimator(name), inputs, protocol) is None
@@ -99,6 +105,8 @@ def _describe_queries(split: Split, direction: Direction, ranking: Ranking) -> t
             "rank": rank,
             "rank_extended": np.nan,
             "tied": is_tied_at_top(ranking.top_scores),
+            "reranked_rank": np.nan,
+            "reranked_rank_extended": np.nan,
         }
     )
     if split.extended is not None:
@@ -107,6 +115,18 @@ def _describe_queries(split: Split, direction: Direction, ranking: Ranking) -> t
             hit_extended=pd.array(extended_rank == 1, dtype="boolean"), rank_extended=extended_rank
         )
     return queries, np.diff(labelled.indptr) > 0
+
+
+def _rank_normalised(split: Split, direction: Direction, ranking: Ranking) -> dict[str, dict[str, np.ndarray]]:
+    """The columns `reranked_rank` and `reranked_rank_extended`, each (Q,), by name of the normalisation."""
+    kinds = {"reranked_rank": False}
+    if split.extended is not None:
+        kinds["reranked_rank_extended"] = True
+    positives = {column: positives_matrix(split, direction, ranking, extended) for column, extended in kinds.items()}
+    return {
+        name: {column: best_rank(normalised.top_ids, matrix) for column, matrix in positives.items()}
+        for name, normalised in ranking.normalised.items()
+    }
 
 
 def _find_query_images(split: Split, direction: Direction, ranking: Ranking) -> np.ndarray:

@@ -35,7 +35,9 @@ def learned_uncertainty(labelled: pd.DataFrame, scores: pd.DataFrame) -> np.ndar
     train, test = (_features(table, names) for table in (labelled, scores))
     miss = ~labelled[labelled["estimator"] == names[0]]["hit"].to_numpy(dtype=bool)
     if miss.all() or not miss.any():
-        raise OvertopError("the labelled split has only hits or only misses; a regression needs both")
+        raise OvertopError(
+            "the labelled split has only hits or only misses; name another split, or null to leave it out"
+        )
     mean, scale = train.mean(axis=0), train.std(axis=0)
     scale[scale == 0] = 1.0
     weights = fit_logistic_regression((train - mean) / scale, miss)

@@ -26,6 +26,7 @@ from overtop.evaluation.rank_correlation import (
     resample_rank_correlations,
 )
 from overtop.evaluation.rejection import Rejection, measure_rejection
+from overtop.evaluation.reranking import KEY, measure_reranking
 from overtop.evaluation.selective import SelectiveMeasures, measure_selective_prediction
 from overtop.evaluation.significance import Bounds, adjust_holm, bootstrap_p_value, symmetric_interval
 from overtop.seeds import derive_seed
@@ -57,7 +58,8 @@ class Evaluation:
             `rejection_auc_diff` are the value minus that of the reference estimator, with intervals from the same
             resamples; `p_value` tests that `aurc_diff` is zero, and `p_holm` is adjusted for all estimators of a
             direction, protocol and set of positives. These are missing in the rows of the reference estimator, and in
-            all rows if it was not scored.
+            all rows if it was not scored. `reranked_recall_at_1` (with its interval), `..._5` and `..._10` are of the
+            items in the order of the estimator's normalised similarities; missing for estimators that do not normalise.
         calibration: one row per combination as in `metrics` and bin.
         rejection: one row per direction, estimator, protocol, positives and point of the curve.
     """
@@ -169,6 +171,7 @@ def evaluate(scores: pd.DataFrame, spec: EvaluationSpec, seed: int, threads: int
                 )
     frame = pd.DataFrame(metrics)
     frame["p_holm"] = frame.groupby(_TEST_FAMILY)["p_value"].transform(lambda p: adjust_holm(p.to_numpy()))
+    frame = frame.merge(measure_reranking(scores, spec.bootstrap, seed), how="left", on=KEY, sort=False)
     return Evaluation(frame, pd.concat(calibration, ignore_index=True), pd.concat(rejection, ignore_index=True))
 
 

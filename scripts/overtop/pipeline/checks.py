@@ -10,21 +10,24 @@ from overtop.config.adapters import AdapterSpec
 from overtop.config.cascades import CascadeSpec
 from overtop.config.datasets import KarpathyDataset
 from overtop.config.encoders import EncoderSpec
-from overtop.config.figures import CascadeFigure, CurveFigure, SensitivityFigure, ThinningFigure
+from overtop.config.figures import BankFigure, CascadeFigure, CurveFigure, SensitivityFigure, ThinningFigure
 from overtop.config.model import Config
 from overtop.config.posteriors import Deterministic, McDropout, PosteriorSpec
 from overtop.config.tables import TableSpec
 from overtop.errors import did_you_mean
-from overtop.terms import ESTIMATORS, IMPORTED, PUBLISHED_ONLY, Protocol
+from overtop.pipeline.banks import check_bank_exists, is_comparable
+from overtop.terms import BANK_ESTIMATORS, ESTIMATORS, IMPORTED, PUBLISHED_ONLY, Protocol
 
 
 def cross_checks(config: Config) -> Iterator[str]:
     """One line per mistake, in the order of the sections."""
     for name in config.estimators:
         yield from _check_name("estimators", "estimator", name, ESTIMATORS)
+    yield from _check_bank(config)
     for name, dataset in config.datasets.items():
         if isinstance(dataset, KarpathyDataset):
             yield from _check_routes(config, name, dataset)
+        yield from _check_own_bank(config, f"datasets.{name}.bank", name)
     for name, encoder in config.encoders.items():
         yield from _check_training(config, name, encoder)
     for name, adapter in config.adapters.items():
@@ -43,6 +46,8 @@ def cross_checks(config: Config) -> Iterator[str]:
                 yield from _check_sensitivity_figure(config, f"figures.{name}", figure)
             case ThinningFigure():
                 yield from _check_thinning_figure(config, f"figures.{name}", figure)
+            case BankFigure():
+                yield from _check_bank_figure(config, f"figures.{name}", figure)
             case CurveFigure():
                 yield from _check_curve_figure(config, f"figures.{name}", figure)
 
@@ -75,6 +80,31 @@ def _check_split(config: Config, key: str, dataset: str, split: str) -> Iterator
     names = config.datasets[dataset].split_names()
     if names is not None and split not in names:
         yield f"{key}.split: data set {dataset!r} has no split {split!r}; {did_you_mean(split, names)}"
+
+
+def _check_bank(config: Config) -> Iterator[str]:
+    """Lines if no data set can have the top-level bank."""
+    bank = config.bank
+    if bank is None:
+        return
+    if bank.dataset is not None:
+        yield from _check_split(config, "bank", bank.dataset, bank.split)
+    elif splits := {split for dataset in config.datasets.values() for split in dataset.listed_splits()}:
+        yield from _check_name("bank.split", "data set with a split", bank.split, splits)
+
+
+def _check_own_bank(config: Config, key: str, name: str) -> Iterator[str]:
+    """Lines if the bank of a data set does not exist, is of other embeddings, or only of evaluated queries."""
+    bank = config.datasets[name].bank
+    if bank is None:
+        return
+    source = bank.dataset or name
+    yield from _check_split(config, key, source, bank.split)
+    if source in config.datasets and not is_comparable(config, name, source):
+        yield f"{key}: {source!r} and {name!r} are not of the same encoder; imported embeddings need an imported bank"
+    evaluated = {table.split for table in config.tables.values() if name in table.datasets}
+    if source == name and evaluated == {bank.split}:
+        yield f"{key}.split: {bank.split!r} is evaluated itself, and then the bank is not used; name another split"
 
 
 def _check_routes(config: Config, name: str, dataset: KarpathyDataset) -> Iterator[str]:
@@ -121,6 +151,9 @@ def _check_cascade(config: Config, key: str, cascade: CascadeSpec) -> Iterator[s
         yield from _check_protocols(f"{key}.{role}_estimator", [estimator], [cascade.protocol])
     if isinstance(config.posteriors.get(cascade.expensive), Deterministic):
         yield f"{key}.expensive: {cascade.expensive!r} has one sample; name a posterior with several"
+    for role in ("cheap", "expensive"):
+        name, splits = f"{role}_estimator", [cascade.split, cascade.val]
+        yield from check_bank_exists(config, f"{key}.{name}", [getattr(cascade, name)], [cascade.dataset], splits)
     yield from _check_split(config, key, cascade.dataset, cascade.split)
     if cascade.dataset in config.datasets:
         yield from _check_split(config, key, cascade.dataset, cascade.val)
@@ -129,6 +162,7 @@ def _check_cascade(config: Config, key: str, cascade: CascadeSpec) -> Iterator[s
 def _check_table(config: Config, key: str, table: TableSpec) -> Iterator[str]:
     yield from _check_estimators(config, f"{key}.estimators", table.estimators)
     yield from _check_protocols(f"{key}.estimators", table.estimators, table.protocols)
+    yield from check_bank_exists(config, f"{key}.estimators", table.estimators, table.datasets, [table.split])
     for name in table.posteriors:
         yield from _check_name(f"{key}.posteriors", "posterior", name, config.posteriors)
         posterior = config.posteriors.get(name)
@@ -166,6 +200,9 @@ def _check_curve_figure(config: Config, key: str, figure: CurveFigure) -> Iterat
     if figure.estimators and set(figure.estimators).isdisjoint(config.estimators):
         yield f"{key}.estimators: none of them is configured; add one of them to `estimators`"
     yield from _check_protocols(f"{key}.estimators", figure.estimators, [figure.protocol])
+    # Likewise those that need a bank, unless there is nothing else to draw.
+    if set(figure.estimators) <= set(BANK_ESTIMATORS):
+        yield from check_bank_exists(config, f"{key}.estimators", figure.estimators, table.datasets, [table.split])
     for name, values in (
         ("protocol", table.protocols),
         ("binning", table.binnings),
@@ -180,6 +217,7 @@ def _check_sensitivity_figure(config: Config, key: str, figure: SensitivityFigur
         yield f"{key}: nothing to draw; name posteriors under `rates` or `passes`"
     yield from _check_estimators(config, f"{key}.estimator", [figure.estimator])
     yield from _check_protocols(f"{key}.estimator", [figure.estimator], [figure.protocol])
+    yield from check_bank_exists(config, f"{key}.estimator", [figure.estimator], [figure.dataset], [figure.split])
     yield from _check_split(config, key, figure.dataset, figure.split)
     for name in figure.posteriors():
         yield from _check_name(key, "posterior", name, config.posteriors)
@@ -204,3 +242,17 @@ def _check_thinning_figure(config: Config, key: str, figure: ThinningFigure) -> 
         yield from _check_combinations(config, key, figure.dataset, [figure.posterior])
         if figure.val is not None:
             yield from _check_split(config, key, figure.dataset, figure.val)
+
+
+def _check_bank_figure(config: Config, key: str, figure: BankFigure) -> Iterator[str]:
+    yield from _check_name(f"{key}.posterior", "posterior", figure.posterior, config.posteriors)
+    yield from _check_split(config, key, figure.dataset, figure.split)
+    if figure.dataset not in config.datasets:
+        return
+    yield from _check_combinations(config, key, figure.dataset, [figure.posterior])
+    if figure.foreign is None:
+        return
+    foreign = figure.foreign.dataset or figure.dataset
+    yield from _check_split(config, f"{key}.foreign", foreign, figure.foreign.split)
+    if foreign in config.datasets and not is_comparable(config, figure.dataset, foreign):
+        yield f"{key}.foreign: {foreign!r} and {figure.dataset!r} are not of the same encoder"

@@ -23,6 +23,7 @@ VERSIONS = {
     "adapt": 1,
     "spread": 1,
     "temperature": 1,
+    "bank": 1,
     "rank": 4,
     "radius": 2,
     "score": 2,
@@ -33,6 +34,7 @@ VERSIONS = {
     "judge": 2,
     "cascade": 1,
     "thinning": 1,
+    "ablate_bank": 1,
     "table": 3,
     "plot": 2,
 }
