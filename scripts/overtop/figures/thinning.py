@@ -12,7 +12,7 @@ from overtop.figures import style
 from overtop.figures.checks import check_columns, check_single_value
 from overtop.figures.method_styles import ESTIMATOR_STYLES
 from overtop.figures.methods import PANEL, format_value
-from overtop.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, RED
+from overtop.figures.style import BLACK, GREEN, GREY, ORANGE, PURPLE, RED
 from overtop.terms import ESTIMATORS
 
 DAGGER = "†"
@@ -31,7 +31,7 @@ _LABELS = {
     "sinkhorn": "Sinkhorn",
 }
 _STYLES = {
-    "csls_margin": (BLUE, "s"),
+    "csls_margin": (PURPLE, "s"),
     "dual_softmax": (ORANGE, "^"),
     "reciprocal_rank": (GREEN, "v"),
     "sinkhorn": (RED, "D"),
