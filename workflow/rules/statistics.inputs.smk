@@ -96,8 +96,7 @@ def ablation_files(wildcards):
 
 def ablation_temperatures(wildcards):
     """The file of the fitted temperatures of a figure's posterior; none if the configuration gives a number."""
-    figure = look_up("figures", wildcards)
-    return fitted_temperatures(figure.model_dump(include={"dataset", "posterior"}))
+    return fitted_temperatures(look_up("figures", wildcards))
 
 
 def ablation_spec(wildcards):
