@@ -2,7 +2,8 @@
 
 Reads: the split, the shards of the posterior, the offsets of its bank if there is one, and the fitted temperatures if
 the configuration uses them.
-Computes: both directions in one pass over all similarities, or by a search index.
+Computes: both directions in one pass over all similarities, or by a search index. If targets are absent, each direction
+has its own gallery and its own pass.
 Writes: results/rankings/{dataset}/{split}/{posterior}.h5, the input of every estimator.
 """
 
@@ -10,31 +11,36 @@ from overtop.pipeline.job import Job, run
 from overtop.progress import progress_bar
 from overtop.retrieval.approximate import search
 from overtop.retrieval.exact import rank
+from overtop.retrieval.galleries import Retrieval, split_retrievals
 from overtop.retrieval.groups import declare_groups
 from overtop.retrieval.normalisation import read_bank, read_normalisations
 from overtop.retrieval.provenance import embedding_provenance
 from overtop.retrieval.ranking import Ranking, write_ranking
 from overtop.retrieval.sources import queries_and_gallery
 from overtop.retrieval.temperature import load_temperatures, temperatures_to_sum
-from overtop.storage.shards import ShardSource, open_posterior
-from overtop.storage.split import read_split
-from overtop.terms import DIRECTIONS, Direction
+from overtop.storage.shards import open_posterior
+from overtop.storage.split import Split, read_split
+from overtop.terms import Direction
 
 
 def main(job: Job) -> None:
     """Rank one posterior on one split."""
-    with open_posterior(job.input.image, job.input.text, job.params.passes) as (images, texts):
-        bank = {"bank": read_bank(job.input.bank)} if job.input.bank else {}
-        write_ranking(job.output[0], compute_rankings(images, texts, job), embedding_provenance(images, texts) | bank)
-
-
-def compute_rankings(images: ShardSource, texts: ShardSource, job: Job) -> dict[Direction, Ranking]:
-    """Rank by the exact pass, or by the configured search index."""
     split = read_split(job.input.split)
-    galleries = {direction: queries_and_gallery(direction, images, texts)[1].item_ids for direction in DIRECTIONS}
+    with open_posterior(job.input.image, job.input.text, job.params.passes) as (images, texts):
+        rankings: dict[Direction, Ranking] = {}
+        for retrieval in split_retrievals(split, images, texts):
+            rankings |= compute_rankings(split, retrieval, job)
+        bank = {"bank": read_bank(job.input.bank)} if job.input.bank else {}
+        write_ranking(job.output[0], rankings, embedding_provenance(images, texts) | bank)
+
+
+def compute_rankings(split: Split, retrieval: Retrieval, job: Job) -> dict[Direction, Ranking]:
+    """Rank by the exact pass, or by the configured search index."""
+    images, texts, directions = retrieval.images, retrieval.texts, retrieval.directions
+    galleries = {direction: queries_and_gallery(direction, images, texts)[1].item_ids for direction in directions}
     groups = {direction: declare_groups(split, direction, gallery) for direction, gallery in galleries.items()}
     if job.params.search != "stream":
-        return search(images, texts, job.params.top, index=job.params.search, groups=groups)
+        return search(images, texts, job.params.top, index=job.params.search, groups=groups, directions=directions)
     temperatures = temperatures_to_sum(load_temperatures(job.params.temperature, job.input.temperatures))
     with progress_bar("rank", "caption") as progress:
         return rank(
@@ -44,6 +50,7 @@ def compute_rankings(images: ShardSource, texts: ShardSource, job: Job) -> dict[
             temperatures=temperatures,
             groups=groups,
             normalisations=read_normalisations(job.input.bank, galleries) if job.input.bank else None,
+            directions=directions,
             progress=progress,
         )
 

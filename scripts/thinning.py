@@ -41,9 +41,9 @@ def main(job: Job) -> None:
             uncertainties[LEARNED] = learned_uncertainty(labelled, scores)
         first = next(iter(by_estimator.values()))
         ranking = rankings[direction]
-        scored = np.isin(ranking.query_ids, first["query_id"])
+        matrix = similarity if direction == "t2i" else similarity.T
         table = thin_queries(
-            merge_groups(similarity if direction == "t2i" else similarity.T, ranking.item_groups)[scored],
+            merge_groups(matrix.loc[first["query_id"], ranking.gallery_ids].to_numpy(), ranking.item_groups),
             first["hit"].to_numpy(dtype=bool),
             uncertainties,
             spec.sizes,
@@ -63,8 +63,8 @@ def read_scores(path: str | list[str], direction: str) -> pd.DataFrame:
     return select_rows(pd.read_parquet(path), direction=direction, protocol="corrected")
 
 
-def read_similarity(job: Job) -> np.ndarray:
-    """The mean similarity of every caption to every image, (M, N) float64."""
+def read_similarity(job: Job) -> pd.DataFrame:
+    """The mean similarity of every caption to every image, (M, N) float64, with their names."""
     with open_posterior(job.input.image, job.input.text, job.params.passes) as (images, texts):
         check_size(texts.n_items, images.n_items)
         total = np.zeros((texts.n_items, images.n_items))
@@ -73,7 +73,7 @@ def read_similarity(job: Job) -> np.ndarray:
                 read_unit_vectors(source, sample, slice(0, source.n_items), "cpu").numpy() for source in (texts, images)
             ]
             total += units[0] @ units[1].T
-        return total / images.n_samples
+        return pd.DataFrame(total / images.n_samples, index=texts.item_ids, columns=images.item_ids)
 
 
 if __name__ == "__main__":

@@ -41,6 +41,8 @@ def _metric_row(keys, rng):
         | {"kind": kind, "architecture": "tiny", "members": f"{kind}-0"}
         | {
             "n_queries": 2000 if direction == "t2i" else 400,
+            "n_absent": 0,
+            "absent": 0.0,
             "n_bins": 10,
             "recall_at_1": 1 / 3,
             "recall_at_5": 0.5,

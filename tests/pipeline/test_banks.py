@@ -21,6 +21,8 @@ VALUES = {
         },
         "clip": {"kind": "embeddings", "splits": {"val": "a.npz", "test": "b.npz"}},
         "one": {"kind": "embeddings", "splits": {"test": "b.npz"}},
+        "variant": {"kind": "variant", "of": "own", "absent": 0.5},
+        "variant-clip": {"kind": "variant", "of": "clip", "absent": 0.5},
     },
     "encoders": {"e": {"architecture": "shapes-vit", "train": {"dataset": "shapes"}}},
     "posteriors": {
@@ -55,6 +57,9 @@ def changed(**sections):
         ("counted", "test", Bank("counted", "val", None, 0)),
         ("clip", "test", Bank("clip", "val", None, 0)),
         ("one", "test", None),
+        ("variant", "test", Bank("own", "train", 500, 2)),
+        ("variant", "train", None),
+        ("variant-clip", "test", Bank("clip", "val", None, 0)),
     ],
 )
 def test_bank_of_split(dataset, split, expected):
@@ -104,6 +109,18 @@ def test_bank_is_named_in_tables_and_paths(bank, dataset, label, name):
                 "tables": {"x": {"datasets": ["x"], "posteriors": ["p"]}},
             },
             r"datasets\.x\.bank\.split: 'test' is evaluated itself, and then the bank is not used; name another",
+        ),
+        (
+            {"datasets": {"x": {"kind": "shapes", "bank": {"dataset": "variant", "split": "val"}}}},
+            r"datasets\.x\.bank\.dataset: 'variant' is a variant, .*name 'own'",
+        ),
+        (
+            {"datasets": {"x": {"kind": "variant", "of": "own", "absent": 0.5, "bank": {"split": "val"}}}},
+            r"datasets\.x\.variant\.bank: unknown key",
+        ),
+        (
+            {"figures": {"x": {"kind": "bank", "dataset": "variant", "posterior": "p"}}},
+            r"figures\.x\.dataset: 'variant' is a variant",
         ),
         (
             {"tables": {"x": {"datasets": ["none"], "posteriors": ["p"], "estimators": ["margin", "bank_nnn"]}}},

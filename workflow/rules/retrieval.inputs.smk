@@ -42,11 +42,13 @@ def bank_spec(wildcards):
 
 
 def bank_if_declared(wildcards):
-    """The offsets of the gallery by the bank of a split, if there is one."""
+    """The offsets of the gallery by the bank of a split, if there is one; a variant has those of its base."""
     bank = find_bank(settings, wildcards.dataset, wildcards.split)
     if bank is None:
         return []
-    return paths.BANK.format(**wildcards, bank=bank.path_name(wildcards.dataset))
+    base = settings.base_of(wildcards.dataset)
+    names = dict(wildcards) | {"dataset": base, "bank": bank.path_name(base)}
+    return paths.BANK.format(**names)
 
 
 def remake_deleted(files):
@@ -63,4 +65,7 @@ def remake_deleted(files):
 def spread_if_adapted(wildcards):
     """The predicted variances of a posterior, if it has an adapter."""
     adapter = look_up("posteriors", wildcards).adapter
-    return [] if adapter is None else paths.SPREAD.format(**wildcards)
+    if adapter is None:
+        return []
+    names = dict(wildcards) | {"dataset": settings.base_of(wildcards.dataset)}
+    return paths.SPREAD.format(**names)

@@ -52,7 +52,8 @@ class Evaluation:
     Attributes:
         metrics: one row per direction, estimator, protocol, positives and binning: recall, calibration, rejection and
             the measures of `SelectiveMeasures` and `RankCorrelation`, each with the ends of its interval (`_low`,
-            `_high`), which contains it. `oracle_auc` (area under the rejection curve that removes all misses first) has
+            `_high`), which contains it. All are over all queries, those whose target is absent included (`n_absent`,
+            and their share `absent`). `oracle_auc` (area under the rejection curve that removes all misses first) has
             no interval. `calibration_defined` is false where S, R2 and -S R2 are missing because the correlation is not
             defined; a resample in which it is not defined counts as arbitrarily far away. `aurc_diff` and
             `rejection_auc_diff` are the value minus that of the reference estimator, with intervals from the same
@@ -249,6 +250,8 @@ def _metrics_row(measurement: _Measurement, binning: Binning, level: float) -> d
         **combination.key,
         "binning": binning,
         "n_queries": len(combination.queries),
+        "n_absent": combination.queries["absent"].sum(),
+        "absent": combination.queries["absent"].mean(),
         "n_clusters": combination.queries["image_id"].nunique(),
         "n_bins": len(calibration.bins),
         "calibration_defined": calibration.defined,

@@ -9,6 +9,7 @@ third split, such as `{split: train}`, which is then the bank of both `val` and 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from overtop.config.datasets import VariantDataset
 from overtop.config.model import Config
 from overtop.terms import BANK_ESTIMATORS
 
@@ -33,24 +34,29 @@ class Bank(NamedTuple):
 
 
 def declared_bank(config: Config, dataset: str) -> Bank | None:
-    """The bank that the configuration declares for a data set; None if there is none.
+    """The bank that the configuration declares for a data set, or for the base of a variant; None if there is none.
 
     The top-level bank needs a split that the entry of its data set lists, and is not used where one of the two data
     sets holds imported embeddings and the other does not.
     """
-    entry = config.datasets[dataset]
+    dataset = config.base_of(dataset)
+    entry = config.datasets.get(dataset)
+    if entry is None or isinstance(entry, VariantDataset):
+        return None
     is_own = "bank" in entry.model_fields_set
     spec = entry.bank if is_own else config.bank
     if spec is None:
         return None
     source = config.datasets.get(spec.dataset or dataset)
-    fits = source is not None and spec.split in source.listed_splits() and is_comparable(config, dataset, spec.dataset)
+    if source is None or isinstance(source, VariantDataset):
+        return None
+    fits = spec.split in source.listed_splits() and is_comparable(config, dataset, spec.dataset)
     return Bank(spec.dataset or dataset, spec.split, spec.size, spec.seed) if is_own or fits else None
 
 
 def is_comparable(config: Config, dataset: str, bank_dataset: str | None) -> bool:
     """Whether queries of the second data set can be compared with the gallery of the first: both imported, or none."""
-    kinds = {config.datasets[name].kind == "embeddings" for name in (dataset, bank_dataset or dataset)}
+    kinds = {config.datasets[config.base_of(name)].kind == "embeddings" for name in (dataset, bank_dataset or dataset)}
     return len(kinds) == 1
 
 
@@ -60,9 +66,8 @@ def find_bank(config: Config, dataset: str, split: str) -> Bank | None:
     A search index does not compute the sums over the gallery that a bank is used for.
     """
     bank = declared_bank(config, dataset)
-    if bank is None or (bank.dataset, bank.split) == (dataset, split) or config.ranking.search != "stream":
-        return None
-    return bank
+    is_own = bank is not None and (bank.dataset, bank.split) == (config.base_of(dataset), split)
+    return None if is_own or config.ranking.search != "stream" else bank
 
 
 def check_bank_exists(

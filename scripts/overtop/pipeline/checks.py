@@ -7,8 +7,9 @@ imports torch.
 from collections.abc import Iterable, Iterator, Sequence
 
 from overtop.config.adapters import AdapterSpec
+from overtop.config.banks import BankSpec
 from overtop.config.cascades import CascadeSpec
-from overtop.config.datasets import KarpathyDataset
+from overtop.config.datasets import KarpathyDataset, VariantDataset
 from overtop.config.encoders import EncoderSpec
 from overtop.config.figures import BankFigure, CascadeFigure, CurveFigure, SensitivityFigure, ThinningFigure
 from overtop.config.model import Config
@@ -27,7 +28,10 @@ def cross_checks(config: Config) -> Iterator[str]:
     for name, dataset in config.datasets.items():
         if isinstance(dataset, KarpathyDataset):
             yield from _check_routes(config, name, dataset)
-        yield from _check_own_bank(config, f"datasets.{name}.bank", name)
+        if isinstance(dataset, VariantDataset):
+            yield from _check_variant(config, f"datasets.{name}.of", dataset)
+        else:
+            yield from _check_own_bank(config, f"datasets.{name}.bank", name, dataset.bank)
     for name, encoder in config.encoders.items():
         yield from _check_training(config, name, encoder)
     for name, adapter in config.adapters.items():
@@ -77,7 +81,9 @@ def _check_split(config: Config, key: str, dataset: str, split: str) -> Iterator
     if dataset not in config.datasets:
         yield from _check_name(f"{key}.dataset", "data set", dataset, config.datasets)
         return
-    names = config.datasets[dataset].split_names()
+    if not _has_stored_dataset(config, dataset):
+        return
+    names = config.stored_dataset(dataset).split_names()
     if names is not None and split not in names:
         yield f"{key}.split: data set {dataset!r} has no split {split!r}; {did_you_mean(split, names)}"
 
@@ -89,22 +95,45 @@ def _check_bank(config: Config) -> Iterator[str]:
         return
     if bank.dataset is not None:
         yield from _check_split(config, "bank", bank.dataset, bank.split)
-    elif splits := {split for dataset in config.datasets.values() for split in dataset.listed_splits()}:
-        yield from _check_name("bank.split", "data set with a split", bank.split, splits)
+        yield from _check_not_variant(config, "bank.dataset", bank.dataset)
+    else:
+        stored = [spec for spec in config.datasets.values() if not isinstance(spec, VariantDataset)]
+        if splits := {split for spec in stored for split in spec.listed_splits()}:
+            yield from _check_name("bank.split", "data set with a split", bank.split, splits)
 
 
-def _check_own_bank(config: Config, key: str, name: str) -> Iterator[str]:
+def _check_own_bank(config: Config, key: str, name: str, bank: BankSpec | None) -> Iterator[str]:
     """Lines if the bank of a data set does not exist, is of other embeddings, or only of evaluated queries."""
-    bank = config.datasets[name].bank
     if bank is None:
         return
     source = bank.dataset or name
     yield from _check_split(config, key, source, bank.split)
+    yield from _check_not_variant(config, f"{key}.dataset", source)
     if source in config.datasets and not is_comparable(config, name, source):
         yield f"{key}: {source!r} and {name!r} are not of the same encoder; imported embeddings need an imported bank"
     evaluated = {table.split for table in config.tables.values() if name in table.datasets}
     if source == name and evaluated == {bank.split}:
         yield f"{key}.split: {bank.split!r} is evaluated itself, and then the bank is not used; name another split"
+
+
+def _has_stored_dataset(config: Config, dataset: str) -> bool:
+    """Whether the data set has files, or is a variant of one that has; other variants are reported by themselves."""
+    base = config.datasets.get(config.base_of(dataset))
+    return base is not None and not isinstance(base, VariantDataset)
+
+
+def _check_variant(config: Config, key: str, variant: VariantDataset) -> Iterator[str]:
+    stored = [name for name, spec in config.datasets.items() if not isinstance(spec, VariantDataset)]
+    if isinstance(base := config.datasets.get(variant.of), VariantDataset):
+        yield f"{key}: {variant.of!r} is a variant itself; name its base {base.of!r}"
+    else:
+        yield from _check_name(key, "data set", variant.of, stored)
+
+
+def _check_not_variant(config: Config, key: str, dataset: str) -> Iterator[str]:
+    """A line if the data set is a variant, where only the items of its base matter."""
+    if isinstance(spec := config.datasets.get(dataset), VariantDataset):
+        yield f"{key}: {dataset!r} is a variant, with the images and captions of its base; name {spec.of!r}"
 
 
 def _check_routes(config: Config, name: str, dataset: KarpathyDataset) -> Iterator[str]:
@@ -118,6 +147,7 @@ def _check_training(config: Config, name: str, encoder: EncoderSpec) -> Iterator
         return
     key, dataset = f"encoders.{name}.train.dataset", encoder.train.dataset
     yield from _check_name(key, "data set", dataset, config.datasets)
+    yield from _check_not_variant(config, key, dataset)
     if dataset in config.datasets and config.datasets[dataset].kind == "embeddings":
         yield f"{key}: {dataset!r} holds embeddings, not images to train on"
 
@@ -125,6 +155,9 @@ def _check_training(config: Config, name: str, encoder: EncoderSpec) -> Iterator
 def _check_adapter(config: Config, key: str, adapter: AdapterSpec) -> Iterator[str]:
     yield from _check_name(f"{key}.encoder", "encoder", adapter.encoder, [*config.encoders, IMPORTED])
     dataset = config.datasets.get(adapter.dataset)
+    if isinstance(dataset, VariantDataset):
+        yield from _check_not_variant(config, f"{key}.dataset", adapter.dataset)
+        return
     if dataset is not None and (dataset.kind == "embeddings") != (adapter.encoder == IMPORTED):
         yield f"{key}: encoder {IMPORTED!r} and data sets of kind embeddings can only be used together"
     yield from _check_split(config, key, adapter.dataset, adapter.train)
@@ -177,9 +210,11 @@ def _check_table(config: Config, key: str, table: TableSpec) -> Iterator[str]:
 
 def _check_combinations(config: Config, key: str, dataset: str, posteriors: Sequence[str]) -> Iterator[str]:
     """Imported embeddings and posteriors of kind imported can only be used together."""
+    if not _has_stored_dataset(config, dataset):
+        return
+    is_imported = config.stored_dataset(dataset).kind == "embeddings"
     for name in posteriors:
         posterior = config.posteriors.get(name)
-        is_imported = config.datasets[dataset].kind == "embeddings"
         if posterior is not None and (posterior.kind == "imported") != is_imported:
             yield (
                 f"{key}: posterior {name!r} cannot be used with data set {dataset!r}; "
@@ -247,6 +282,7 @@ def _check_thinning_figure(config: Config, key: str, figure: ThinningFigure) -> 
 def _check_bank_figure(config: Config, key: str, figure: BankFigure) -> Iterator[str]:
     yield from _check_name(f"{key}.posterior", "posterior", figure.posterior, config.posteriors)
     yield from _check_split(config, key, figure.dataset, figure.split)
+    yield from _check_not_variant(config, f"{key}.dataset", figure.dataset)
     if figure.dataset not in config.datasets:
         return
     yield from _check_combinations(config, key, figure.dataset, [figure.posterior])
@@ -254,5 +290,6 @@ def _check_bank_figure(config: Config, key: str, figure: BankFigure) -> Iterator
         return
     foreign = figure.foreign.dataset or figure.dataset
     yield from _check_split(config, f"{key}.foreign", foreign, figure.foreign.split)
+    yield from _check_not_variant(config, f"{key}.foreign.dataset", foreign)
     if foreign in config.datasets and not is_comparable(config, figure.dataset, foreign):
         yield f"{key}.foreign: {foreign!r} and {figure.dataset!r} are not of the same encoder"

@@ -24,6 +24,8 @@ SCHEMA = pa.schema(
         ("level", pa.string()),
     ]
 )
+ABSENT_FIELD = pa.field("absent", pa.bool_())
+"""A further column of the splits of variants: whether the image and its captions are missing from the galleries."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class Split:
         extended: for each caption the indices of all images it is known to describe, its own included; None if only
             the labelled pairs are known.
         levels: for each caption its level of precision, if the data set has such levels; else None.
+        absent: (N,) bool, images that are missing from the gallery of images, and whose captions are missing from the
+            gallery of captions; these images and captions remain queries. None if the galleries are complete.
 
     Raises:
         OvertopError: an id is not unique, a caption is empty or out of order, or an image has no caption.
@@ -51,6 +55,7 @@ class Split:
     image_of_caption: np.ndarray
     extended: list[np.ndarray] | None = None
     levels: list[str] | None = None
+    absent: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         _check_unique("image", self.image_ids)
@@ -91,7 +96,7 @@ def _check_unique(item: str, ids: Sequence[str]) -> None:
 
 
 def write_split(path: str | Path, split: Split) -> None:
-    """Write a split as parquet, one row per caption (columns: `SCHEMA`), atomically."""
+    """Write a split as parquet, one row per caption (columns: `SCHEMA`, `ABSENT_FIELD`), atomically."""
     images = split.image_of_caption
     columns = {
         "image_id": [split.image_ids[i] for i in images],
@@ -103,8 +108,11 @@ def write_split(path: str | Path, split: Split) -> None:
         else [[split.image_ids[i] for i in positives] for positives in split.extended],
         "level": split.levels if split.levels is not None else pa.nulls(len(images)),
     }
+    schema = SCHEMA
+    if split.absent is not None:
+        columns["absent"], schema = split.absent[images], SCHEMA.append(ABSENT_FIELD)
     with atomic_path(path) as temporary:
-        pq.write_table(pa.table(columns, schema=SCHEMA), temporary)
+        pq.write_table(pa.table(columns, schema=schema), temporary)
 
 
 def read_split(path: str | Path) -> Split:
@@ -113,7 +121,7 @@ def read_split(path: str | Path) -> Split:
     Raises:
         OvertopError: the content is not a valid split; the message names the file and the problem.
     """
-    frame = pq.read_table(path, schema=SCHEMA).to_pandas()
+    frame = pq.read_table(path, schema=SCHEMA.append(ABSENT_FIELD)).to_pandas()
     try:
         return split_from_frame(frame)
     except OvertopError as error:
@@ -126,7 +134,7 @@ def split_from_frame(frame: pd.DataFrame) -> Split:
     Images are ordered by their first row; the captions of an image keep the order of their rows.
 
     Args:
-        frame: the columns of `SCHEMA`; `positives` and `level` may be missing.
+        frame: the columns of `SCHEMA` and `ABSENT_FIELD`; `positives`, `level` and `absent` may be missing.
 
     Raises:
         OvertopError: the rows are not a valid split.
@@ -135,19 +143,22 @@ def split_from_frame(frame: pd.DataFrame) -> Split:
     image_of_caption, image_ids = pd.factorize(frame["image_id"])
     order = np.argsort(image_of_caption, kind="stable")
     frame, image_of_caption = frame.iloc[order].reset_index(drop=True), image_of_caption[order]
-    paths = frame.drop_duplicates("image_id")["image_path"]
-    extended = levels = None
+    images = frame.drop_duplicates("image_id")
+    extended = levels = absent = None
     if "positives" in frame and frame["positives"].notna().all():
         index = {image_id: i for i, image_id in enumerate(image_ids)}
         extended = [np.array(sorted(index[i] for i in positives), dtype=np.int64) for positives in frame["positives"]]
     if "level" in frame and frame["level"].notna().all():
         levels = frame["level"].tolist()
+    if "absent" in frame and frame["absent"].notna().all():
+        absent = images["absent"].to_numpy(dtype=bool)
     return Split(
         image_ids=list(image_ids),
-        image_paths=paths.tolist(),
+        image_paths=images["image_path"].tolist(),
         caption_ids=frame["caption_id"].tolist(),
         captions=frame["caption"].tolist(),
         image_of_caption=image_of_caption.astype(np.int64),
         extended=extended,
         levels=levels,
+        absent=absent,
     )
