@@ -75,7 +75,7 @@ def bootstrap_measures(
 
     Returns:
         The measures of `SelectiveMeasures`, `recall_at_1`, and `rejection_auc` for each protocol; `spearman`, `r2` and
-        `neg_sr2` for each `calibration_variant`.
+        `neg_sr2` for each `calibration_variant`, NaN in resamples where they are not defined.
     """
     parts = []
     for counts in count_resamples(queries, weights):
@@ -114,11 +114,25 @@ def bootstrap_compared_measures(
     return {"neg_sr2": _calibration_measures(np.concatenate(bins))["neg_sr2"], "aurc": np.concatenate(areas)}
 
 
+def bootstrap_means(values: np.ndarray, cluster: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """(M, B) means of M numbers per query in every resample.
+
+    Args:
+        values: (M, Q).
+        cluster: (Q,) index of the weight of each query.
+        weights: (B, clusters), from `draw_cluster_weights`.
+    """
+    n_clusters = weights.shape[1]
+    sums = np.stack([np.bincount(cluster, row, n_clusters) for row in (np.ones(len(cluster)), *values)], axis=1)
+    rows = blocks(len(weights), n_clusters * sums.itemsize, RESAMPLE_BYTES)
+    totals = np.concatenate([weights[block].astype(np.float64) @ sums for block in rows])
+    return (totals[:, 1:] / totals[:, :1]).T
+
+
 def _calibration_measures(bins: np.ndarray) -> dict[str, np.ndarray]:
     """Measures of `Calibration`, each (B,), from queries and misses per bin (B, 2, n_bins)."""
     n_queries, n_misses = np.moveaxis(bins, 1, 0)
-    spearman, r2, _ = correlate_recall_with_level(n_queries, n_queries - n_misses)
-    return {"spearman": spearman, "r2": r2, "neg_sr2": -spearman * r2 + 0.0}
+    return correlate_recall_with_level(n_queries, n_queries - n_misses)
 
 
 def _rejection_areas(counts: CumulativeCounts, steps: Mapping[Protocol, int]) -> Draws:
