@@ -4,8 +4,8 @@ import pytest
 from overtop.evaluation import bootstrap
 from overtop.evaluation.bootstrap import (
     bootstrap_compared_measures,
-    bootstrap_means,
     bootstrap_measures,
+    bootstrap_recalls,
     draw_cluster_weights,
 )
 from overtop.evaluation.calibration import correlate_recall_with_level, measure_calibration
@@ -69,14 +69,16 @@ def test_compared_measures_equal_the_reported_ones(values, protocol):
     np.testing.assert_array_equal(compared["aurc"], expected["aurc", ""])
 
 
-def test_means_equal_those_of_the_repeated_queries(monkeypatch):
+def test_recalls_equal_those_of_the_repeated_queries(monkeypatch):
     monkeypatch.setattr(bootstrap, "RESAMPLE_BYTES", 5 * 8 * 40)  # several blocks
-    _, hit, cluster = random_queries(3, 40)
-    values = np.stack([hit, np.arange(len(hit))])
+    _, _, cluster = random_queries(3, 40)
+    rank = np.random.default_rng(3).choice([1, 2, 5, 6, np.inf], len(cluster))
     weights = draw_cluster_weights(40, 12, seed=3)
-    means = bootstrap_means(values, cluster, weights)
-    expected = [[row[np.repeat(np.arange(len(hit)), weight[cluster])].mean() for weight in weights] for row in values]
-    np.testing.assert_allclose(means, expected, rtol=1e-12)
+    recalls = bootstrap_recalls(rank, cluster, weights, (1, 5))
+    assert recalls.keys() == {("recall_at_1", ""), ("recall_at_5", "")}
+    for k in (1, 5):
+        expected = [(np.repeat(rank, weight[cluster]) <= k).mean() for weight in weights]
+        np.testing.assert_allclose(recalls[f"recall_at_{k}", ""], expected, rtol=1e-12)
 
 
 def test_block_size_does_not_change_the_draws(monkeypatch):

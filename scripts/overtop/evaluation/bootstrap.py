@@ -5,7 +5,7 @@ Queries are sorted once. A resample is an integer weight per image, and every me
 counts of the weighted queries.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -114,19 +114,21 @@ def bootstrap_compared_measures(
     return {"neg_sr2": _calibration_measures(np.concatenate(bins))["neg_sr2"], "aurc": np.concatenate(areas)}
 
 
-def bootstrap_means(values: np.ndarray, cluster: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """(M, B) means of M numbers per query in every resample.
+def bootstrap_recalls(rank: np.ndarray, cluster: np.ndarray, weights: np.ndarray, ks: Sequence[int]) -> Draws:
+    """Compute `recall_at_k` for every k in every resample.
 
     Args:
-        values: (M, Q).
+        rank: (Q,) of the best positive of each query, from 1.
         cluster: (Q,) index of the weight of each query.
         weights: (B, clusters), from `draw_cluster_weights`.
+        ks: at which recall is measured.
     """
     n_clusters = weights.shape[1]
-    sums = np.stack([np.bincount(cluster, row, n_clusters) for row in (np.ones(len(cluster)), *values)], axis=1)
-    rows = blocks(len(weights), n_clusters * sums.itemsize, RESAMPLE_BYTES)
-    totals = np.concatenate([weights[block].astype(np.float64) @ sums for block in rows])
-    return (totals[:, 1:] / totals[:, :1]).T
+    within = [np.ones(len(rank)), *(rank <= k for k in ks)]
+    sums = np.stack([np.bincount(cluster, values, n_clusters) for values in within], axis=1)
+    parts = blocks(len(weights), n_clusters * sums.itemsize, RESAMPLE_BYTES)
+    total, *hits = np.concatenate([weights[part].astype(np.float64) @ sums for part in parts]).T
+    return {(f"recall_at_{k}", ""): count / total for k, count in zip(ks, hits, strict=True)}
 
 
 def _calibration_measures(bins: np.ndarray) -> dict[str, np.ndarray]:

@@ -231,5 +231,5 @@ def _decide(table: pd.DataFrame, significance_level: float) -> pd.DataFrame:
     table["p_holm"] = table.groupby(family)["p_value"].transform(lambda p: adjust_holm(p.to_numpy()))
     table["shown"] = table["p_holm"] < significance_level
     columns = table[["shown", "difference", "paper_difference"]].itertuples(index=False, name=None)
-    verdicts = [None if np.isnan(row[2]) else paper_verdict(*row) for row in columns]
+    verdicts = [np.nan if np.isnan(row[2]) else paper_verdict(*row) for row in columns]
     return table.assign(verdict=pd.Series(verdicts, dtype=object))

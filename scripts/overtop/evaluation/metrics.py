@@ -11,8 +11,8 @@ from overtop.config.evaluation import EvaluationSpec
 from overtop.errors import OvertopError
 from overtop.evaluation.bootstrap import (
     Draws,
-    bootstrap_means,
     bootstrap_measures,
+    bootstrap_recalls,
     calibration_variant,
     draw_cluster_weights,
 )
@@ -207,24 +207,14 @@ def _measure_all(combinations: list[_Combination], spec: EvaluationSpec, seed: i
         return bootstrap_measures(queries, weights, spec.bins, spec.precision, steps)
 
     draws = map_distinct(draw, combinations, threads)
-    recalls = _draw_recalls(combinations, cluster, weights)
+    ranks = {c.rank.tobytes(): c.rank for c in combinations}  # most estimators share them
+    recalls = {key: bootstrap_recalls(rank, cluster, weights, _RECALL_KS) for key, rank in ranks.items()}
     correlations = [measure_rank_correlation(c.uncertainty, c.rank) for c in combinations]
     rank_draws = resample_rank_correlations(correlations, cluster, weights)
     return [
         _measure(c, spec, steps[c.protocol], correlation, draws[c.content] | recalls[c.rank.tobytes()] | further)
         for c, correlation, further in zip(combinations, correlations, rank_draws, strict=True)
     ]
-
-
-def _draw_recalls(combinations: list[_Combination], cluster: np.ndarray, weights: np.ndarray) -> dict[bytes, Draws]:
-    """R@k for every k of `_RECALL_KS` in the resamples, by the bytes of the ranks, which most estimators share."""
-    distinct = {rank.tobytes(): rank for rank in (combination.rank for combination in combinations)}
-    within = np.stack([rank <= k for rank in distinct.values() for k in _RECALL_KS])
-    draws = bootstrap_means(within, cluster, weights).reshape(len(distinct), len(_RECALL_KS), -1)
-    return {
-        ranks: {(f"recall_at_{k}", ""): values for k, values in zip(_RECALL_KS, recalls, strict=True)}
-        for ranks, recalls in zip(distinct, draws, strict=True)
-    }
 
 
 def _measure(
