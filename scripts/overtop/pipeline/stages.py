@@ -35,7 +35,7 @@ VERSIONS = {
     "cascade": 1,
     "thinning": 1,
     "ablate_bank": 1,
-    "table": 3,
+    "table": 4,
     "plot": 2,
 }
 
