@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +11,7 @@ from overtop.radius.compute import compute_radii
 from overtop.retrieval.exact import rank
 from overtop.retrieval.relevance import positives_matrix
 from overtop.storage.shards import ArraySource
-from overtop.storage.split import Split
+from overtop.storage.split import EccvJudgments, Split
 from overtop.terms import DIRICHLET_TEMPERATURE, ESTIMATORS, PROTOCOLS, SOFTMAX_TEMPERATURE
 
 N_IMAGES, N_CAPTIONS = 5, 12
@@ -60,6 +62,18 @@ def test_hit_is_whether_the_top1_is_a_positive():
         assert row["top1_id"] == SPLIT.image_ids[top1]
         assert row["hit"] == (IMAGE_OF_CAPTION[caption] == top1)
         assert row["hit_extended"] == (top1 in EXTENDED[caption])
+
+
+def test_scores_of_judged_queries_have_eccv_hits():
+    judged = RNG.random(N_CAPTIONS) < 0.5
+    judgments = EccvJudgments(EXTENDED, judged, np.ones(N_IMAGES, bool))
+    rankings, scores = score_random_embeddings(3, replace(SPLIT, eccv=judgments))
+    rows = scores["t2i"].query("estimator == 'margin' and protocol == 'corrected'")
+    assert list(rows) == [*COLUMNS, "hit_eccv"]
+    for caption, top1 in enumerate(rankings["t2i"].top_ids[:, 0]):
+        expected = float(top1 in EXTENDED[caption]) if judged[caption] else np.nan
+        assert rows["hit_eccv"].iloc[caption] == pytest.approx(expected, nan_ok=True)
+    assert scores["i2t"]["hit_eccv"].notna().all()
 
 
 def test_scores_have_one_row_per_query_estimator_and_protocol():

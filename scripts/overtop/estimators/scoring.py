@@ -9,7 +9,7 @@ from overtop.errors import OvertopError
 from overtop.estimators.inputs import EstimatorInputs
 from overtop.estimators.registry import get_estimator, missing_requirement
 from overtop.retrieval.ranking import Ranking
-from overtop.retrieval.relevance import best_rank, is_tied_at_top, positives_matrix
+from overtop.retrieval.relevance import best_rank, eccv_hits, is_tied_at_top, positives_matrix
 from overtop.storage.split import Split
 from overtop.terms import PROTOCOLS, Direction, Protocol
 
@@ -17,6 +17,7 @@ COLUMNS = [
     "query_id", "image_id", "direction", "estimator", "protocol", "uncertainty", "top1_id", "hit", "hit_extended",
     "rank", "rank_extended", "tied",
 ]  # fmt: skip
+"""Columns of the score table; `hit_eccv` follows if the split has judgments of ECCV Caption."""
 
 
 def compute_uncertainty(name: str, inputs: EstimatorInputs, protocol: Protocol) -> np.ndarray:
@@ -70,7 +71,7 @@ def score_direction(
         Columns `COLUMNS`. `image_id` is the query itself or the image that its caption was written for. `rank` is the
         rank of the best positive, from 1, or infinity if the ranking does not contain it. `tied` is true if the best
         two items have equal similarity. `hit_extended` and `rank_extended` are missing if the split has no extended
-        positives.
+        positives. `hit_eccv` is that of `retrieval.relevance.eccv_hits`.
     """
     queries, has_positive = _describe_queries(split, direction, inputs.ranking)
     scores = [
@@ -81,7 +82,8 @@ def score_direction(
         for protocol in PROTOCOLS
         if protocol in protocols and missing_requirement(get_estimator(name), inputs, protocol) is None
     ]
-    return pd.concat(scores, ignore_index=True)[COLUMNS]
+    columns = COLUMNS if split.eccv is None else [*COLUMNS, "hit_eccv"]
+    return pd.concat(scores, ignore_index=True)[columns]
 
 
 def _describe_queries(split: Split, direction: Direction, ranking: Ranking) -> tuple[pd.DataFrame, np.ndarray]:
@@ -106,6 +108,8 @@ def _describe_queries(split: Split, direction: Direction, ranking: Ranking) -> t
         queries = queries.assign(
             hit_extended=pd.array(extended_rank == 1, dtype="boolean"), rank_extended=extended_rank
         )
+    if split.eccv is not None:
+        queries = queries.assign(hit_eccv=eccv_hits(split, direction, ranking))
     return queries, np.diff(labelled.indptr) > 0
 
 
