@@ -88,17 +88,15 @@ def _chance_warnings(panel: pd.DataFrame, posteriors: Mapping[str, str]) -> list
     # Both directions find a random item of a gallery with one image, or the captions of one image, in n_clusters.
     by_chance = panel["recall_at_1_low"] <= 1 / panel["n_clusters"]
     if by_chance.any():
-        names = dict.fromkeys(posteriors[name] for name in panel.loc[by_chance, "posterior"])
+        names = [posteriors[posterior] for posterior in panel.loc[by_chance, "posterior"].unique()]
         warnings.append(
             f"Warning, {labels.dataset_label(panel)}: R@1 is not above chance (1 in {panel['n_clusters'].max():,}), so "
-            f"the other measures mean nothing: {_enumerate(list(names))}"
+            f"the other measures mean nothing: {_enumerate(names)}"
         )
     uninformative = panel[(panel["auroc_low"] <= CHANCE_AUROC) & ~by_chance]
     if len(uninformative):
-        names = [
-            f"{labels.format_name(row['estimator'])} ({posteriors[row['posterior']]})"
-            for _, row in uninformative.iterrows()
-        ]
+        methods = zip(uninformative["estimator"], uninformative["posterior"], strict=True)
+        names = [f"{labels.format_name(estimator)} ({posteriors[posterior]})" for estimator, posterior in methods]
         warnings.append(
             f"Warning, {labels.dataset_label(panel)}: not better than chance at finding misses (AUROC interval reaches "
             f"{CHANCE_AUROC}): {_enumerate(names)}"
