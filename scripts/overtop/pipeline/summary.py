@@ -85,7 +85,7 @@ def _interval(row: pd.Series, name: str) -> str:
 def _chance_warnings(panel: pd.DataFrame, posteriors: Mapping[str, str]) -> list[str]:
     """One line on posteriors whose R@1, and one on methods whose AUROC, is not above that of chance."""
     warnings = []
-    # Both directions find a random item of a gallery with one image, or the captions of one image, in n_clusters.
+    # A random image is that of a caption, and a random caption one of an image, in one of n_clusters cases.
     by_chance = panel["recall_at_1_low"] <= 1 / panel["n_clusters"]
     if by_chance.any():
         names = [posteriors[posterior] for posterior in panel.loc[by_chance, "posterior"].unique()]
