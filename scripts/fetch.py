@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from overtop.config.datasets import DatasetSpec
+from overtop.config.datasets import StoredDatasetSpec
 from overtop.config.sources import SourceSpec
 from overtop.datasets.raw import FetchContext
 from overtop.datasets.registry import fetch_split
@@ -17,7 +17,7 @@ from overtop.pipeline.job import Job, run
 
 def main(job: Job) -> None:
     """Fetch one split."""
-    spec = TypeAdapter(DatasetSpec).validate_python(job.params.spec)
+    spec = TypeAdapter(StoredDatasetSpec).validate_python(job.params.spec)
     sources = TypeAdapter(dict[str, SourceSpec]).validate_python(job.params.sources)
     # The mirror is read from the config and not a param: moving it must not rerun anything.
     context = FetchContext(job.config.get("mirror"), job.params.seed, Path(job.params.data), sources)

@@ -1,7 +1,8 @@
 """Rank the images for every caption and the captions for every image of one posterior.
 
 Reads: the split, the shards of the posterior, and the fitted temperatures if the configuration uses them.
-Computes: both directions in one pass over all similarities, or by a search index.
+Computes: both directions in one pass over all similarities, or by a search index. If targets are absent, each direction
+has its own gallery and its own pass.
 Writes: results/rankings/{dataset}/{split}/{posterior}.h5, the input of every estimator.
 """
 
@@ -9,34 +10,47 @@ from overtop.pipeline.job import Job, run
 from overtop.progress import progress_bar
 from overtop.retrieval.approximate import search
 from overtop.retrieval.exact import rank
+from overtop.retrieval.galleries import Retrieval, split_retrievals
 from overtop.retrieval.groups import declare_groups
 from overtop.retrieval.provenance import embedding_provenance
 from overtop.retrieval.ranking import Ranking, write_ranking
 from overtop.retrieval.sources import queries_and_gallery
 from overtop.retrieval.temperature import load_temperatures, temperatures_to_sum
-from overtop.storage.shards import ShardSource, open_posterior
-from overtop.storage.split import read_split
-from overtop.terms import DIRECTIONS, Direction
+from overtop.storage.shards import open_posterior
+from overtop.storage.split import Split, read_split
+from overtop.terms import Direction
 
 
 def main(job: Job) -> None:
     """Rank one posterior on one split."""
-    with open_posterior(job.input.image, job.input.text, job.params.passes) as (images, texts):
-        write_ranking(job.output[0], compute_rankings(images, texts, job), embedding_provenance(images, texts))
-
-
-def compute_rankings(images: ShardSource, texts: ShardSource, job: Job) -> dict[Direction, Ranking]:
-    """Rank by the exact pass, or by the configured search index."""
     split = read_split(job.input.split)
+    with open_posterior(job.input.image, job.input.text, job.params.passes) as (images, texts):
+        rankings: dict[Direction, Ranking] = {}
+        for retrieval in split_retrievals(split, images, texts):
+            rankings |= compute_rankings(split, retrieval, job)
+        write_ranking(job.output[0], rankings, embedding_provenance(images, texts))
+
+
+def compute_rankings(split: Split, retrieval: Retrieval, job: Job) -> dict[Direction, Ranking]:
+    """Rank by the exact pass, or by the configured search index."""
+    images, texts, directions = retrieval.images, retrieval.texts, retrieval.directions
     groups = {
         direction: declare_groups(split, direction, queries_and_gallery(direction, images, texts)[1].item_ids)
-        for direction in DIRECTIONS
+        for direction in directions
     }
     if job.params.search != "stream":
-        return search(images, texts, job.params.top, index=job.params.search, groups=groups)
+        return search(images, texts, job.params.top, index=job.params.search, groups=groups, directions=directions)
     temperatures = temperatures_to_sum(load_temperatures(job.params.temperature, job.input.temperatures))
     with progress_bar("rank", "caption") as progress:
-        return rank(images, texts, job.params.top, temperatures=temperatures, groups=groups, progress=progress)
+        return rank(
+            images,
+            texts,
+            job.params.top,
+            temperatures=temperatures,
+            groups=groups,
+            directions=directions,
+            progress=progress,
+        )
 
 
 if __name__ == "__main__":

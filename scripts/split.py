@@ -1,23 +1,32 @@
 """Write the manifest of one split: its images, its captions, and which caption belongs to which image.
 
-Reads: data/raw/{dataset}/{split}. Writes: data/splits/{dataset}/{split}.parquet.
+Reads: data/raw/{dataset}/{split}, or the manifest of the base if the data set is a variant.
+Writes: data/splits/{dataset}/{split}.parquet.
 """
 
 from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from overtop.config.datasets import DatasetSpec
+from overtop.config.datasets import DatasetSpec, VariantDataset
 from overtop.datasets.registry import read_raw_split
+from overtop.datasets.variants import draw_absent
 from overtop.pipeline.job import Job, run
-from overtop.storage.split import write_split
+from overtop.storage.split import Split, read_split, write_split
 
 
 def main(job: Job) -> None:
     """Read, verify and write one split."""
-    spec = TypeAdapter(DatasetSpec).validate_python(job.params.spec)
+    write_split(job.output[0], make_split(job))
+
+
+def make_split(job: Job) -> Split:
+    """Read and verify the files of a split, or draw the absent images of a variant."""
+    spec: DatasetSpec = TypeAdapter(DatasetSpec).validate_python(job.params.spec)
+    if isinstance(spec, VariantDataset):
+        return draw_absent(read_split(job.input[0]), spec.absent, spec.seed)
     raw, data = Path(job.input[0]).parent, Path(job.params.data)
-    write_split(job.output[0], read_raw_split(job.wildcards.dataset, spec, raw, data, job.wildcards.split))
+    return read_raw_split(job.wildcards.dataset, spec, raw, data, job.wildcards.split)
 
 
 if __name__ == "__main__":

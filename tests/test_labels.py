@@ -18,6 +18,8 @@ def posteriors(*rows, columns=("posterior", "kind", "architecture")):
         ("flickr30k-subset", "Flickr30K subset"),
         ("my_own-subset", "My own subset"),
         ("-subset", "-subset"),
+        ("flickr8k-absent", "Flickr8K with absent targets"),
+        ("mscoco-subset-absent", "MSCOCO subset with absent targets"),
         ("flickr8k-clip", "Flickr8k-clip"),
         ("adversarial_exact", "Adversarial (exact)"),
     ],

@@ -36,8 +36,8 @@ DATASETS = {
     "flickr30k": "Flickr30K",
     "flickr8k": "Flickr8K",
 }
-SUBSET_SUFFIX = "-subset"
-"""Ends the name of a data set that is a part of another one."""
+DATASET_SUFFIXES = {"-subset": " subset", "-absent": " with absent targets"}
+"""Display form of the end of the name of a data set that is derived from another one."""
 
 _DISPLAY_NAMES = DIRECTIONS | PROTOCOLS | BINNINGS | POSITIVES | ESTIMATORS | DATASETS
 
@@ -45,13 +45,15 @@ _DISPLAY_NAMES = DIRECTIONS | PROTOCOLS | BINNINGS | POSITIVES | ESTIMATORS | DA
 def format_name(name: str) -> str:
     """Display name of a data set, direction, estimator, protocol, binning or set of positives.
 
-    `mscoco-subset` becomes `MSCOCO subset`; a name that is not listed above gets blanks and a capital letter.
+    `mscoco-subset` becomes `MSCOCO subset`, `shapes-absent` becomes `Shapes with absent targets`; a name that is not
+    listed above gets blanks and a capital letter.
     """
     if name in _DISPLAY_NAMES:
         return _DISPLAY_NAMES[name]
-    parent = name.removesuffix(SUBSET_SUFFIX)
-    if parent not in ("", name):
-        return f"{format_name(parent)} subset"
+    for suffix, display in DATASET_SUFFIXES.items():
+        parent = name.removesuffix(suffix)
+        if parent not in ("", name):
+            return format_name(parent) + display
     return name[:1].upper() + name[1:].replace("_", " ")
 
 

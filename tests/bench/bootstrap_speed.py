@@ -58,6 +58,7 @@ def _make_scores(names: list[str], queries: int) -> pd.DataFrame:
             "rank": np.where(hit, 1.0, 2.0),
             "rank_extended": np.nan,
             "tied": False,
+            "absent": False,
         }
         frames.append(pd.DataFrame(columns))
     return pd.concat(frames, ignore_index=True)[COLUMNS]

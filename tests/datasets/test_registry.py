@@ -3,7 +3,7 @@ from typing import get_args
 
 import pytest
 
-from overtop.config.datasets import DatasetSpec, ShapesDataset
+from overtop.config.datasets import ShapesDataset, StoredDatasetSpec
 from overtop.datasets.raw import FetchContext
 from overtop.datasets.registry import KINDS, fetch_split, read_raw_split
 from overtop.errors import OvertopError
@@ -17,7 +17,7 @@ def _fetch_shapes(tmp_path, **keys):
 
 
 def test_every_configurable_kind_has_a_module_with_fetch_and_read():
-    union, _ = get_args(DatasetSpec)
+    union, _ = get_args(StoredDatasetSpec)
     kinds = {get_args(spec.model_fields["kind"].annotation)[0] for spec in get_args(union)}
     assert set(KINDS) == kinds
     assert all(callable(module.fetch) and callable(module.read) for module in KINDS.values())

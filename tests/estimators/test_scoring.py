@@ -9,6 +9,7 @@ from overtop.estimators.registry import REGISTRY
 from overtop.estimators.scoring import COLUMNS, score_direction
 from overtop.radius.compute import compute_radii
 from overtop.retrieval.exact import rank
+from overtop.retrieval.galleries import split_retrievals
 from overtop.retrieval.relevance import positives_matrix
 from overtop.storage.shards import ArraySource
 from overtop.storage.split import EccvJudgments, Split
@@ -118,6 +119,36 @@ def test_queries_without_a_positive_in_the_gallery_are_left_out():
     assert set(scores["t2i"]["query_id"]) == expected
     assert set(scores["i2t"]["query_id"]) == set(embedded)
     assert scores["i2t"]["top1_id"].isin(SPLIT.caption_ids).all()
+
+
+def test_queries_with_absent_positives_remain_and_are_misses():
+    """Image 1 is absent and image 2 was skipped; the extended positives of a caption may still be in the gallery."""
+    absent = np.array([False, True, False, False, False])
+    split = replace(SPLIT, absent=absent)
+    embedded = [image for image in SPLIT.image_ids if image != "i2"]
+    images = ArraySource([RNG.normal(size=(len(embedded), 4))], embedded)
+    texts = ArraySource([RNG.normal(size=(N_CAPTIONS, 4))], SPLIT.caption_ids)
+    for retrieval in split_retrievals(split, images, texts):
+        (direction,) = retrieval.directions
+        ranking = rank(retrieval.images, retrieval.texts, 10)[direction]
+        rows = score_direction(split, direction, EstimatorInputs(ranking), ["margin"], ["corrected"])
+        own = {c: SPLIT.image_ids[i] for c, i in zip(SPLIT.caption_ids, IMAGE_OF_CAPTION, strict=True)}
+        queries = [c for c in SPLIT.caption_ids if own[c] != "i2"] if direction == "t2i" else embedded
+        assert rows["query_id"].tolist() == queries
+        for row in rows.itertuples():
+            assert row.absent == (row.image_id == "i1")
+            caption, image = (row.query_id, row.top1_id) if direction == "t2i" else (row.top1_id, row.query_id)
+            assert row.hit == (own[caption] == image)
+            extended = EXTENDED[SPLIT.caption_ids.index(caption)]
+            assert row.hit_extended == (SPLIT.image_ids.index(image) in extended)
+        assert not rows.loc[rows["absent"], "hit"].any()
+        assert np.isinf(rows.loc[rows["absent"], "rank"]).all()
+        assert np.isfinite(rows.loc[rows["absent"], "rank_extended"]).any()
+
+
+def test_no_query_is_absent_from_complete_galleries():
+    _, scores = score_random_embeddings(1)
+    assert not scores["t2i"]["absent"].any()
 
 
 def test_split_without_extended_positives_leaves_their_columns_empty():

@@ -61,6 +61,7 @@ def make_scores(posterior, methods, direction="t2i", images=60, protocols=("publ
                         "rank": np.where(hit, 1, 7),
                         "rank_extended": np.nan,
                         "tied": False,
+                        "absent": False,
                     }
                 )
             )

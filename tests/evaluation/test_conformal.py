@@ -68,6 +68,16 @@ def test_margin_is_infinite_where_too_many_positives_are_missing():
     assert conformal_margin(np.append(np.zeros(80), np.full(20, np.inf)), 0.7) == 0
 
 
+def test_set_of_a_query_without_a_positive_in_the_gallery_never_has_one():
+    """Half of the positives are absent: no margin reaches 0.6, and the whole gallery has half of the positives."""
+    queries = random_candidates(2)
+    matrix = queries.positives.toarray()
+    matrix[::2] = False
+    half = Candidates(queries.top_ids, queries.top_scores, csr_array(matrix))
+    row = evaluate_conformal_sets(half, half, [0.6], 0.9).iloc[0]
+    assert (row["threshold"], row["achieved"], row["met"]) == (np.inf, 0.5, False)
+
+
 @pytest.mark.parametrize(
     ("margins", "share", "message"),
     [([], 0.9, "at least one query"), ([0.1, np.nan], 0.9, "NaN"), ([0.1], 1.0, r"with a positive is 1\.0")],

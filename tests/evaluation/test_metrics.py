@@ -36,6 +36,7 @@ def make_scores(direction, images, per_image, seed=0):
             "rank": rank,
             "rank_extended": np.where(hit_extended, 1, rank),
             "tied": rng.random(queries) < 0.1,
+            "absent": ~hit & (rng.random(queries) < 0.5),
         }
     )
     frames = []
@@ -86,6 +87,8 @@ def test_row_has_the_measures_of_its_combination(scores, evaluation):
         selective = measure_selective_prediction(uncertainty, hit, SPEC.precision)
         expected = {
             "n_queries": len(hit),
+            "n_absent": part["absent"].sum(),
+            "absent": part["absent"].mean(),
             "n_clusters": 80,
             "recall_at_1": hit.mean(),
             "rejection_auc": curve.auc,

@@ -7,6 +7,7 @@ CONFIG = load_config(
     {
         "datasets": {
             "shapes": {"kind": "shapes", "shards": {"image": 2, "text": 1}},
+            "shapes-absent": {"kind": "variant", "of": "shapes", "absent": 0.5},
             "given": {"kind": "embeddings", "splits": {"test": "x.npz"}, "shards": {"image": 7}},
         },
         "encoders": {
@@ -30,6 +31,11 @@ def test_shard_path_contains_everything_that_defines_it():
     folder = "results/embeddings/shapes/test/e0/dropout-0.1x3"
     assert posterior_shards("shapes", "dropout", "image") == [f"{folder}/image-0of2.h5", f"{folder}/image-1of2.h5"]
     assert posterior_shards("shapes", "dropout", "text") == [f"{folder}/text-0of1.h5"]
+
+
+def test_variant_has_the_shards_of_its_base():
+    for posterior in ("dropout", "ensemble"):
+        assert posterior_shards("shapes-absent", posterior, "image") == posterior_shards("shapes", posterior, "image")
 
 
 def test_ensemble_shards_keep_member_order_and_are_shared_with_other_posteriors():

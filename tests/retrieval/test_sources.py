@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from overtop.retrieval import sources
-from overtop.retrieval.sources import average_samples, queries_and_gallery
+from overtop.retrieval.sources import SelectedItems, average_samples, queries_and_gallery
 from overtop.storage.shards import ArraySource
 
 
@@ -23,3 +23,15 @@ def test_captions_are_the_queries_of_t2i():
     images, texts = ArraySource([np.ones((2, 3))]), ArraySource([np.ones((4, 3))])
     assert queries_and_gallery("t2i", images, texts) == (texts, images)
     assert queries_and_gallery("i2t", images, texts) == (images, texts)
+
+
+@pytest.mark.parametrize("selected", [[], [3], [0, 1, 8], range(9)])
+def test_selected_items_are_read_as_rows_of_the_other_source(selected):
+    arrays = [np.random.default_rng(0).normal(size=(9, dim)).astype(np.float32) for dim in (6, 4)]
+    part = SelectedItems(ArraySource(arrays), np.array(selected, dtype=np.int64))
+    assert part.item_ids == [str(number) for number in selected]
+    assert (part.n_items, part.n_samples, part.dims) == (len(selected), 2, (6, 4))
+    for sample, array in enumerate(arrays):
+        for start in range(len(selected) + 1):
+            for stop in range(start, len(selected) + 1):
+                np.testing.assert_array_equal(part.read(sample, start, stop), array[list(selected)[start:stop]])

@@ -35,6 +35,7 @@ def make_scores():
             "rank": np.where(hit, 1, 7),
             "rank_extended": np.nan,
             "tied": False,
+            "absent": False,
         }
     )
 

@@ -45,6 +45,19 @@ def test_judgments_after_round_trip_are_equal(tmp_path):
     assert read_split(tmp_path / "s.parquet").eccv is None
 
 
+def test_absent_images_after_round_trip_are_equal(tmp_path):
+    write_split(tmp_path / "s.parquet", _split(absent=np.array([False, True])))
+    assert pd.read_parquet(tmp_path / "s.parquet")["absent"].tolist() == [False, False, True]
+    assert read_split(tmp_path / "s.parquet").absent.tolist() == [False, True]
+
+
+def test_split_with_complete_galleries_has_no_column_of_absent_images(tmp_path):
+    """So that the files of other data sets stay as they were."""
+    write_split(tmp_path / "s.parquet", _split())
+    assert "absent" not in pd.read_parquet(tmp_path / "s.parquet")
+    assert read_split(tmp_path / "s.parquet").absent is None
+
+
 def test_rows_in_any_order_are_sorted_by_image():
     frame = pd.DataFrame(
         {"image_id": ["b", "a", "b"], "image_path": ["b", "a", "b"], "caption_id": ["b0", "a0", "b1"], "caption": "x"}

@@ -62,6 +62,14 @@ def test_caption_counts_skipped_and_truncated_items_only_if_there_are_any():
     assert "truncated" not in flickr_latex
 
 
+def test_caption_counts_queries_with_absent_positives():
+    assert "absent" not in to_markdown(combine_metrics([make_metrics()]))
+    table = combine_metrics([make_metrics().assign(n_absent=lambda rows: rows["n_queries"] // 4)])
+    counts = "absent from the gallery: Shapes, text to image: 500; Shapes, image to text: 100."
+    assert counts in to_markdown(table)
+    assert counts in to_latex(table)
+
+
 def test_undefined_number_is_a_dash():
     table = combine_metrics([make_metrics().assign(spearman=np.nan, neg_sr2=np.nan)])
     assert "| – |" in to_markdown(table)

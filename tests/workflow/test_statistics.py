@@ -67,7 +67,10 @@ def test_fitted_temperature_changes_softmax_scores_only(tmp_path, fresh):
         np.savez(tmp_path / f"{split}.npz", image=image, text=image + rng.normal(size=(n, 16)))
     config = {
         "temperature": {"softmax": "fitted"},
-        "datasets": {"planted": {"kind": "embeddings", "splits": {s: str(tmp_path / f"{s}.npz") for s in SPLITS}}},
+        "datasets": {
+            "planted": {"kind": "embeddings", "splits": {s: str(tmp_path / f"{s}.npz") for s in SPLITS}},
+            "planted-absent": {"kind": "variant", "of": "planted", "absent": 0.25},
+        },
     }
     (fresh.root / "planted.json").write_text(json.dumps(config))
     scores = "results/scores/planted/test/imported.parquet"
@@ -79,11 +82,26 @@ def test_fitted_temperature_changes_softmax_scores_only(tmp_path, fresh):
         assert np.isfinite(fit["nll"])
         assert fit["n_queries"] == 60
     assert fresh.planned_jobs(scores, "--configfile", "planted.json") == {}
+    _check_variant_of_planted_data(fresh)
     uncertainty = pd.read_parquet(fresh.root / scores).set_index("estimator")["uncertainty"]
     fresh.run(scores, "--configfile", "planted.json", "--config", "temperature={softmax: 0.01}")
     fixed = pd.read_parquet(fresh.root / scores).set_index("estimator")["uncertainty"]
     assert not np.allclose(uncertainty["max_softmax"], fixed["max_softmax"])
     np.testing.assert_array_equal(uncertainty["top1_similarity"], fixed["top1_similarity"])
+
+
+def _check_variant_of_planted_data(project):
+    """Files, embeddings and temperatures are those of the base."""
+    metrics = "results/metrics/planted-absent/test/imported.parquet"
+    planned = project.planned_jobs(metrics, "--configfile", "planted.json")
+    assert planned == dict.fromkeys(("split", "rank", "radius", "score", "evaluate"), 1)
+    project.run(metrics, "--configfile", "planted.json")
+    table = pd.read_parquet(project.root / metrics)
+    assert (set(table["n_queries"]), set(table["n_absent"]), set(table["absent"])) == ({40}, {10}, {0.25})
+    assert (table["recall_at_1"] <= 0.75).all()
+    embedded = "results/embeddings/planted-absent/test/imported/samples/image-0of1.h5"
+    run = project.run(embedded, "--configfile", "planted.json", "--dry-run", check=False)
+    assert "datasets.planted-absent is a variant" in run.stdout + run.stderr
 
 
 def test_temperature_without_maximum_is_an_error(project):

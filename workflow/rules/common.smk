@@ -54,6 +54,17 @@ def entry(section):
     return lambda wildcards: plain(look_up(section, wildcards))
 
 
+def look_up_stored(wildcards):
+    """The entry of a data set that has its own files."""
+    spec = look_up("datasets", wildcards)
+    if spec.kind == "variant":
+        raise WorkflowError(
+            f"config.yaml: datasets.{wildcards.dataset} is a variant, which has the files of its base and no results "
+            f"of this rule; replace {wildcards.dataset!r} with {spec.of!r} in the target"
+        )
+    return spec
+
+
 def field(section, name):
     """A params function: one field of the selected entry of a section."""
     return lambda wildcards: getattr(look_up(section, wildcards), name)
@@ -81,7 +92,10 @@ def fitted_temperatures(wildcards):
     """The file of the fitted temperatures; none if the configuration gives a number."""
     if settings.temperature.softmax != "fitted":
         return []
-    names = dict(wildcards) | {"split": settings.temperature.fit_split}
+    names = dict(wildcards) | {
+        "dataset": settings.base_of(wildcards.dataset),
+        "split": settings.temperature.fit_split,
+    }
     return paths.TEMPERATURES.format(**names)
 
 

@@ -6,7 +6,7 @@ ONLY_LATER = {"shards", "benchmark"}
 
 def fetch_spec(wildcards):
     """The keys of a data set that decide which files are fetched."""
-    spec = look_up("datasets", wildcards)
+    spec = look_up_stored(wildcards)
     excluded = ONLY_LATER | {"captions_per_image", "expect", "extended"}
     if spec.kind != "karpathy":
         excluded.add(
@@ -17,8 +17,21 @@ def fetch_spec(wildcards):
 
 def fetch_sources(wildcards):
     """The sources that a data set can be downloaded from."""
-    names = look_up("datasets", wildcards).source_names()
+    names = look_up_stored(wildcards).source_names()
     return {name: plain(settings.sources[name]) for name in names}
+
+
+def split_source(wildcards):
+    """The fetched files of a split; for a variant the manifest of its base."""
+    spec = look_up("datasets", wildcards)
+    if spec.kind == "variant":
+        return paths.SPLIT.format(dataset=spec.of, split=wildcards.split)
+    return paths.SOURCE.format(**wildcards)
+
+
+def imported_on_error(wildcards):
+    """What to do with embeddings that are not finite."""
+    return look_up_stored(wildcards).on_error
 
 
 def split_spec(wildcards):
@@ -32,10 +45,11 @@ def prefetch_files(wildcards):
     """Records of everything that a table downloads: splits and weights."""
     table = look_up("tables", wildcards)
     posteriors = [settings.posteriors[name] for name in table.posteriors]
-    splits = {(dataset, table.split) for dataset in table.datasets}
+    datasets = [settings.base_of(dataset) for dataset in table.datasets]
+    splits = {(dataset, table.split) for dataset in datasets}
     if settings.temperature.softmax == "fitted":
         fit_split = settings.temperature.fit_split
-        splits |= {(dataset, fit_split) for dataset in table.datasets}
+        splits |= {(dataset, fit_split) for dataset in datasets}
     for name in filter(None, (posterior.adapter for posterior in posteriors)):
         adapter = settings.adapters[name]
         splits |= {(adapter.dataset, split) for split in (adapter.train, adapter.val)}

@@ -30,7 +30,7 @@ rule fetch:
 rule split:
     """Write the manifest of a split: its images, its captions and their pairs; check the declared counts."""
     input:
-        paths.SOURCE,
+        split_source,
     output:
         paths.SPLIT,
     log:
@@ -72,7 +72,7 @@ rule import_embeddings:
     resources:
         mem_mb=4000,
     params:
-        on_error=field("datasets", "on_error"),
+        on_error=imported_on_error,
         version=VERSIONS["import_embeddings"],
     script:
         "../../scripts/import_embeddings.py"

@@ -50,4 +50,5 @@ def batch_size(wildcards):
 def embed_on_error(wildcards):
     """What to do with unreadable items; captions cannot be unreadable."""
     is_image = wildcards.modality == "image"
-    return look_up("datasets", wildcards).on_error if is_image else "fail"
+    on_error = look_up_stored(wildcards).on_error
+    return on_error if is_image else "fail"

@@ -24,4 +24,7 @@ def remake_deleted(files):
 def spread_if_adapted(wildcards):
     """The predicted variances of a posterior, if it has an adapter."""
     adapter = look_up("posteriors", wildcards).adapter
-    return [] if adapter is None else paths.SPREAD.format(**wildcards)
+    if adapter is None:
+        return []
+    names = dict(wildcards) | {"dataset": settings.base_of(wildcards.dataset)}
+    return paths.SPREAD.format(**names)

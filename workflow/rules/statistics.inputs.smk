@@ -4,6 +4,7 @@
 def deterministic_on_split(wildcards):
     """The manifest of a split, and the shards of one encoder on it without dropout."""
     look_up("encoders", wildcards)
+    look_up_stored(wildcards)
     return split_and_shards(
         wildcards,
         lambda modality: paths.deterministic_shards(
@@ -41,7 +42,7 @@ def operating_files(wildcards):
 
 def judgment_files(wildcards):
     """Names of the files with human judgments, by source."""
-    files = look_up("datasets", wildcards).judgment_files()
+    files = look_up_stored(wildcards).judgment_files()
     if not files:
         raise WorkflowError(
             f"config.yaml: datasets.{wildcards.dataset} has no human judgments; name their files under `judgments`"

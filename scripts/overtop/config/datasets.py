@@ -1,6 +1,6 @@
 """`datasets` in config.yaml: where each comes from and how it is split into shards."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -145,4 +145,26 @@ class EmbeddingsDataset(_Dataset):
         return list(self.splits)
 
 
-DatasetSpec = Annotated[ShapesDataset | KarpathyDataset | TableDataset | EmbeddingsDataset, Field(discriminator="kind")]
+StoredDatasetSpec = Annotated[
+    ShapesDataset | KarpathyDataset | TableDataset | EmbeddingsDataset, Field(discriminator="kind")
+]
+
+
+class VariantDataset(Model):
+    """Another data set, its base, without the right answers to a share of the queries.
+
+    It has the files, splits and embeddings of its base. The galleries lack the images that are drawn, and the captions
+    of these images; all images and captions remain queries.
+    """
+
+    kind: Literal["variant"]
+    of: Name = Field(description="the base: a data set that is not a variant itself")
+    absent: Annotated[float, Field(gt=0, lt=1)] = Field(description="share of the images that are drawn in each split")
+    seed: int = Field(0, description="seed of the draw")
+    benchmark: ClassVar[None] = None
+    """Published results do not apply to smaller galleries."""
+
+
+DatasetSpec = Annotated[
+    ShapesDataset | KarpathyDataset | TableDataset | EmbeddingsDataset | VariantDataset, Field(discriminator="kind")
+]

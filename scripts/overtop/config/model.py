@@ -7,7 +7,7 @@ from pydantic import Field, field_validator
 from overtop.config.adapters import AdapterSpec
 from overtop.config.base import Model, Name
 from overtop.config.cascades import CascadeSpec
-from overtop.config.datasets import DatasetSpec
+from overtop.config.datasets import DatasetSpec, StoredDatasetSpec, VariantDataset
 from overtop.config.embedding import EmbeddingSpec
 from overtop.config.encoders import EncoderSpec
 from overtop.config.evaluation import EvaluationSpec
@@ -52,3 +52,14 @@ class Config(Model):
         if IMPORTED in encoders:
             raise ValueError(f"{IMPORTED!r} is reserved for imported embeddings; choose another name")
         return encoders
+
+    def base_of(self, dataset: str) -> str:
+        """The data set whose files and embeddings a data set has: its base if it is a variant, otherwise itself."""
+        spec = self.datasets[dataset]
+        return spec.of if isinstance(spec, VariantDataset) else dataset
+
+    def stored_dataset(self, dataset: str) -> StoredDatasetSpec:
+        """The entry of `base_of(dataset)`."""
+        spec = self.datasets[self.base_of(dataset)]
+        assert not isinstance(spec, VariantDataset), "the checks of the configuration reject a variant of a variant"
+        return spec

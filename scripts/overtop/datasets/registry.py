@@ -11,7 +11,7 @@ The raw folder of a split is `data/raw/DATASET/SPLIT`.
 from dataclasses import replace
 from pathlib import Path
 
-from overtop.config.datasets import Counts, DatasetSpec
+from overtop.config.datasets import Counts, StoredDatasetSpec
 from overtop.datasets import embeddings, karpathy, shapes, table
 from overtop.datasets.raw import FetchContext, write_source_record
 from overtop.errors import OvertopError
@@ -22,7 +22,7 @@ KINDS = {"shapes": shapes, "karpathy": karpathy, "table": table, "embeddings": e
 """The module of each kind of data set."""
 
 
-def fetch_split(name: str, spec: DatasetSpec, split: str, raw: Path, context: FetchContext) -> None:
+def fetch_split(name: str, spec: StoredDatasetSpec, split: str, raw: Path, context: FetchContext) -> None:
     """Write all files of one split into its raw folder, and record the size and sha256 of each in `source.json`.
 
     Args:
@@ -39,7 +39,7 @@ def fetch_split(name: str, spec: DatasetSpec, split: str, raw: Path, context: Fe
     write_source_record(raw)
 
 
-def read_raw_split(name: str, spec: DatasetSpec, raw: Path, data: Path, split: str) -> Split:
+def read_raw_split(name: str, spec: StoredDatasetSpec, raw: Path, data: Path, split: str) -> Split:
     """Read a split from its raw folder and verify it.
 
     Args:

@@ -15,7 +15,7 @@ from overtop.terms import PROTOCOLS, Direction, Protocol
 
 COLUMNS = [
     "query_id", "image_id", "direction", "estimator", "protocol", "uncertainty", "top1_id", "hit", "hit_extended",
-    "rank", "rank_extended", "tied",
+    "rank", "rank_extended", "tied", "absent",
 ]  # fmt: skip
 """Columns of the score table; `hit_eccv` follows if the split has judgments of ECCV Caption."""
 
@@ -57,8 +57,8 @@ def score_direction(
 ) -> pd.DataFrame:
     """The scores of every query of one direction under every applicable estimator and protocol.
 
-    Queries without a labelled positive in the gallery are left out, because their images or captions were skipped and
-    no item could be right.
+    Queries without a labelled positive in the gallery are left out if their images or captions were skipped. They
+    remain if the split declares these absent: then no labelled positive can be right, and the query is a miss.
 
     Args:
         split: the images and captions, and which of them belong together.
@@ -70,13 +70,14 @@ def score_direction(
     Returns:
         Columns `COLUMNS`. `image_id` is the query itself or the image that its caption was written for. `rank` is the
         rank of the best positive, from 1, or infinity if the ranking does not contain it. `tied` is true if the best
-        two items have equal similarity. `hit_extended` and `rank_extended` are missing if the split has no extended
-        positives. `hit_eccv` is that of `retrieval.relevance.eccv_hits`.
+        two items have equal similarity, `absent` if the labelled positives are absent from the gallery; an extended
+        positive that is in the gallery is still a hit. `hit_extended` and `rank_extended` are missing if the split has
+        no extended positives. `hit_eccv` is that of `retrieval.relevance.eccv_hits`.
     """
-    queries, has_positive = _describe_queries(split, direction, inputs.ranking)
+    queries, usable = _describe_queries(split, direction, inputs.ranking)
     scores = [
         queries.assign(estimator=name, protocol=protocol, uncertainty=compute_uncertainty(name, inputs, protocol))[
-            has_positive
+            usable
         ]
         for name in estimators
         for protocol in PROTOCOLS
@@ -87,13 +88,16 @@ def score_direction(
 
 
 def _describe_queries(split: Split, direction: Direction, ranking: Ranking) -> tuple[pd.DataFrame, np.ndarray]:
-    """The columns that do not depend on the estimator, and whether each query has a labelled positive, (Q,)."""
+    """The columns that do not depend on the estimator, and which queries are scored, (Q,) bool."""
     labelled = positives_matrix(split, direction, ranking, extended=False)
+    has_positive = np.diff(labelled.indptr) > 0
     rank = best_rank(ranking.top_ids, labelled)
+    images = _find_query_images(split, direction, ranking)
+    is_absent = np.zeros(len(rank), dtype=bool) if split.absent is None else split.absent[images]
     queries = pd.DataFrame(
         {
             "query_id": ranking.query_ids,
-            "image_id": _find_query_images(split, direction, ranking),
+            "image_id": np.asarray(split.image_ids, dtype=object)[images],
             "direction": direction,
             "top1_id": np.asarray(ranking.gallery_ids, dtype=object)[ranking.top_ids[:, 0]],
             "hit": rank == 1,
@@ -101,6 +105,7 @@ def _describe_queries(split: Split, direction: Direction, ranking: Ranking) -> t
             "rank": rank,
             "rank_extended": np.nan,
             "tied": is_tied_at_top(ranking.top_scores),
+            "absent": is_absent & ~has_positive,
         }
     )
     if split.extended is not None:
@@ -110,11 +115,12 @@ def _describe_queries(split: Split, direction: Direction, ranking: Ranking) -> t
         )
     if split.eccv is not None:
         queries = queries.assign(hit_eccv=eccv_hits(split, direction, ranking))
-    return queries, np.diff(labelled.indptr) > 0
+    return queries, has_positive | is_absent
 
 
 def _find_query_images(split: Split, direction: Direction, ranking: Ranking) -> np.ndarray:
-    """The name of each query's image, (Q,): the query itself, or the image that its caption was written for."""
-    if direction == "i2t":
-        return np.asarray(ranking.query_ids, dtype=object)
-    return np.asarray(split.image_ids, dtype=object)[split.image_rows(ranking.query_ids, split.image_ids)]
+    """The row of each query's image in the split, (Q,): the query itself, or the image that its caption belongs to."""
+    if direction == "t2i":
+        return split.image_rows(ranking.query_ids, split.image_ids)
+    row = {image_id: number for number, image_id in enumerate(split.image_ids)}
+    return np.array([row[image_id] for image_id in ranking.query_ids])

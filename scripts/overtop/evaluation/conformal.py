@@ -31,6 +31,11 @@ class Candidates:
     positives: csr_array
 
     @property
+    def has_positive(self) -> np.ndarray:
+        """(Q,) bool, whether the gallery contains a positive of the query."""
+        return np.diff(self.positives.indptr) > 0
+
+    @property
     def gaps(self) -> np.ndarray:
         """(Q, K) float64, similarity of the top-1 minus that of each item."""
         scores = self.top_scores.astype(np.float64)
@@ -99,8 +104,8 @@ def evaluate_conformal_sets(
     Returns:
         One row per target, with columns of `operating.COLUMNS`. `threshold`: the margin; `achieved`: share of sets with
         a positive, with its exact interval, where a positive beyond the K best items counts as missing unless the
-        margin is infinite; `mean_set_size` and `median_set_size` count a censored size as K, and `share_censored` is
-        the share of censored sizes.
+        margin is infinite; a positive that is not in the gallery is always missing. `mean_set_size` and
+        `median_set_size` count a censored size as K, and `share_censored` is the share of censored sizes.
 
     Raises:
         OvertopError: an invalid argument of `conformal_margin`.
@@ -110,7 +115,8 @@ def evaluate_conformal_sets(
     for share in shares:
         margin = conformal_margin(validation_margins, share)
         sizes, censored = set_sizes(test, margin)
-        n_test, n_covered = len(test_margins), int((test_margins <= margin).sum())
+        covered = test_margins <= margin if np.isfinite(margin) else test.has_positive
+        n_test, n_covered = len(test_margins), int(covered.sum())
         low, high = exact_interval(n_covered, n_test, confidence)
         rows.append(
             {

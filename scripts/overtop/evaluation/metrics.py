@@ -34,7 +34,8 @@ class Evaluation:
 
     Attributes:
         metrics: one row per direction, estimator, protocol, positives and binning: recall, calibration, rejection and
-            the measures of `SelectiveMeasures`, each with the ends of its interval (`_low`, `_high`). `recall_at_5`,
+            the measures of `SelectiveMeasures`, each with the ends of its interval (`_low`, `_high`). All are over all
+            queries, those whose target is absent included (`n_absent`, and their share `absent`). `recall_at_5`,
             `recall_at_10` and `oracle_auc` (area under the rejection curve that removes all misses first) have no
             interval. `calibration_defined` is false where S, R2 and -S R2 are 0 because the correlation is not defined.
             `aurc_diff` and `rejection_auc_diff` are the value minus that of the reference estimator, with intervals
@@ -208,6 +209,8 @@ def _metrics_row(measurement: _Measurement, binning: Binning, level: float) -> d
         **combination.key,
         "binning": binning,
         "n_queries": len(rank),
+        "n_absent": combination.queries["absent"].sum(),
+        "absent": combination.queries["absent"].mean(),
         "n_clusters": combination.queries["image_id"].nunique(),
         "n_bins": len(calibration.bins),
         "calibration_defined": calibration.defined,

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from overtop.config.adapters import AdapterSpec
 from overtop.config.cascades import CascadeSpec
-from overtop.config.datasets import KarpathyDataset
+from overtop.config.datasets import KarpathyDataset, VariantDataset
 from overtop.config.encoders import EncoderSpec
 from overtop.config.figures import CascadeFigure, CurveFigure, SensitivityFigure
 from overtop.config.model import Config
@@ -25,6 +25,8 @@ def cross_checks(config: Config) -> Iterator[str]:
     for name, dataset in config.datasets.items():
         if isinstance(dataset, KarpathyDataset):
             yield from _check_routes(config, name, dataset)
+        if isinstance(dataset, VariantDataset):
+            yield from _check_variant(config, f"datasets.{name}.of", dataset)
     for name, encoder in config.encoders.items():
         yield from _check_training(config, name, encoder)
     for name, adapter in config.adapters.items():
@@ -63,9 +65,31 @@ def _check_split(config: Config, key: str, dataset: str, split: str) -> Iterator
     if dataset not in config.datasets:
         yield from _check_name(f"{key}.dataset", "data set", dataset, config.datasets)
         return
-    names = config.datasets[dataset].split_names()
+    if not _has_stored_dataset(config, dataset):
+        return
+    names = config.stored_dataset(dataset).split_names()
     if names is not None and split not in names:
         yield f"{key}.split: data set {dataset!r} has no split {split!r}; {did_you_mean(split, names)}"
+
+
+def _has_stored_dataset(config: Config, dataset: str) -> bool:
+    """Whether the data set has files, or is a variant of one that has; other variants are reported by themselves."""
+    base = config.datasets.get(config.base_of(dataset))
+    return base is not None and not isinstance(base, VariantDataset)
+
+
+def _check_variant(config: Config, key: str, variant: VariantDataset) -> Iterator[str]:
+    stored = [name for name, spec in config.datasets.items() if not isinstance(spec, VariantDataset)]
+    if isinstance(base := config.datasets.get(variant.of), VariantDataset):
+        yield f"{key}: {variant.of!r} is a variant itself; name its base {base.of!r}"
+    else:
+        yield from _check_name(key, "data set", variant.of, stored)
+
+
+def _check_not_variant(config: Config, key: str, dataset: str) -> Iterator[str]:
+    """A line if the data set is a variant, where only the items of its base matter."""
+    if isinstance(spec := config.datasets.get(dataset), VariantDataset):
+        yield f"{key}: {dataset!r} is a variant, with the images and captions of its base; name {spec.of!r}"
 
 
 def _check_routes(config: Config, name: str, dataset: KarpathyDataset) -> Iterator[str]:
@@ -79,6 +103,7 @@ def _check_training(config: Config, name: str, encoder: EncoderSpec) -> Iterator
         return
     key, dataset = f"encoders.{name}.train.dataset", encoder.train.dataset
     yield from _check_name(key, "data set", dataset, config.datasets)
+    yield from _check_not_variant(config, key, dataset)
     if dataset in config.datasets and config.datasets[dataset].kind == "embeddings":
         yield f"{key}: {dataset!r} holds embeddings, not images to train on"
 
@@ -86,6 +111,9 @@ def _check_training(config: Config, name: str, encoder: EncoderSpec) -> Iterator
 def _check_adapter(config: Config, key: str, adapter: AdapterSpec) -> Iterator[str]:
     yield from _check_name(f"{key}.encoder", "encoder", adapter.encoder, [*config.encoders, IMPORTED])
     dataset = config.datasets.get(adapter.dataset)
+    if isinstance(dataset, VariantDataset):
+        yield from _check_not_variant(config, f"{key}.dataset", adapter.dataset)
+        return
     if dataset is not None and (dataset.kind == "embeddings") != (adapter.encoder == IMPORTED):
         yield f"{key}: encoder {IMPORTED!r} and data sets of kind embeddings can only be used together"
     yield from _check_split(config, key, adapter.dataset, adapter.train)
@@ -131,9 +159,11 @@ def _check_table(config: Config, key: str, table: TableSpec) -> Iterator[str]:
 
 def _check_combinations(config: Config, key: str, dataset: str, posteriors: Sequence[str]) -> Iterator[str]:
     """Imported embeddings and posteriors of kind imported can only be used together."""
+    if not _has_stored_dataset(config, dataset):
+        return
+    is_imported = config.stored_dataset(dataset).kind == "embeddings"
     for name in posteriors:
         posterior = config.posteriors.get(name)
-        is_imported = config.datasets[dataset].kind == "embeddings"
         if posterior is not None and (posterior.kind == "imported") != is_imported:
             yield (
                 f"{key}: posterior {name!r} cannot be used with data set {dataset!r}; "

@@ -64,8 +64,9 @@ def for_posteriors(pattern: str, datasets: Iterable[str], split: str, posteriors
 
 
 def shards(config: Config, dataset: str, split: str, encoder: str, sampling: str, modality: Modality) -> list[str]:
-    """The shards of one encoder and modality on a split, in order."""
-    count = 1 if encoder == IMPORTED else getattr(config.datasets[dataset].shards, modality)
+    """The shards of one encoder and modality on a split, in order; those of the base if the data set is a variant."""
+    dataset = config.base_of(dataset)
+    count = 1 if encoder == IMPORTED else getattr(config.stored_dataset(dataset).shards, modality)
     names = {"dataset": dataset, "split": split, "encoder": encoder, "sampling": sampling, "modality": modality}
     return [SHARD.format(**names, shard=number, shards=count) for number in range(count)]
 

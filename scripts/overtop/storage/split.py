@@ -24,6 +24,8 @@ SCHEMA = pa.schema(
         ("level", pa.string()),
     ]
 )
+ABSENT_FIELD = pa.field("absent", pa.bool_())
+"""A further column of the splits of variants: whether the image and its captions are missing from the galleries."""
 
 
 ECCV_FIELDS = [
@@ -63,6 +65,8 @@ class Split:
             the labelled pairs are known.
         levels: for each caption its level of precision, if the data set has such levels; else None.
         eccv: positives of the queries that ECCV Caption judged; None if the data set does not use it.
+        absent: (N,) bool, images that are missing from the gallery of images, and whose captions are missing from the
+            gallery of captions; these images and captions remain queries. None if the galleries are complete.
 
     Raises:
         OvertopError: an id is not unique, a caption is empty or out of order, or an image has no caption.
@@ -76,6 +80,7 @@ class Split:
     extended: list[np.ndarray] | None = None
     levels: list[str] | None = None
     eccv: EccvJudgments | None = None
+    absent: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         _check_unique("image", self.image_ids)
@@ -116,7 +121,7 @@ def _check_unique(item: str, ids: Sequence[str]) -> None:
 
 
 def write_split(path: str | Path, split: Split) -> None:
-    """Write a split as parquet, one row per caption (columns: `SCHEMA`, `ECCV_FIELDS`), atomically."""
+    """Write a split as parquet, one row per caption (columns: `SCHEMA`, further ones if needed), atomically."""
     images = split.image_of_caption
     columns = {
         "image_id": [split.image_ids[i] for i in images],
@@ -127,6 +132,8 @@ def write_split(path: str | Path, split: Split) -> None:
         "level": split.levels if split.levels is not None else pa.nulls(len(images)),
     }
     schema = SCHEMA
+    if split.absent is not None:
+        columns["absent"], schema = split.absent[images], schema.append(ABSENT_FIELD)
     if split.eccv is not None:
         schema = pa.schema([*schema, *ECCV_FIELDS])
         columns["eccv_positives"] = _image_names(split, split.eccv.positives)
@@ -147,7 +154,7 @@ def read_split(path: str | Path) -> Split:
     Raises:
         OvertopError: the content is not a valid split; the message names the file and the problem.
     """
-    frame = pq.read_table(path, schema=pa.schema([*SCHEMA, *ECCV_FIELDS])).to_pandas()
+    frame = pq.read_table(path, schema=pa.schema([*SCHEMA, ABSENT_FIELD, *ECCV_FIELDS])).to_pandas()
     try:
         return split_from_frame(frame)
     except OvertopError as error:
@@ -160,7 +167,8 @@ def split_from_frame(frame: pd.DataFrame) -> Split:
     Images are ordered by their first row; the captions of an image keep the order of their rows.
 
     Args:
-        frame: the columns of `SCHEMA`; `positives`, `level` and `ECCV_FIELDS` may be missing.
+        frame: the columns of `SCHEMA`, `ABSENT_FIELD` and `ECCV_FIELDS`; all but those of images and captions may be
+            missing.
 
     Raises:
         OvertopError: the rows are not a valid split.
@@ -169,21 +177,24 @@ def split_from_frame(frame: pd.DataFrame) -> Split:
     image_of_caption, image_ids = pd.factorize(frame["image_id"])
     order = np.argsort(image_of_caption, kind="stable")
     frame, image_of_caption = frame.iloc[order].reset_index(drop=True), image_of_caption[order]
-    paths = frame.drop_duplicates("image_id")["image_path"]
-    extended = levels = None
+    images = frame.drop_duplicates("image_id")
+    extended = levels = absent = None
     if "positives" in frame and frame["positives"].notna().all():
         extended = _image_indices(frame["positives"], image_ids)
     if "level" in frame and frame["level"].notna().all():
         levels = frame["level"].tolist()
+    if "absent" in frame and frame["absent"].notna().all():
+        absent = images["absent"].to_numpy(dtype=bool)
     return Split(
         image_ids=list(image_ids),
-        image_paths=paths.tolist(),
+        image_paths=images["image_path"].tolist(),
         caption_ids=frame["caption_id"].tolist(),
         captions=frame["caption"].tolist(),
         image_of_caption=image_of_caption.astype(np.int64),
         extended=extended,
         levels=levels,
         eccv=_eccv_judgments(frame, image_ids),
+        absent=absent,
     )
 
 

@@ -82,10 +82,14 @@ class Block:
             f"0). Setup: {self.setup}. In brackets: bootstrap intervals, resampled by image.",
             f"Queries: {self._count_ranges(self.rows, GROUP, 'n_queries')}.",
         ]
-        for column, title in (("n_skipped", "Items skipped"), ("n_truncated", "Captions truncated")):
+        for column, keys, title in (
+            ("n_absent", GROUP, "Of these, with the labelled positives absent from the gallery"),
+            ("n_skipped", ["dataset"], "Items skipped"),
+            ("n_truncated", ["dataset"], "Captions truncated"),
+        ):
             affected = self.rows[self.rows[column] > 0]
             if len(affected):
-                parts.append(f"{title}: {self._count_ranges(affected, ['dataset'], column)}.")
+                parts.append(f"{title}: {self._count_ranges(affected, keys, column)}.")
         if (self.rows["p_holm"] < SIGNIFICANCE_LEVEL).any():
             test = f"paired, Holm-adjusted p < {SIGNIFICANCE_LEVEL}"
             parts.append(f"A star: AURC differs from {self._reference_estimator()} ({test}).")

@@ -1,0 +1,51 @@
+"""The queries and galleries of a split: all items, or galleries without the items that the split declares absent."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from overtop.retrieval.sources import SelectedItems
+from overtop.storage.shards import EmbeddingSource
+from overtop.storage.split import Split
+from overtop.terms import DIRECTIONS, Direction
+
+
+@dataclass(frozen=True)
+class Retrieval:
+    """Embeddings that one pass ranks.
+
+    Attributes:
+        directions: the directions in which `images` and `texts` are the queries and the gallery of the split.
+        images: the images, without absent ones if they are the gallery.
+        texts: the captions, likewise.
+    """
+
+    directions: Sequence[Direction]
+    images: EmbeddingSource
+    texts: EmbeddingSource
+
+
+def split_retrievals(split: Split, images: EmbeddingSource, texts: EmbeddingSource) -> list[Retrieval]:
+    """Return what has to be ranked: all items once, or for absent targets another gallery in each direction.
+
+    All images and captions are queries. An absent image is missing from the gallery of images, its captions are missing
+    from the gallery of captions.
+
+    Args:
+        split: the pairs of images and captions, and which images are absent.
+        images: images of the split; skipped ones may be missing.
+        texts: captions of the split, likewise.
+
+    Raises:
+        OvertopError: a caption is not in the split.
+    """
+    if split.absent is None:
+        return [Retrieval(DIRECTIONS, images, texts)]
+    absent_ids = {image_id for image_id, absent in zip(split.image_ids, split.absent, strict=True) if absent}
+    present_images = [row for row, image_id in enumerate(images.item_ids) if image_id not in absent_ids]
+    present_texts = ~split.absent[split.image_rows(texts.item_ids, split.image_ids)]
+    return [
+        Retrieval(("t2i",), SelectedItems(images, np.array(present_images, dtype=np.int64)), texts),
+        Retrieval(("i2t",), images, SelectedItems(texts, np.flatnonzero(present_texts))),
+    ]

@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+
+from helpers.oracles import full_ranking
+from overtop.radius.compute import compute_radii
+from overtop.retrieval.exact import rank
+from overtop.retrieval.galleries import split_retrievals
+from overtop.storage.shards import ArraySource
+from overtop.storage.split import Split
+
+N_IMAGES = 9
+IMAGE_OF_CAPTION = np.repeat(np.arange(N_IMAGES), [1, 2, 3, 1, 2, 3, 1, 2, 3])
+N_CAPTIONS = len(IMAGE_OF_CAPTION)
+ABSENT = np.array([True, False, True, True, False, False, True, False, False])
+
+
+def make_split(absent):
+    return Split(
+        image_ids=[f"i{number}" for number in range(N_IMAGES)],
+        image_paths=[""] * N_IMAGES,
+        caption_ids=[f"c{number}" for number in range(N_CAPTIONS)],
+        captions=["words"] * N_CAPTIONS,
+        image_of_caption=IMAGE_OF_CAPTION,
+        absent=absent,
+    )
+
+
+def random_samples(seed, items, dims=(6, 4)):
+    rng = np.random.default_rng(seed)
+    return [rng.normal(size=(items, dim)).astype(np.float32) for dim in dims]
+
+
+IMAGES, TEXTS = random_samples(0, N_IMAGES), random_samples(1, N_CAPTIONS)
+IMAGES[0][5], IMAGES[1][5] = IMAGES[0][4], IMAGES[1][4]  # exact duplicates: a tie at the top
+
+
+def test_complete_galleries_are_ranked_in_one_pass():
+    images, texts = ArraySource(IMAGES), ArraySource(TEXTS)
+    (retrieval,) = split_retrievals(make_split(None), images, texts)
+    assert (retrieval.directions, retrieval.images, retrieval.texts) == (("t2i", "i2t"), images, texts)
+
+
+@pytest.mark.parametrize("skipped_image", [None, 1, 2])
+def test_every_query_ranks_the_gallery_without_absent_items(skipped_image):
+    """Rankings and radii equal those of arrays from which the absent items were deleted."""
+    split = make_split(ABSENT)
+    rows = np.array([number for number in range(N_IMAGES) if number != skipped_image])
+    images = ArraySource([sample[rows] for sample in IMAGES], [split.image_ids[row] for row in rows])
+    texts = ArraySource(TEXTS, split.caption_ids)
+    present = {"t2i": [row for row in rows if not ABSENT[row]], "i2t": np.flatnonzero(~ABSENT[IMAGE_OF_CAPTION])}
+    for retrieval in split_retrievals(split, images, texts):
+        (direction,) = retrieval.directions
+        ranking = rank(retrieval.images, retrieval.texts, 4, vote_top=2)[direction]
+        items, gallery_ids = (IMAGES, split.image_ids) if direction == "t2i" else (TEXTS, split.caption_ids)
+        gallery = [sample[present[direction]] for sample in items]
+        queries = TEXTS if direction == "t2i" else [sample[rows] for sample in IMAGES]
+        assert ranking.query_ids == (texts if direction == "t2i" else images).item_ids
+        assert ranking.gallery_ids == [gallery_ids[row] for row in present[direction]]
+        top_ids, top_scores, sample_top = full_ranking(queries, gallery, 4, 2)
+        np.testing.assert_array_equal(ranking.top_ids, top_ids)
+        np.testing.assert_allclose(ranking.top_scores, top_scores, atol=1e-6)
+        np.testing.assert_array_equal(ranking.sample_top, sample_top)
+        radii = compute_radii(retrieval.images, retrieval.texts, {direction: ranking})
+        np.testing.assert_array_equal(radii[direction].corrected.top1, top_ids[:, 0])
