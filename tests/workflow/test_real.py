@@ -18,7 +18,7 @@ RELEASED = {
 
 
 def test_published_protocol_equals_released_code(fresh, mirror):
-    """The whole pipeline on the inputs of the released code: S, R2 and -S.R2 to 1e-3, confidences to its tolerance."""
+    """The whole pipeline on the inputs of the released code: S, R2, -S.R2 and confidences to 1e-5."""
     config = {"golden": {"kind": "embeddings", "splits": {"test": "golden/flickr8k_b32_noisy8_inputs.npz"}}}
     tables = {"golden": {"datasets": ["golden"], "posteriors": ["imported"], "positives": ["labelled"]}}
     overrides = (f"mirror={mirror}", f"datasets={json.dumps(config)}", f"tables={json.dumps(tables)}")
@@ -32,10 +32,9 @@ def test_published_protocol_equals_released_code(fresh, mirror):
         for direction in ("t2i", "i2t"):
             row = table[(table["estimator"] == estimator) & (table["direction"] == direction)]
             measured = row[["spearman", "r2", "neg_sr2"]].to_numpy()[0]
-            np.testing.assert_allclose(measured, expected[f"{released}/{direction}_S_R2"], atol=1e-3)
+            np.testing.assert_allclose(measured, expected[f"{released}/{direction}_S_R2"], rtol=0, atol=1e-5)
             confidence = 1 - scores.loc[(estimator, direction), "uncertainty"].to_numpy()
-            tolerance = 2e-3 if estimator == "adversarial_pgd" else 1e-4
-            np.testing.assert_allclose(confidence, expected[f"{released}/{direction}_confidence"], atol=tolerance)
+            np.testing.assert_allclose(confidence, expected[f"{released}/{direction}_confidence"], rtol=0, atol=1e-5)
 
 
 def test_imported_clip_embeddings_have_published_recall(fresh, mirror):
