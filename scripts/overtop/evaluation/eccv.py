@@ -9,7 +9,7 @@ import pandas as pd
 
 from overtop.config.evaluation import BootstrapSpec
 from overtop.evaluation.bootstrap import draw_cluster_weights
-from overtop.evaluation.significance import percentile_interval
+from overtop.evaluation.significance import symmetric_interval
 from overtop.seeds import derive_seed
 
 
@@ -33,8 +33,8 @@ def measure_eccv_recall(scores: pd.DataFrame, spec: BootstrapSpec, seed: int) ->
         images = judged.groupby("image_id")["hit_eccv"].agg(["sum", "size"]).to_numpy()
         weights = draw_cluster_weights(len(images), spec.resamples, derive_seed(seed, str(direction), "eccv"))
         n_hits, n_queries = (weights @ images).T
-        low, high = percentile_interval(n_hits / n_queries, spec.level)
         recall = judged["hit_eccv"].mean()
+        low, high = symmetric_interval(recall, n_hits / n_queries, spec.level, bounds=(0, 1))
         rows.append([direction, len(judged), recall, low, high])
     columns = ["direction", "n_eccv_queries", *(f"eccv_recall_at_1{end}" for end in ("", "_low", "_high"))]
     return pd.DataFrame(rows, columns=columns)
