@@ -74,7 +74,7 @@ def _describe_panel(rows: pd.DataFrame, posteriors: Mapping[str, str]) -> str:
         line += f"; AUROC of finding misses: {', '.join(estimators)}"
     compared = shown[shown["aurc_diff"].notna()]
     if ((compared["aurc_diff_low"] <= 0) & (compared["aurc_diff_high"] >= 0)).any():
-        line += " (not distinguishable by AURC)"
+        line += "; by AURC they are not distinguishable"
     return line
 
 
