@@ -93,7 +93,7 @@ class QueryAccumulator:
         rivals = rivals_among(ids[:, :top], scores[:, :top], self._gallery.group_of_item)
         complete_rivals(self._queries.source, self._gallery, ids[:, 0], rivals, self._device)
         sums = self._softmax.results()
-        query = self._queries.position
+        repeat = self._queries.repeat
         return Ranking(
             query_ids=self._queries.item_ids,
             gallery_ids=self._gallery.items.item_ids,
@@ -101,23 +101,23 @@ class QueryAccumulator:
             top_scores=top_scores,
             sample_top=np.stack(sample_top, axis=1),
             temperatures=self._contents.temperatures,
-            log_partition=sums.log_partition[query],
-            mean_gap=sums.mean_gap[query],
+            log_partition=repeat(sums.log_partition),
+            mean_gap=repeat(sums.mean_gap),
             groups=self._gallery.groups,
-            group_log_partition=sums.group_log_partition[query],
-            group_entropy=sums.group_entropy[query],
-            rival_ids=self._gallery.items.rows[rivals[0]].astype(np.int32)[query],
-            rival_scores=rivals[1][query],
+            group_log_partition=repeat(sums.group_log_partition),
+            group_entropy=repeat(sums.group_entropy),
+            rival_ids=repeat(self._gallery.items.rows[rivals[0]].astype(np.int32)),
+            rival_scores=repeat(rivals[1]),
             normalised={name: self._normalised_ranking(of_name) for name, of_name in self._normalised.items()},
         )
 
     def _normalised_ranking(self, sums: NormalisedSums) -> NormalisedRanking:
         scores, ids = sums.best_items()
         return NormalisedRanking(
-            sums.neg_log_probability()[self._queries.position], self._expand(ids, scores, RERANKED_TOP)[0]
+            self._queries.repeat(sums.neg_log_probability()), self._expand(ids, scores, RERANKED_TOP)[0]
         )
 
     def _expand(self, ids: np.ndarray, scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the k best items of all queries and their scores, from the distinct items of distinct queries."""
         expanded = self._gallery.items.expand(ids, scores, min(k, len(self._gallery.groups)))
-        return expanded[0][self._queries.position], expanded[1][self._queries.position]
+        return self._queries.repeat(expanded[0]), self._queries.repeat(expanded[1])

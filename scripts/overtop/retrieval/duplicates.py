@@ -4,7 +4,7 @@ from hashlib import blake2b
 
 import numpy as np
 
-from overtop.memory import READ_ITEMS
+from overtop.memory import CACHE_BYTES, READ_ITEMS, blocks
 from overtop.retrieval.sources import SelectedItems
 from overtop.storage.shards import EmbeddingSource
 
@@ -50,10 +50,10 @@ def find_first_duplicates(source: EmbeddingSource) -> np.ndarray:
 def _first_with_equal_values(source: EmbeddingSource) -> np.ndarray:
     """(N,) the first item that has the same first values in the first sample as each item."""
     values = [
-        source.read(0, start, min(start + READ_ITEMS, source.n_items))[:, :COMPARED_VALUES]
-        for start in range(0, source.n_items, READ_ITEMS)
+        source.read(0, part.start, part.stop)[:, :COMPARED_VALUES].copy()  # a view would keep the block in memory
+        for part in blocks(source.n_items, 4 * source.dims[0], CACHE_BYTES)
     ]
-    rows = np.ascontiguousarray(np.concatenate(values)).view(np.uint32)
+    rows = np.concatenate(values).view(np.uint32)
     order = np.lexsort(rows.T)
     is_new = np.append(True, (rows[order[1:]] != rows[order[:-1]]).any(axis=1))
     first = np.empty(len(rows), dtype=np.int64)
@@ -92,6 +92,10 @@ class DistinctItems:
         self.first = find_first_duplicates(source)
         self.rows, self.position, self.copies = np.unique(self.first, return_inverse=True, return_counts=True)
         self.source = source if len(self.rows) == source.n_items else SelectedItems(source, self.rows)
+
+    def repeat(self, values: np.ndarray) -> np.ndarray:
+        """Return the values of all N items from those of the n distinct ones, without a copy if none is repeated."""
+        return values if len(self.rows) == len(self.position) else values[self.position]
 
     def expand(self, ids: np.ndarray, scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the k best items of each query from the k best distinct ones.

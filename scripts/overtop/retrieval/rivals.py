@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from overtop.memory import MAX_ARRAY_BYTES, blocks
+from overtop.memory import CACHE_BYTES, MAX_ARRAY_BYTES, blocks
 from overtop.retrieval.groups import GroupedItems
 from overtop.retrieval.vectors import read_unit_vectors
 from overtop.storage.shards import EmbeddingSource
@@ -31,14 +31,15 @@ def rivals_among(ids: np.ndarray, scores: np.ndarray, groups: np.ndarray) -> tup
     count = min(MAX_RIVALS, ids.shape[1] - 1, len(np.unique(groups)) - 1)
     rivals = np.full((len(ids), count), MISSING, dtype=np.int32)
     similarities = np.full((len(ids), count), -np.inf, dtype=np.float32)
-    group, rows = groups[ids], np.arange(len(ids))
-    is_other = group != group[:, :1]
-    for number in range(count):
-        position = is_other.argmax(axis=1)
-        found = is_other[rows, position]
-        rivals[found, number] = ids[rows, position][found]
-        similarities[found, number] = scores[rows, position][found]
-        is_other &= group != group[rows, position][:, None]
+    for part in blocks(len(ids), 8 * ids.shape[1], CACHE_BYTES):
+        group, rows = groups[ids[part]], np.arange(part.stop - part.start)
+        is_other = group != group[:, :1]
+        for number in range(count):
+            position = is_other.argmax(axis=1)
+            found = is_other[rows, position]
+            rivals[part, number][found] = ids[part][rows, position][found]
+            similarities[part, number][found] = scores[part][rows, position][found]
+            is_other &= group != group[rows, position][:, None]
     return rivals, similarities
 
 

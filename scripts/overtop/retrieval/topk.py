@@ -9,7 +9,7 @@ import math
 import numpy as np
 import torch
 
-from overtop.memory import ARGMAX_CHUNK_ROWS
+from overtop.memory import ARGMAX_CHUNK_ROWS, CACHE_BYTES, blocks
 
 MAX_ARGMAX_K = 10
 """Largest k for which k passes of argmax are faster than a selection among groups of columns."""
@@ -83,8 +83,13 @@ class TopK:
 
     def results(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the scores, float32, and the columns, int32, of all rows, each (rows, k), best first."""
-        keys = self._keys.sort(dim=1, descending=True).values
-        return _unpack_scores(keys).cpu().numpy(), _unpack_columns(keys).to(torch.int32).cpu().numpy()
+        scores = np.empty(self._keys.shape, dtype=np.float32)
+        columns = np.empty(self._keys.shape, dtype=np.int32)
+        for rows in blocks(len(scores), 8 * self.k, CACHE_BYTES):
+            keys = self._keys[rows].sort(dim=1, descending=True).values
+            scores[rows] = _unpack_scores(keys).cpu().numpy()
+            columns[rows] = _unpack_columns(keys).cpu().numpy()
+        return scores, columns
 
 
 def _topk_keys_by_argmax(block: torch.Tensor, first_column: int, k: int) -> torch.Tensor:
