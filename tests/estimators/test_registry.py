@@ -12,9 +12,9 @@ from overtop.estimators.inputs import EstimatorInputs
 from overtop.estimators.registry import NEEDS, REGISTRY, Need, estimators_table, get_estimator, missing_requirement
 from overtop.estimators.scoring import compute_uncertainty
 from overtop.figures.method_styles import ESTIMATOR_STYLES
-from overtop.radius.radii import Radii, Radius
+from overtop.radius.radii import PublishedRadius, Radii, Radius
 from overtop.retrieval.normalisation import NormalisedRanking
-from overtop.terms import BANK_ESTIMATORS, DIRICHLET_TEMPERATURE, PROTOCOLS, SOFTMAX_TEMPERATURE
+from overtop.terms import BANK_ESTIMATORS, DIRICHLET_TEMPERATURE, PROTOCOLS, PUBLISHED_ONLY, SOFTMAX_TEMPERATURE
 
 QUERIES = 4
 
@@ -25,10 +25,11 @@ def complete_inputs(samples=3):
     scores = rng.normal(0.2, 0.05, (QUERIES, 9))
     ranking = make_ranking(scores, (SOFTMAX_TEMPERATURE, DIRICHLET_TEMPERATURE))
     votes = np.argsort(rng.random((QUERIES, samples, 9)), axis=2)[:, :, :5].astype(np.int32)
-    radius = Radius(*rng.random((3, QUERIES)), np.ones(QUERIES, bool), np.zeros(QUERIES, np.int32))
+    exact = rng.random(QUERIES), np.ones(QUERIES, bool), np.zeros(QUERIES, np.int32)
+    radii = Radii(PublishedRadius(*exact, *rng.random((2, QUERIES))), Radius(*exact))
     variance = {protocol: rng.random(QUERIES) for protocol in PROTOCOLS}
     normalised = {name: NormalisedRanking(rng.random(QUERIES), votes[:, 0]) for name in BANK_ESTIMATORS}
-    return EstimatorInputs(replace(ranking, sample_top=votes, normalised=normalised), Radii(radius, radius), variance)
+    return EstimatorInputs(replace(ranking, sample_top=votes, normalised=normalised), radii, variance)
 
 
 def inputs_without(need):
@@ -97,15 +98,22 @@ def test_missing_requirement_is_named_with_its_fix(name, need, message):
 def test_published_protocol_without_its_space_is_refused():
     inputs = complete_inputs()
     inputs = replace(inputs, radii=Radii(None, inputs.radii.corrected))
-    assert compute_uncertainty("adversarial_pgd", inputs, "corrected").shape == (QUERIES,)
+    assert compute_uncertainty("adversarial_exact", inputs, "corrected").shape == (QUERIES,)
     with pytest.raises(OvertopError, match="differ in dimension"):
         compute_uncertainty("adversarial_pgd", inputs, "published")
 
 
+def test_paper_approximations_exist_only_under_published():
+    names = [name for name, estimator in REGISTRY.items() if "corrected" not in estimator.protocols]
+    assert names == [*PUBLISHED_ONLY]
+    for name in PUBLISHED_ONLY:
+        with pytest.raises(OvertopError, match=f"{name} exists only under protocol 'published'; use adversarial_exact"):
+            compute_uncertainty(name, complete_inputs(), "corrected")
+
+
 def test_bank_estimators_exist_only_under_corrected():
-    assert [name for name, estimator in REGISTRY.items() if "published" not in estimator.protocols] == [
-        *BANK_ESTIMATORS
-    ]
+    names = [name for name, estimator in REGISTRY.items() if "published" not in estimator.protocols]
+    assert names == [*BANK_ESTIMATORS]
     for name in BANK_ESTIMATORS:
         with pytest.raises(OvertopError, match=f"{name} exists only under protocol 'corrected'$"):
             compute_uncertainty(name, complete_inputs(), "published")
@@ -119,9 +127,9 @@ def test_uncertainty_falls_as_the_top1_moves_away_from_its_rivals(name, protocol
     scores = np.tile(np.random.default_rng(1).normal(0.2, 0.02, 9), (3, 1))
     scores[:, 4] = [0.3, 0.35, 0.4]
     lengths = np.array([0.01, 0.02, 0.03])
-    radius = Radius(lengths, lengths, lengths, np.ones(3, bool), np.full(3, 4, np.int32))
+    exact = lengths, np.ones(3, bool), np.full(3, 4, np.int32)
     ranking = make_ranking(scores, (SOFTMAX_TEMPERATURE, DIRICHLET_TEMPERATURE))
-    inputs = EstimatorInputs(ranking, Radii(radius, radius))
+    inputs = EstimatorInputs(ranking, Radii(PublishedRadius(*exact, lengths, lengths), Radius(*exact)))
     assert (np.diff(compute_uncertainty(name, inputs, protocol)) < 0).all()
 
 

@@ -19,6 +19,9 @@ from overtop.terms import BANK_ESTIMATORS, DIRICHLET_TEMPERATURE, ESTIMATORS, PR
 DEFINED = [(name, protocol) for name in ESTIMATORS for protocol in PROTOCOLS if protocol in REGISTRY[name].protocols]
 """The estimators with the protocols that they exist under, in the order of score tables."""
 
+DEFINED = [(name, protocol) for name in ESTIMATORS for protocol in PROTOCOLS if protocol in REGISTRY[name].protocols]
+"""The estimators with the protocols that they exist under, in the order of score tables."""
+
 N_IMAGES, N_CAPTIONS = 5, 12
 RNG = np.random.default_rng(3)
 IMAGE_OF_CAPTION = np.sort(np.concatenate([np.arange(N_IMAGES), RNG.integers(0, N_IMAGES, N_CAPTIONS - N_IMAGES)]))

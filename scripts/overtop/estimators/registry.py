@@ -20,7 +20,7 @@ from overtop.reference.citations import (
     UPADHYAY,
     Citation,
 )
-from overtop.terms import PROTOCOLS, Protocol
+from overtop.terms import PROTOCOLS, PUBLISHED_ONLY, Protocol
 
 Need = Literal["samples", "softmax", "radius", "adapter", "bank"]
 NEEDS: dict[Need, str] = {
@@ -90,6 +90,7 @@ _ESTIMATORS = (
         location="Eq. 11-13",
         function=adversarial.adversarial_pgd,
         needs=frozenset({"radius"}),
+        protocols=("published",),
     ),
     Estimator(
         name="adversarial_linear",
@@ -98,6 +99,7 @@ _ESTIMATORS = (
         location="Eq. 14",
         function=adversarial.adversarial_linear,
         needs=frozenset({"radius"}),
+        protocols=("published",),
     ),
     Estimator(
         name="adversarial_exact",
@@ -199,7 +201,8 @@ def get_estimator(name: str) -> Estimator:
 def missing_requirement(estimator: Estimator, inputs: EstimatorInputs, protocol: Protocol) -> str | None:
     """Why an estimator cannot be computed from these inputs and the fix, as the end of a message; None if it can."""
     if protocol not in estimator.protocols:
-        return f"exists only under protocol {estimator.protocols[0]!r}"
+        instead = "; use adversarial_exact, which it approximates" if estimator.name in PUBLISHED_ONLY else ""
+        return f"exists only under protocol {estimator.protocols[0]!r}{instead}"
     if "samples" in estimator.needs and inputs.ranking.n_samples < 2:
         return "needs several samples, but this posterior has one; remove it from the estimators of this posterior"
     if "softmax" in estimator.needs and not inputs.ranking.temperatures:

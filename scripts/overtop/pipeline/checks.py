@@ -17,7 +17,7 @@ from overtop.config.posteriors import Deterministic, McDropout, PosteriorSpec
 from overtop.config.tables import TableSpec
 from overtop.errors import did_you_mean
 from overtop.pipeline.banks import check_bank_exists, is_comparable
-from overtop.terms import BANK_ESTIMATORS, ESTIMATORS, IMPORTED
+from overtop.terms import BANK_ESTIMATORS, ESTIMATORS, IMPORTED, PUBLISHED_ONLY, Protocol
 
 
 def cross_checks(config: Config) -> Iterator[str]:
@@ -65,6 +65,15 @@ def _check_estimators(config: Config, key: str, names: Sequence[str]) -> Iterato
     for name in names:
         if name not in config.estimators:
             yield f"{key}: {name!r} is not configured; {did_you_mean(name, config.estimators)}"
+
+
+def _check_protocols(key: str, names: Iterable[str], protocols: Sequence[Protocol]) -> Iterator[str]:
+    """A line for each estimator that exists under none of the protocols."""
+    for name in names:
+        if name in PUBLISHED_ONLY and "published" not in protocols:
+            yield f"{key}: {name!r} exists only under protocol 'published'; use 'adversarial_exact' or that protocol"
+        if name in BANK_ESTIMATORS and "corrected" not in protocols:
+            yield f"{key}: {name!r} exists only under protocol 'corrected'"
 
 
 def _check_split(config: Config, key: str, dataset: str, split: str) -> Iterator[str]:
@@ -170,7 +179,9 @@ def _check_posterior(config: Config, key: str, posterior: PosteriorSpec) -> Iter
 def _check_cascade(config: Config, key: str, cascade: CascadeSpec) -> Iterator[str]:
     for role in ("cheap", "expensive"):
         yield from _check_name(f"{key}.{role}", "posterior", getattr(cascade, role), config.posteriors)
-        yield from _check_estimators(config, f"{key}.{role}_estimator", [getattr(cascade, f"{role}_estimator")])
+        estimator = getattr(cascade, f"{role}_estimator")
+        yield from _check_estimators(config, f"{key}.{role}_estimator", [estimator])
+        yield from _check_protocols(f"{key}.{role}_estimator", [estimator], [cascade.protocol])
     if isinstance(config.posteriors.get(cascade.expensive), Deterministic):
         yield f"{key}.expensive: {cascade.expensive!r} has one sample; name a posterior with several"
     for role in ("cheap", "expensive"):
@@ -184,6 +195,7 @@ def _check_cascade(config: Config, key: str, cascade: CascadeSpec) -> Iterator[s
 def _check_table(config: Config, key: str, table: TableSpec) -> Iterator[str]:
     yield from _check_estimators(config, f"{key}.estimators", table.estimators)
     yield from check_bank_exists(config, f"{key}.estimators", table.estimators, table.datasets, [table.split])
+    yield from _check_protocols(f"{key}.estimators", table.estimators, table.protocols)
     for name in table.posteriors:
         yield from _check_name(f"{key}.posteriors", "posterior", name, config.posteriors)
         posterior = config.posteriors.get(name)
@@ -225,6 +237,7 @@ def _check_curve_figure(config: Config, key: str, figure: CurveFigure) -> Iterat
     # Likewise those that need a bank, unless there is nothing else to draw.
     if set(figure.estimators) <= set(BANK_ESTIMATORS):
         yield from check_bank_exists(config, f"{key}.estimators", figure.estimators, table.datasets, [table.split])
+    yield from _check_protocols(f"{key}.estimators", figure.estimators, [figure.protocol])
     for name, values in (
         ("protocol", table.protocols),
         ("binning", table.binnings),
@@ -239,6 +252,7 @@ def _check_sensitivity_figure(config: Config, key: str, figure: SensitivityFigur
         yield f"{key}: nothing to draw; name posteriors under `rates` or `passes`"
     yield from _check_estimators(config, f"{key}.estimator", [figure.estimator])
     yield from check_bank_exists(config, f"{key}.estimator", [figure.estimator], [figure.dataset], [figure.split])
+    yield from _check_protocols(f"{key}.estimator", [figure.estimator], [figure.protocol])
     yield from _check_split(config, key, figure.dataset, figure.split)
     for name in figure.posteriors():
         yield from _check_name(key, "posterior", name, config.posteriors)
