@@ -126,11 +126,10 @@ def test_bins_do_not_depend_on_the_order_of_queries(binning, values):
     ],
     ids=["one query", "constant", "one bin", "all hits", "no hits"],
 )
-def test_undefined_correlation_gives_zeros(uncertainty, hit, n_bins, recalls, binning):
+def test_undefined_correlation_gives_nan(uncertainty, hit, n_bins, recalls, binning):
     calibration = measure_calibration(np.array(uncertainty), np.array(hit), n_bins, binning)
     assert calibration.bins["recall_at_1"].tolist() == pytest.approx(recalls)
-    assert (calibration.spearman, calibration.r2, calibration.neg_sr2) == (0, 0, 0)
-    assert not np.signbit(calibration.neg_sr2)
+    assert np.isnan([calibration.spearman, calibration.r2, calibration.neg_sr2]).all()
     assert not calibration.defined
 
 

@@ -115,11 +115,12 @@ def test_differences_equal_a_loop_over_resamples(scores):
     assert list(differences["measure"]) == ["neg_sr2", "aurc"]
     for row, draws, difference in zip(differences.to_dict("records"), all_draws.T, whole, strict=True):
         assert methods_of(row) == pair
-        low, high = np.quantile(draws, [0.025, 0.975])
-        assert [row["difference"], row["low"], row["high"]] == pytest.approx([difference, low, high], abs=1e-9)
-        sides = min((draws <= 0).sum(), (draws >= 0).sum())
-        assert row["p_value"] == row["p_holm"] == pytest.approx(min(1, 2 * (sides + 1) / 101))
-        assert row["shown"] == (low > 0 if difference > 0 else high < 0)
+        radius = np.sort(abs(draws - difference))[95]
+        expected = [difference, difference - radius, difference + radius]
+        assert [row["difference"], row["low"], row["high"]] == pytest.approx(expected, abs=1e-9)
+        farther = (abs(draws - difference) >= abs(difference)).sum()
+        assert row["p_value"] == row["p_holm"] == pytest.approx((farther + 1) / 101)
+        assert row["shown"] == (radius < abs(difference))  # one pair: no adjustment
         assert (row["n_queries"], row["n_clusters"], row["resamples"]) == (len(queries[0]), len(images), 100)
 
 
@@ -130,6 +131,31 @@ def test_every_pair_of_the_papers_methods_has_one_row(differences):
         np.testing.assert_array_equal(rows["p_holm"], adjust_holm(rows["p_value"].to_numpy()))
     assert len(differences) == 2 * 2 * 2 * 6
     assert list(differences) == COLUMNS[1:]
+
+
+def test_difference_is_shown_if_it_is_significant_after_holms_adjustment(differences):
+    excludes_zero = (differences["low"] > 0) | (differences["high"] < 0)
+    assert differences["shown"].equals(differences["p_holm"] < 0.05)
+    assert excludes_zero.equals(differences["p_value"] < 0.05)
+    assert excludes_zero[differences["shown"]].all()
+    assert (excludes_zero & ~differences["shown"]).any()  # excludes zero without the adjustment only
+    shown = differences[differences["shown"]]
+    assert len(shown)
+    assert (np.sign(shown["low"]) == np.sign(shown["difference"])).all()
+    assert differences["difference"].between(differences["low"], differences["high"]).all()
+    papers = differences[differences["verdict"].notna() & (differences["paper_difference"] != 0)]
+    assert (papers["verdict"].isin(["survives", "reversed"]) == papers["shown"]).all()
+
+
+def test_difference_from_an_undefined_calibration_is_missing_and_not_shown():
+    scores = make_scores("p", {"top1_similarity": 0.3, "margin": 0.3}, protocols=("corrected",))
+    constant = scores["estimator"] == "margin"
+    scores.loc[constant, "uncertainty"] = 0.5
+    rows = compare_methods(scores.assign(posterior="p", kind="imported", architecture=""), SPEC, seed=0)
+    neg_sr2, aurc = rows.set_index("measure").loc[["neg_sr2", "aurc"]].to_dict("records")
+    assert np.isnan([neg_sr2[name] for name in ("difference", "low", "high", "p_value", "p_holm")]).all()
+    assert not neg_sr2["shown"]
+    assert np.isfinite([aurc[name] for name in ("difference", "low", "high", "p_value", "p_holm")]).all()
 
 
 def test_paper_differences_equal_the_table(differences):
@@ -180,8 +206,8 @@ def test_resamples_are_those_of_the_metrics():
 def test_resamples_suffice_for_holm(differences):
     """Otherwise no pair, however different, could have an adjusted p-value below the level."""
     assert (differences["resamples"] == 480).all()  # six pairs: 4 * 6 / 0.05
-    smallest_p_value = 2 / (differences["resamples"] + 1)
-    assert (6 * smallest_p_value <= (1 - SPEC.bootstrap.level) / 2).all()
+    smallest_p_value = 1 / (differences["resamples"] + 1)
+    assert (6 * smallest_p_value <= (1 - SPEC.bootstrap.level) / 4).all()
 
 
 def test_posterior_of_one_protocol_is_compared_under_it():

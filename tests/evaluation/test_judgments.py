@@ -127,8 +127,15 @@ def test_values_and_intervals_equal_plain_definitions(scores, judgments):
             for statistic, (value, n) in _statistics_by_definition(queries).items():
                 row = table.loc[(direction, source, estimator, protocol, statistic)]
                 assert (row["value"], row["n"]) == (pytest.approx(value), n), statistic
-                values = [sample[statistic][0] for sample in resampled if statistic in sample]
-                np.testing.assert_allclose((row["low"], row["high"]), np.quantile(values, [0.05, 0.95]), atol=1e-12)
+                distances = sorted(abs(s[statistic][0] - value) if statistic in s else np.inf for s in resampled)
+                radius, bounds = distances[90], (0, 1)  # of 100: 90 are smaller
+                if statistic.startswith("uncertainty"):
+                    bounds = min(q["uncertainty"] for q in queries), max(q["uncertainty"] for q in queries)
+                elif statistic.startswith("spearman"):
+                    bounds = (-1, 1)
+                expected = max(value - radius, bounds[0]), min(value + radius, bounds[1])
+                np.testing.assert_allclose((row["low"], row["high"]), expected, atol=1e-12)
+                assert row["low"] <= row["value"] <= row["high"]
                 n_statistics += 1
     assert n_statistics == len(table)
 

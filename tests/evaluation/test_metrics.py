@@ -4,16 +4,20 @@ import pytest
 
 from overtop.config.evaluation import EvaluationSpec
 from overtop.errors import OvertopError
+from overtop.evaluation.bootstrap import draw_cluster_weights
 from overtop.evaluation.calibration import measure_calibration
 from overtop.evaluation.metrics import evaluate
 from overtop.evaluation.rejection import measure_rejection
 from overtop.evaluation.selective import measure_selective_prediction
-from overtop.evaluation.significance import adjust_holm
+from overtop.evaluation.significance import adjust_holm, symmetric_interval
+from overtop.seeds import derive_seed
 
 SPEC = EvaluationSpec.model_validate({"bootstrap": {"resamples": 100}})
 INTERVALS = [
-    "recall_at_1", "spearman", "r2", "neg_sr2", "rejection_auc", "aurc", "eaurc", "augrc", "auroc", "aupr", "coverage",
+    "recall_at_1", "recall_at_5", "recall_at_10", "spearman", "r2", "neg_sr2", "rejection_auc",
+    "aurc", "eaurc", "augrc", "auroc", "aupr", "coverage",
 ]  # fmt: skip
+CALIBRATION = ["spearman", "r2", "neg_sr2"]
 KEYS = ["direction", "estimator", "protocol", "positives"]
 ESTIMATORS = {"top1_similarity": 0.3, "e": 0.6, "twin": 0.3}
 """How strongly the uncertainty of each estimator depends on the hits."""
@@ -84,7 +88,7 @@ def test_row_has_the_measures_of_its_combination(scores, evaluation):
             "calibration_defined": True,
         }
         expected |= {name: getattr(bins, name) for name in ("spearman", "r2", "neg_sr2")}
-        expected |= {name: getattr(selective, name) for name in INTERVALS[5:]}
+        expected |= {name: getattr(selective, name) for name in INTERVALS[7:]}
         assert {name: row[name] for name in expected} == pytest.approx(expected)
         rank = part["rank" if row["positives"] == "labelled" else "rank_extended"]
         assert row["recall_at_5"] == pytest.approx(np.mean([r <= 5 for r in rank]))
@@ -106,9 +110,22 @@ def test_measures_have_intervals(evaluation):
     for name in INTERVALS:
         low, high = evaluation.metrics[f"{name}_low"], evaluation.metrics[f"{name}_high"]
         assert (low <= high).all()
-        if name not in ("spearman", "r2", "neg_sr2"):  # these are biased, so their intervals may not contain the value
-            assert ((low <= evaluation.metrics[name]) & (evaluation.metrics[name] <= high)).all()
+        assert ((low <= evaluation.metrics[name]) & (evaluation.metrics[name] <= high)).all()
         assert (low < high).mean() > 0.9
+
+
+def test_recall_intervals_equal_a_loop_over_resamples(scores, evaluation):
+    image = np.repeat(np.arange(80), 5)
+    names = sorted({f"i{i}" for i in range(80)})
+    cluster = np.array([names.index(f"i{i}") for i in image])
+    weights = draw_cluster_weights(80, 100, derive_seed(0, "t2i"))
+    for row in evaluation.metrics[evaluation.metrics["direction"] == "t2i"].to_dict("records"):
+        part = rows_of(scores, pd.Series(row), KEYS[:3])
+        rank = part["rank" if row["positives"] == "labelled" else "rank_extended"].to_numpy()
+        for k in (5, 10):
+            draws = np.array([np.repeat(rank <= k, weight[cluster]).mean() for weight in weights])
+            expected = symmetric_interval((rank <= k).mean(), draws, 0.95, (0, 1))
+            assert [row[f"recall_at_{k}_low"], row[f"recall_at_{k}_high"]] == pytest.approx(expected, abs=1e-12)
 
 
 def test_estimators_have_the_same_resamples(evaluation):
@@ -141,7 +158,7 @@ def test_better_estimator_has_a_small_and_adjusted_p_value(evaluation):
     better = evaluation.metrics[(evaluation.metrics["estimator"] == "e") & (evaluation.metrics["direction"] == "t2i")]
     labelled = better[better["positives"] == "labelled"]
     assert (labelled["aurc_diff_high"] < 0).all()
-    assert labelled["p_value"].tolist() == pytest.approx([2 / 101] * 4)
+    assert labelled["p_value"].tolist() == pytest.approx([1 / 101] * 4)
     for _, rows in evaluation.metrics.groupby(["direction", "protocol", "positives", "binning"]):
         np.testing.assert_array_equal(rows["p_holm"], adjust_holm(rows["p_value"].to_numpy()))
 
@@ -181,14 +198,17 @@ def test_undefined_calibration_is_marked(scores):
         metrics = evaluate(degenerate, SPEC, seed=0).metrics
         row = metrics[metrics["positives"] == "labelled"].iloc[0]
         assert not row["calibration_defined"]
-        assert (row["neg_sr2"], row["neg_sr2_low"], row["neg_sr2_high"]) == (0, 0, 0)
+        assert row[[name + end for name in CALIBRATION for end in ("", "_low", "_high")]].isna().all()
+        assert row[[f"aurc{end}" for end in ("", "_low", "_high")]].notna().all()
 
 
 def test_one_query_has_all_measures(scores):
     alone = scores[(scores["query_id"] == "q0") & (scores["direction"] == "i2t")]
     metrics = evaluate(alone, SPEC, seed=0).metrics
     assert (metrics["n_queries"] == 1).all()
-    assert metrics[INTERVALS + [f"{name}_low" for name in INTERVALS]].notna().all(axis=None)
+    others = [name for name in INTERVALS if name not in CALIBRATION]
+    assert metrics[others + [f"{name}_low" for name in others]].notna().all(axis=None)
+    assert metrics[CALIBRATION].isna().all(axis=None)
 
 
 def test_invalid_input_is_rejected(scores):

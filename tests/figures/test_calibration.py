@@ -152,7 +152,7 @@ def test_single_bin_of_hits_has_an_undefined_number(panel):
     curves, metrics = panel
     one_bin = curves.groupby(["posterior", "estimator"]).head(1).assign(recall_at_1=1.0, n_queries=2000)
     ax = plot_calibration(one_bin, metrics.assign(neg_sr2=np.nan))
-    assert all(text.endswith("[undefined]") for text in legend_texts(ax))
+    assert all(text.endswith("[–]") for text in legend_texts(ax))
     assert ax.get_ylim()[1] > 1
 
 

@@ -72,8 +72,6 @@ def test_other_estimators_are_labelled_by_their_name():
     assert [style.label for style in styles.values()] == ["My own, deterministic"]
 
 
-@pytest.mark.parametrize(
-    ("number", "text"), [(0.955, "0.95"), (-0.5, "−0.50"), (-0.001, "0.00"), (float("nan"), "undefined")]
-)
+@pytest.mark.parametrize(("number", "text"), [(0.955, "0.95"), (-0.5, "−0.50"), (-0.001, "0.00"), (float("nan"), "–")])
 def test_format_value_has_a_real_minus_and_no_negative_zero(number, text):
     assert format_value(number, 2) == text

@@ -137,9 +137,7 @@ def test_legend_is_sorted_by_the_varied_parameter_and_shows_intervals(settings):
 def test_undefined_number_has_no_interval(settings):
     curves, metrics = make_run(directions=("t2i",))
     undefined = metrics.assign(neg_sr2=np.nan, neg_sr2_low=np.nan, neg_sr2_high=np.nan)
-    assert (
-        legend_texts(plot_sensitivity(curves, undefined, select_varied(settings, "rate")))[0] == "rate 0.1 [undefined]"
-    )
+    assert legend_texts(plot_sensitivity(curves, undefined, select_varied(settings, "rate")))[0] == "rate 0.1 [–]"
 
 
 def test_lines_and_markers_show_exactly_the_numbers(settings):

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from helpers.synthetic_tables import make_metrics, make_recalls
+from overtop.tables.blocks import render_rows, split_into_blocks
 from overtop.tables.latex import to_latex
 from overtop.tables.markdown import to_markdown
 from overtop.tables.published import PublishedNumbers
@@ -74,6 +75,21 @@ def test_undefined_number_is_a_dash():
     table = combine_metrics([make_metrics().assign(spearman=np.nan, neg_sr2=np.nan)])
     assert "| – |" in to_markdown(table)
     assert " & -- & " in to_latex(table)
+    assert "**–**" not in to_markdown(table)
+    assert r"\mathbf{--}" not in to_latex(table)
+
+
+def test_undefined_number_is_never_the_best():
+    metrics = make_metrics(kinds=("deterministic",))
+    metrics.loc[metrics["estimator"] == "top1_similarity", ["spearman", "r2", "neg_sr2"]] = np.nan
+    (block,) = split_into_blocks(combine_metrics([metrics]), None)
+    columns, rows = render_rows(block)
+    for index, (_, name) in enumerate(columns):
+        best = [row.method for row in rows if row.cells[index].best]
+        assert len(best) >= 1
+        if name != "aurc":
+            assert all(cell.number != "–" or not cell.best for cell in (row.cells[index] for row in rows))
+            assert not any("similarity" in method for method in best)
 
 
 def test_latex_is_well_formed():

@@ -106,7 +106,12 @@ def test_gallery_of_one_item_has_a_table(fresh):
     fresh.run(*_imported(fresh, image=rng.normal(size=(1, 8)), text=rng.normal(size=(5, 8)), image_of_caption=owner))
     table = pd.read_csv(fresh.root / "results/tables/mine.csv")
     assert set(table["recall_at_1"]) == {1.0}
-    assert table[["spearman", "r2", "neg_sr2", "rejection_auc", "oracle_auc"]].notna().all(axis=None)
+    assert table[["rejection_auc", "oracle_auc"]].notna().all(axis=None)
+    undefined = table[~table["calibration_defined"]]  # all are hits
+    assert len(undefined) == len(table)
+    assert table[["spearman", "r2", "neg_sr2", "neg_sr2_low"]].isna().all(axis=None)
+    markdown = (fresh.root / "results/tables/mine.md").read_text()
+    assert "| – | – | – | **" in markdown.replace("<br>", " | ")
 
 
 def test_missing_mirror_is_an_error_with_fix(fresh):

@@ -47,16 +47,15 @@ def test_table_has_every_combination_once(table):
     posteriors_and_protocols = [(2 if "samples" in r.needs else 3) * len(r.protocols) for r in records]
     assert len(table) == 2 * 2 * 2 * sum(posteriors_and_protocols)
     assert table["n_queries"].isin([2000, 400]).all()
-    assert table[["spearman", "r2", "neg_sr2", "rejection_auc", "oracle_auc"]].notna().all(axis=None)
+    assert table[["rejection_auc", "oracle_auc"]].notna().all(axis=None)
     assert (table["rejection_auc"] <= table["oracle_auc"] + 1e-9).all()
 
 
 def test_numbers_are_inside_their_intervals(table):
     for name in INTERVALS:
-        assert (table[f"{name}_low"] <= table[f"{name}_high"]).all()
-        assert table[[name, f"{name}_low", f"{name}_high"]].notna().all(axis=None)
-    for name in ("recall_at_1", "aurc", "auroc", "rejection_auc"):
-        assert table[name].between(table[f"{name}_low"], table[f"{name}_high"]).all()
+        known = table["calibration_defined"] | (name not in ("spearman", "r2", "neg_sr2"))
+        assert (table[[name, f"{name}_low", f"{name}_high"]].notna().all(axis=1) == known).all()
+        assert table[name].between(table[f"{name}_low"], table[f"{name}_high"])[known].all()
     judged = table["estimator"] != "top1_similarity"
     assert (table["p_holm"].notna() == judged).all()
     assert (table["p_holm"] >= table["p_value"])[judged].all()

@@ -5,7 +5,7 @@ Queries are sorted once. A resample is an integer weight per image, and every me
 counts of the weighted queries.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -75,7 +75,7 @@ def bootstrap_measures(
 
     Returns:
         The measures of `SelectiveMeasures`, `recall_at_1`, and `rejection_auc` for each protocol; `spearman`, `r2` and
-        `neg_sr2` for each `calibration_variant`.
+        `neg_sr2` for each `calibration_variant`, NaN in resamples where they are not defined.
     """
     parts = []
     for counts in count_resamples(queries, weights):
@@ -114,11 +114,27 @@ def bootstrap_compared_measures(
     return {"neg_sr2": _calibration_measures(np.concatenate(bins))["neg_sr2"], "aurc": np.concatenate(areas)}
 
 
+def bootstrap_recalls(rank: np.ndarray, cluster: np.ndarray, weights: np.ndarray, ks: Sequence[int]) -> Draws:
+    """Compute `recall_at_k` for every k in every resample.
+
+    Args:
+        rank: (Q,) of the best positive of each query, from 1.
+        cluster: (Q,) index of the weight of each query.
+        weights: (B, clusters), from `draw_cluster_weights`.
+        ks: at which recall is measured.
+    """
+    n_clusters = weights.shape[1]
+    within = [np.ones(len(rank)), *(rank <= k for k in ks)]
+    sums = np.stack([np.bincount(cluster, values, n_clusters) for values in within], axis=1)
+    parts = blocks(len(weights), n_clusters * sums.itemsize, RESAMPLE_BYTES)
+    total, *hits = np.concatenate([weights[part].astype(np.float64) @ sums for part in parts]).T
+    return {(f"recall_at_{k}", ""): count / total for k, count in zip(ks, hits, strict=True)}
+
+
 def _calibration_measures(bins: np.ndarray) -> dict[str, np.ndarray]:
     """Measures of `Calibration`, each (B,), from queries and misses per bin (B, 2, n_bins)."""
     n_queries, n_misses = np.moveaxis(bins, 1, 0)
-    spearman, r2, _ = correlate_recall_with_level(n_queries, n_queries - n_misses)
-    return {"spearman": spearman, "r2": r2, "neg_sr2": -spearman * r2 + 0.0}
+    return correlate_recall_with_level(n_queries, n_queries - n_misses)
 
 
 def _rejection_areas(counts: CumulativeCounts, steps: Mapping[Protocol, int]) -> Draws:

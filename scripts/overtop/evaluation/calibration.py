@@ -23,14 +23,19 @@ class Calibration:
         spearman: S, rank correlation of recall with level; ideal -1.
         r2: R2 of the linear fit of recall on level; ideal 1.
         neg_sr2: -S R2; ideal 1.
-        defined: whether the correlation is defined; where it is not, the three numbers are 0.
+
+    The three numbers are NaN where the correlation is not defined.
     """
 
     bins: pd.DataFrame
     spearman: float
     r2: float
     neg_sr2: float
-    defined: bool
+
+    @property
+    def defined(self) -> bool:
+        """Whether the correlation of recall and level is defined."""
+        return not np.isnan(self.neg_sr2)
 
 
 def measure_calibration(
@@ -49,7 +54,8 @@ def measure_calibration(
     gives fewer or uneven bins.
 
     The correlation is not defined with one bin (a single query, or a constant uncertainty) or with the same recall in
-    every bin. S, R2 and -S R2 are then 0. Two bins of different recall give |S| = 1.
+    every bin. S, R2 and -S R2 are then NaN: 0 would stand for recall that does not depend on the uncertainty, which
+    such data cannot show. Two bins of different recall give |S| = 1.
 
     Args:
         uncertainty: (Q,), higher is less trustworthy.
@@ -86,11 +92,10 @@ def measure_calibration(
     if edges is not None:
         bins["low"], bins["high"] = edges[bins.index], edges[bins.index + 1]
     bins = bins.reset_index(drop=True).rename_axis("level").reset_index()
-    spearman, r2, defined = correlate_recall_with_level(
+    measures = correlate_recall_with_level(
         np.bincount(number, minlength=n_bins)[None], np.bincount(number, weights=hit, minlength=n_bins)[None]
     )
-    s, fit = float(spearman[0]), float(r2[0])
-    return Calibration(bins, s, fit, -s * fit + 0.0, bool(defined[0]))
+    return Calibration(bins, **{name: float(values[0]) for name, values in measures.items()})
 
 
 def equal_width_bins(
@@ -125,15 +130,15 @@ def equal_width_bins(
     return edges, edges[..., 1:-1]
 
 
-def correlate_recall_with_level(n_queries: np.ndarray, n_hits: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Compute S and R2 of recall and level for B calibrations at once.
+def correlate_recall_with_level(n_queries: np.ndarray, n_hits: np.ndarray) -> dict[str, np.ndarray]:
+    """Compute S, R2 and -S R2 of recall and level for B calibrations at once.
 
     Args:
         n_queries: (B, n_bins), from certain to uncertain; empty bins are dropped and the others numbered without gaps.
         n_hits: (B, n_bins).
 
     Returns:
-        S (B,), R2 (B,) and whether they are defined (B,); both are 0 where they are not.
+        `spearman`, `r2` and `neg_sr2`, each (B,); NaN where the correlation is not defined.
     """
     filled = n_queries > 0
     level = np.cumsum(filled, axis=1)
@@ -142,8 +147,8 @@ def correlate_recall_with_level(n_queries: np.ndarray, n_hits: np.ndarray) -> tu
     equal = (recall[:, None, :] == recall[:, :, None]) & filled[:, None, :]
     rank = smaller.sum(axis=2) + equal.sum(axis=2) / 2
     defined = (smaller.any(axis=2) & filled).any(axis=1)
-    spearman, pearson = (np.where(defined, _pearson(level, other, filled), 0.0) for other in (rank, recall))
-    return spearman, pearson**2, defined
+    spearman, pearson = (np.where(defined, _pearson(level, other, filled), np.nan) for other in (rank, recall))
+    return {"spearman": spearman, "r2": pearson**2, "neg_sr2": -spearman * pearson**2 + 0.0}  # no "-0.0"
 
 
 def _pearson(x: np.ndarray, y: np.ndarray, filled: np.ndarray) -> np.ndarray:

@@ -26,7 +26,7 @@ from overtop.evaluation.bootstrap import count_resamples, draw_cluster_weights
 from overtop.evaluation.inputs import validate_scores
 from overtop.evaluation.ordering import SortedQueries
 from overtop.evaluation.selective import aurc
-from overtop.evaluation.significance import percentile_interval
+from overtop.evaluation.significance import symmetric_interval
 from overtop.evaluation.stopping import apply_stopping_rules, sample_distribution, summarise_votes, truncate_votes
 from overtop.evaluation.voting import VoteResult, count_votes
 from overtop.terms import Direction, Protocol
@@ -175,8 +175,10 @@ def _curve(answers: RankedAnswers, settings: CascadeSettings) -> pd.DataFrame:
     )
     curve = pd.DataFrame([step.row() for step in steps])
     curve["change"] = curve["aurc"] - curve["aurc"][0]
-    for name, values in (("aurc", draws), ("change", draws - draws[0])):
-        curve[f"{name}_low"], curve[f"{name}_high"] = percentile_interval(values, settings.level)
+    for name, values, smallest in (("aurc", draws, 0), ("change", draws - draws[0], -1)):
+        curve[f"{name}_low"], curve[f"{name}_high"] = symmetric_interval(
+            curve[name].to_numpy(), values, settings.level, (smallest, 1)
+        )
     return curve
 
 

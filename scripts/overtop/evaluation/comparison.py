@@ -21,7 +21,7 @@ from overtop.evaluation.distinct import Content, map_distinct
 from overtop.evaluation.inputs import validate_scores
 from overtop.evaluation.ordering import SortedQueries
 from overtop.evaluation.selective import measure_selective_prediction
-from overtop.evaluation.significance import adjust_holm, bootstrap_p_value, percentile_interval
+from overtop.evaluation.significance import Bounds, adjust_holm, bootstrap_p_value, symmetric_interval
 from overtop.evaluation.verdicts import paper_verdict
 from overtop.reference.paper import PaperTable
 from overtop.seeds import derive_seed
@@ -71,6 +71,9 @@ class _Queries:
         return self.uncertainty.tobytes(), self.hit.tobytes(), self.protocol.encode()
 
 
+_DIFFERENCE_BOUNDS: dict[str, Bounds] = {"neg_sr2": (-2, 2), "aurc": (-1, 1)}
+"""Smallest and largest possible difference of each measure."""
+
 _Panels = Mapping[str, Mapping[Method, _Queries]]
 """Queries of one direction by protocol and method."""
 
@@ -108,16 +111,16 @@ def compare_methods(
 
     Returns:
         `COLUMNS` without `dataset`; one row per panel, measure and pair. `difference` is the value of the first method
-        minus that of the second, with its interval. `p_value` tests that it is zero, and `p_holm` is adjusted for all
-        pairs of a panel. `shown` is true if the interval excludes zero on the side of the difference (-S R2 of few
-        queries is biased in resamples, so that the interval may not contain the difference). `paper_difference` is the
-        paper's difference in -S R2 and `verdict` one of `verdicts.VERDICTS`; both are missing for pairs that are not in
-        the paper.
+        minus that of the second, with its interval; missing where -S R2 of either is not defined. `p_value` tests that
+        it is zero, and `p_holm` is adjusted for all pairs of a panel. `shown` is true if `p_holm` is below 1 - the
+        level of the interval, which then excludes zero on the side of the difference. `paper_difference` is the paper's
+        difference in -S R2 and `verdict` one of `verdicts.VERDICTS`; both are missing for pairs that are not in the
+        paper.
 
     Raises:
         OvertopError: the posteriors were scored on different queries, or an uncertainty is not finite.
     """
-    rows: list[dict[str, object]] = []
+    rows: list[dict[str, Any]] = []
     for direction, of_direction in scores.groupby("direction", sort=False):
         panels, cluster = _panels(of_direction, paper)
         resamples = _required_resamples(panels, spec)
@@ -125,13 +128,11 @@ def compare_methods(
         facts = {"direction": direction, "n_queries": len(cluster), "n_clusters": weights.shape[1]}
         for protocol, measurements in _measure_panels(panels, cluster, weights, spec, threads).items():
             for pair in combinations(measurements, 2):
+                reported = {"neg_sr2": _paper_difference(pair, paper, benchmark, str(direction))}
                 for row in _difference_rows(pair, [measurements[method] for method in pair], spec.bootstrap.level):
-                    row |= facts | {"protocol": protocol}
-                    rows.append(row | _compare_with_paper(row, pair, paper, benchmark))
-    table = pd.DataFrame(rows, columns=COLUMNS[1:])
-    family = ["direction", "protocol", "measure"]
-    table["p_holm"] = table.groupby(family)["p_value"].transform(lambda p: adjust_holm(p.to_numpy()))
-    return table
+                    row |= facts | {"protocol": protocol, "paper_difference": reported.get(row["measure"], np.nan)}
+                    rows.append(row)
+    return _decide(pd.DataFrame(rows, columns=COLUMNS[1:]), round(1 - spec.bootstrap.level, 12))  # 0.05, not a bit more
 
 
 def _panels(scores: pd.DataFrame, paper: PaperTable | None) -> tuple[_Panels, np.ndarray]:
@@ -163,8 +164,8 @@ def _select_methods(methods: Sequence[Method], paper: PaperTable | None) -> list
 
 
 def _required_resamples(panels: _Panels, spec: EvaluationSpec) -> int:
-    """Number of resamples B with which the smallest possible p-value, 2 / (B + 1), stays below half the level of the
-    tests after multiplication by the number of pairs."""
+    """Number of resamples B with which the smallest possible p-value, 1 / (B + 1), stays below a quarter of the level
+    of the tests after multiplication by the number of pairs."""
     pairs = max(math.comb(len(methods), 2) for methods in panels.values())
     return max(spec.bootstrap.resamples, math.ceil(4 * pairs / (1 - spec.bootstrap.level)))
 
@@ -204,27 +205,31 @@ def _difference_rows(
     for measure, value in first.values.items():
         difference = value - second.values[measure]
         draws = first.draws[measure] - second.draws[measure]
-        low, high = percentile_interval(draws, level)
+        low, high = symmetric_interval(difference, draws, level, _DIFFERENCE_BOUNDS[measure])
         yield names | {
             "measure": measure,
             "resamples": len(draws),
             "difference": difference,
             "low": low,
             "high": high,
-            "p_value": bootstrap_p_value(draws),
-            "shown": bool((low > 0 and difference > 0) or (high < 0 and difference < 0)),
+            "p_value": bootstrap_p_value(difference, draws),
         }
 
 
-def _compare_with_paper(
-    row: Mapping[str, Any], pair: Sequence[Method], paper: PaperTable | None, benchmark: str | None
-) -> dict[str, object]:
-    """The paper's difference for a pair and the verdict; empty if the paper does not report both methods."""
-    if paper is None or row["measure"] != "neg_sr2" or pair[0].in_paper(paper) == pair[1].in_paper(paper):
-        return {}
-    values = [paper.value(m.estimator, m.kind, m.architecture, benchmark, row["direction"]) for m in pair]
+def _paper_difference(pair: Sequence[Method], paper: PaperTable | None, benchmark: str | None, direction: str) -> float:
+    """The paper's difference in -S R2; NaN if the paper does not report both methods, or they are one to it."""
+    if paper is None or pair[0].in_paper(paper) == pair[1].in_paper(paper):
+        return np.nan
+    values = [paper.value(m.estimator, m.kind, m.architecture, benchmark, direction) for m in pair]
     reported = [value.neg_sr2 for value in values if value is not None]
-    if len(reported) < len(pair):
-        return {}
-    difference = round(reported[0] - reported[1], 2)
-    return {"paper_difference": difference, "verdict": paper_verdict(row["shown"], row["difference"], difference)}
+    return round(reported[0] - reported[1], 2) if len(reported) == len(pair) else np.nan
+
+
+def _decide(table: pd.DataFrame, significance_level: float) -> pd.DataFrame:
+    """Fill in `p_holm`, `shown` and `verdict`."""
+    family = ["direction", "protocol", "measure"]
+    table["p_holm"] = table.groupby(family)["p_value"].transform(lambda p: adjust_holm(p.to_numpy()))
+    table["shown"] = table["p_holm"] < significance_level
+    columns = table[["shown", "difference", "paper_difference"]].itertuples(index=False, name=None)
+    verdicts = [np.nan if np.isnan(row[2]) else paper_verdict(*row) for row in columns]
+    return table.assign(verdict=pd.Series(verdicts, dtype=object))

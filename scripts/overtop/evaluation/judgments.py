@@ -25,7 +25,7 @@ from overtop.evaluation.bootstrap import draw_cluster_weights
 from overtop.evaluation.inputs import validate_scores
 from overtop.evaluation.ordering import CumulativeCounts, SortedQueries
 from overtop.evaluation.selective import auroc
-from overtop.evaluation.significance import percentile_interval
+from overtop.evaluation.significance import Bounds, symmetric_interval
 from overtop.seeds import derive_seed
 
 THIRDS = ("low", "middle", "high")
@@ -53,9 +53,9 @@ def compare_with_judgments(
       third of them by uncertainty, where ties stay together.
     - `relevant_misses_auroc`: probability that a judged miss with a relevant top-1 is more uncertain than one without.
 
-    A statistic of no queries has no row. Intervals are percentiles over resamples of the images, each with all its
-    queries; a resample without any query for a mean is ignored for it. The interval of a share of 0 or 1 has width 0,
-    so read it together with `n`.
+    A statistic of no queries has no row. Intervals (`symmetric_interval`) are from resamples of the images, each with
+    all its queries. A mean over few queries, for which many resamples have none, has its whole range as interval. The
+    interval of a share of 0 or 1 has width 0 otherwise, so read it together with `n`.
 
     Args:
         scores: score table of one posterior (`estimators.scoring`).
@@ -79,7 +79,8 @@ def compare_with_judgments(
             key = {"direction": direction, "source": source, "estimator": estimator, "protocol": protocol}
             for statistic, values, n in _statistics(group, weights):
                 if n:
-                    low, high = percentile_interval(values[1:][np.isfinite(values[1:])], spec.level)
+                    bounds = _bounds(statistic, group["uncertainty"])
+                    low, high = symmetric_interval(values[0], values[1:], spec.level, bounds)
                     rows.append({**key, "statistic": statistic, "value": values[0], "low": low, "high": high, "n": n})
     if not rows:
         raise OvertopError(
@@ -111,6 +112,13 @@ def _join_judgments(scores: pd.DataFrame, judgments: pd.DataFrame) -> Iterator[t
                 source,
                 queries.join(ambiguity, on="query_id", how="inner").join(top1, on=["query_id", "top1_id"]),
             )
+
+
+def _bounds(statistic: str, uncertainty: pd.Series) -> Bounds:
+    """The range of a statistic: of a correlation, of a mean uncertainty, or of a share."""
+    if statistic.startswith("uncertainty"):
+        return float(uncertainty.min()), float(uncertainty.max())
+    return (-1, 1) if statistic.startswith("spearman") else (0, 1)
 
 
 def _statistics(group: pd.DataFrame, weights: np.ndarray) -> Statistics:

@@ -9,7 +9,13 @@ import pandas as pd
 
 from overtop.config.evaluation import EvaluationSpec
 from overtop.errors import OvertopError
-from overtop.evaluation.bootstrap import Draws, bootstrap_measures, calibration_variant, draw_cluster_weights
+from overtop.evaluation.bootstrap import (
+    Draws,
+    bootstrap_measures,
+    bootstrap_recalls,
+    calibration_variant,
+    draw_cluster_weights,
+)
 from overtop.evaluation.calibration import Calibration, measure_calibration
 from overtop.evaluation.distinct import Content, map_distinct
 from overtop.evaluation.inputs import HIT_COLUMNS, RANK_COLUMNS, validate_scores
@@ -17,15 +23,21 @@ from overtop.evaluation.ordering import SortedQueries
 from overtop.evaluation.rejection import Rejection, measure_rejection
 from overtop.evaluation.reranking import KEY, measure_reranking
 from overtop.evaluation.selective import SelectiveMeasures, measure_selective_prediction
-from overtop.evaluation.significance import adjust_holm, bootstrap_p_value, percentile_interval
+from overtop.evaluation.significance import Bounds, adjust_holm, bootstrap_p_value, symmetric_interval
 from overtop.seeds import derive_seed
 from overtop.terms import BINNINGS, Binning, Protocol
 
 _TEST_FAMILY = ["direction", "protocol", "positives", "binning"]
 """Columns within which p-values are adjusted together."""
 
+_RECALL_KS = (5, 10)
+"""Every k at which R@k is measured, besides 1."""
+
+_SIGNED_MEASURES = ("spearman", "neg_sr2")
+"""Measures in [-1, 1]; all others are in [0, 1]."""
+
 _COMPARED_MEASURES = ("aurc", "rejection_auc")
-"""Measures whose difference from the reference estimator is computed; neither depends on the binning."""
+"""Measures in [0, 1] whose difference from the reference estimator is computed; neither depends on the binning."""
 
 
 @dataclass(frozen=True)
@@ -34,16 +46,16 @@ class Evaluation:
 
     Attributes:
         metrics: one row per direction, estimator, protocol, positives and binning: recall, calibration, rejection and
-            the measures of `SelectiveMeasures`, each with the ends of its interval (`_low`, `_high`). All are over all
-            queries, those whose target is absent included (`n_absent`, and their share `absent`). `recall_at_5`,
-            `recall_at_10` and `oracle_auc` (area under the rejection curve that removes all misses first) have no
-            interval. `calibration_defined` is false where S, R2 and -S R2 are 0 because the correlation is not defined.
-            `aurc_diff` and `rejection_auc_diff` are the value minus that of the reference estimator, with intervals
-            from the same resamples; `p_value` tests that `aurc_diff` is zero, and `p_holm` is adjusted for all
-            estimators of a direction, protocol and set of positives. These are missing in the rows of the reference
-            estimator, and in all rows if it was not scored. `reranked_recall_at_1` (with its interval), `..._5` and
-            `..._10` are of the items in the order of the estimator's normalised similarities; missing for estimators
-            that do not normalise.
+            the measures of `SelectiveMeasures`, each with the ends of its interval (`_low`, `_high`), which contains
+            it. All are over all queries, those whose target is absent included (`n_absent`, and their share `absent`).
+            `oracle_auc` (area under the rejection curve that removes all misses first) has no interval.
+            `calibration_defined` is false where S, R2 and -S R2 are missing because the correlation is not defined; a
+            resample in which it is not defined counts as arbitrarily far away. `aurc_diff` and `rejection_auc_diff` are
+            the value minus that of the reference estimator, with intervals from the same resamples; `p_value` tests
+            that `aurc_diff` is zero, and `p_holm` is adjusted for all estimators of a direction, protocol and set of
+            positives. These are missing in the rows of the reference estimator, and in all rows if it was not scored.
+            `reranked_recall_at_1` and so on are of the items in the order of the estimator's normalised similarities;
+            missing for estimators that do not normalise.
         calibration: one row per combination as in `metrics` and bin.
         rejection: one row per direction, estimator, protocol, positives and point of the curve.
     """
@@ -76,9 +88,13 @@ class _Combination:
     def hit(self) -> np.ndarray:
         return self.queries[HIT_COLUMNS[self.positives]].to_numpy(dtype=bool)
 
+    @property
+    def rank(self) -> np.ndarray:
+        return self.queries[RANK_COLUMNS[self.positives]].to_numpy(dtype=np.float64)
+
     @cached_property
     def content(self) -> Content:
-        """Equal for combinations whose measures are equal."""
+        """Equal for combinations whose measures are equal, except R@k with k > 1."""
         return self.uncertainty.tobytes(), self.hit.tobytes()
 
 
@@ -94,9 +110,10 @@ class _Measurement:
 
     def values(self, binning: Binning) -> dict[str, float]:
         """All measures that have an interval, by name."""
-        calibration = self.calibrations[binning]
+        calibration, rank = self.calibrations[binning], self.combination.rank
         return {
             "recall_at_1": float(self.combination.hit.mean()),
+            **{f"recall_at_{k}": float((rank <= k).mean()) for k in _RECALL_KS},
             **{name: getattr(calibration, name) for name in ("spearman", "r2", "neg_sr2")},
             "rejection_auc": self.rejection.auc,
             **asdict(self.selective),
@@ -182,10 +199,9 @@ def _measure_all(combinations: list[_Combination], spec: EvaluationSpec, seed: i
         return bootstrap_measures(queries, weights, spec.bins, spec.precision, steps)
 
     draws = map_distinct(draw, combinations, threads)
-    return [
-        _measure(combination, spec, steps[combination.protocol], draws[combination.content])
-        for combination in combinations
-    ]
+    ranks = {c.rank.tobytes(): c.rank for c in combinations}  # most estimators share them
+    recalls = {key: bootstrap_recalls(rank, cluster, weights, _RECALL_KS) for key, rank in ranks.items()}
+    return [_measure(c, spec, steps[c.protocol], draws[c.content] | recalls[c.rank.tobytes()]) for c in combinations]
 
 
 def _measure(combination: _Combination, spec: EvaluationSpec, step: int, draws: Draws) -> _Measurement:
@@ -204,11 +220,10 @@ def _measure(combination: _Combination, spec: EvaluationSpec, step: int, draws: 
 
 def _metrics_row(measurement: _Measurement, binning: Binning, level: float) -> dict[str, object]:
     combination, calibration = measurement.combination, measurement.calibrations[binning]
-    rank = combination.queries[RANK_COLUMNS[combination.positives]]
     row: dict[str, object] = {
         **combination.key,
         "binning": binning,
-        "n_queries": len(rank),
+        "n_queries": len(combination.queries),
         "n_absent": combination.queries["absent"].sum(),
         "absent": combination.queries["absent"].mean(),
         "n_clusters": combination.queries["image_id"].nunique(),
@@ -216,14 +231,12 @@ def _metrics_row(measurement: _Measurement, binning: Binning, level: float) -> d
         "calibration_defined": calibration.defined,
     }
     for name, value in measurement.values(binning).items():
+        bounds: Bounds = (-1 if name in _SIGNED_MEASURES else 0, 1)
         row[name] = value
-        row[f"{name}_low"], row[f"{name}_high"] = percentile_interval(measurement.draws_of(name, binning), level)
-    return row | {
-        "oracle_auc": measurement.rejection.oracle_auc,
-        "recall_at_5": (rank <= 5).mean(),
-        "recall_at_10": (rank <= 10).mean(),
-        "n_tied": combination.queries["tied"].sum(),
-    }
+        row[f"{name}_low"], row[f"{name}_high"] = symmetric_interval(
+            value, measurement.draws_of(name, binning), level, bounds
+        )
+    return row | {"oracle_auc": measurement.rejection.oracle_auc, "n_tied": combination.queries["tied"].sum()}
 
 
 def _differences(measurement: _Measurement, reference: _Measurement | None, level: float) -> dict[str, float]:
@@ -237,7 +250,7 @@ def _differences(measurement: _Measurement, reference: _Measurement | None, leve
         binning = BINNINGS[0]
         draws = measurement.draws_of(name, binning) - reference.draws_of(name, binning)
         difference = measurement.values(binning)[name] - reference.values(binning)[name]
-        row |= dict(zip(columns, (difference, *percentile_interval(draws, level)), strict=True))
+        row |= dict(zip(columns, (difference, *symmetric_interval(difference, draws, level, (-1, 1))), strict=True))
         if name == "aurc":
-            row["p_value"] = bootstrap_p_value(draws)
+            row["p_value"] = bootstrap_p_value(difference, draws)
     return row

@@ -1,13 +1,13 @@
 """Verdicts on a difference that the paper reports between two methods, given our difference on the same measure."""
 
 SURVIVES = "survives"
-"""Our interval excludes zero, and the difference has the sign of the paper's."""
+"""Our difference is significant after Holm's adjustment, and has the sign of the paper's."""
 
 REVERSED = "reversed"
-"""Our interval excludes zero, and the difference has the opposite sign."""
+"""Our difference is significant after Holm's adjustment, and has the opposite sign."""
 
 NOT_SHOWN = "not shown"
-"""Our interval includes zero."""
+"""Our difference is not significant after Holm's adjustment, or not defined."""
 
 TIE = "tie"
 """The paper reports no difference."""
@@ -19,7 +19,7 @@ def paper_verdict(shown: bool, difference: float, paper_difference: float) -> st
     """Return the one of `VERDICTS` that applies to a difference of the paper.
 
     Args:
-        shown: whether our interval excludes zero.
+        shown: whether our difference is significant after Holm's adjustment.
         difference: ours.
         paper_difference: the paper's.
     """

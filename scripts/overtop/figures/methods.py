@@ -78,8 +78,8 @@ def rank_methods(numbers: pd.DataFrame, value: str, decimals: int, styles: Metho
 
 
 def format_value(number: float, decimals: int) -> str:
-    """A number as legends show it: with a real minus sign, `undefined` for NaN."""
-    return "undefined" if math.isnan(number) else f"{round(number, decimals) + 0.0:.{decimals}f}".replace("-", "−")
+    """A number as legends show it: with a real minus sign, a dash for NaN."""
+    return "–" if math.isnan(number) else f"{round(number, decimals) + 0.0:.{decimals}f}".replace("-", "−")
 
 
 def draw_line(
@@ -95,7 +95,7 @@ def draw_line(
 
 def panel_size(styles: MethodStyles, n_legend_lines: int) -> tuple[float, float]:
     """Width and height of a panel in inches; long names widen it, since a wide legend would squeeze the axes."""
-    longest = max(style.text_width(f"{s.label} [undefined]", "legend.fontsize") for s in styles.values())
+    longest = max(style.text_width(f"{s.label} [−0.00]", "legend.fontsize") for s in styles.values())
     height = style.PANEL_HEIGHT + style.LEGEND_LINE_HEIGHT * n_legend_lines
     return max(style.PANEL_WIDTH, _LEGEND_MARGIN + longest), height
 

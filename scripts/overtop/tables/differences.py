@@ -7,7 +7,6 @@ import pandas as pd
 
 from overtop import labels
 from overtop.evaluation.verdicts import REVERSED, SURVIVES, VERDICTS
-from overtop.tables.blocks import SIGNIFICANCE_LEVEL
 from overtop.tables.markdown import escape, format_grid
 from overtop.tables.wide import MEASURES
 
@@ -21,7 +20,7 @@ MethodKey = tuple[str, str]
 
 
 class Difference(NamedTuple):
-    """A difference whose interval excludes zero, as a positive number, with the better method first.
+    """A difference that is shown, as a positive number, with the better method first.
 
     Attributes:
         measure: `neg_sr2` or `aurc`.
@@ -32,7 +31,6 @@ class Difference(NamedTuple):
         high: upper end of its interval.
         paper: the paper's difference with the same sign convention, or NaN.
         verdict: one of `evaluation.verdicts.VERDICTS`, or None without a number of the paper.
-        significant: whether it remains after Holm's adjustment.
     """
 
     measure: str
@@ -43,7 +41,6 @@ class Difference(NamedTuple):
     high: float
     paper: float
     verdict: str | None
-    significant: bool
 
 
 def differences_to_markdown(table: pd.DataFrame) -> str:
@@ -74,10 +71,10 @@ def differences_summary(table: pd.DataFrame) -> list[str]:
 def _introduction(table: pd.DataFrame) -> str:
     resamples = " or ".join(f"{count:,}" for count in sorted(table["resamples"].unique()))
     parts = [
-        "Every pair of methods is compared on the same queries. A difference is shown if its interval, from "
-        f"{resamples} resamples of the images, excludes zero. At a level of 95%, one pair in twenty is shown by chance "
-        "even if no methods differ; bold: still significant after Holm's adjustment for all pairs of a panel "
-        f"(p < {SIGNIFICANCE_LEVEL})."
+        "Every pair of methods is compared on the same queries. A difference is shown if its p-value, from "
+        f"{resamples} resamples of the images and after Holm's adjustment for all pairs of a panel, is below one minus "
+        "the level of the intervals (0.05 at a level of 95%); its interval, which is not adjusted, then excludes zero. "
+        "If no methods differ, the chance that a panel shows any difference by a measure is about 5%."
     ]
     if table["verdict"].notna().any():
         parts.append(
@@ -88,16 +85,16 @@ def _introduction(table: pd.DataFrame) -> str:
 
 
 def _overview(panels: Sequence[pd.DataFrame]) -> str:
-    """A row per panel: pairs, differences shown by each measure (significant ones in bold), counts of the verdicts."""
+    """A row per panel: pairs, differences shown by each measure, counts of the verdicts."""
     verdicts = VERDICTS if any(rows["verdict"].notna().any() for rows in panels) else ()
     lines = []
     for rows in panels:
-        shown = {measure: rows[(rows["measure"] == measure) & rows["shown"]] for measure in IMPROVEMENT_SIGNS}
+        shown = rows.loc[rows["shown"], "measure"]
         lines.append(
             [
                 escape(_panel_label(rows)),
                 str(len(rows) // len(IMPROVEMENT_SIGNS)),
-                *(f"{len(d)} (**{(d['p_holm'] < SIGNIFICANCE_LEVEL).sum()}**)" for d in shown.values()),
+                *(str((shown == measure).sum()) for measure in IMPROVEMENT_SIGNS),
                 *(str((rows["verdict"] == verdict).sum()) for verdict in verdicts),
             ]
         )
@@ -111,7 +108,7 @@ def _section(rows: pd.DataFrame) -> str:
     numbers = {method: str(number) for number, method in enumerate(names, start=1)}
     worse: dict[tuple[MethodKey, str], list[str]] = {}
     for d in differences:
-        worse.setdefault((d.better, d.measure), []).append(_bold_if(d.significant, numbers[d.worse]))
+        worse.setdefault((d.better, d.measure), []).append(numbers[d.worse])
     lines = [
         [numbers[method], escape(name), *(", ".join(worse.get((method, m), [])) for m in IMPROVEMENT_SIGNS)]
         for method, name in names.items()
@@ -130,7 +127,7 @@ def _paper_grid(differences: Sequence[Difference], names: Mapping[MethodKey, str
         [
             f"{names[d.better]} over {names[d.worse]}",
             str(d.verdict),
-            _bold_if(d.significant, f"{d.size:.3f}"),
+            f"{d.size:.3f}",
             f"[{d.low:.3f}, {d.high:.3f}]",
             f"{d.paper:.2f}",
         ]
@@ -149,10 +146,7 @@ def _shown_differences(rows: pd.DataFrame) -> list[Difference]:
             better, worse = worse, better
         if size < 0:
             size, low, high, paper = -size, -high, -low, -paper
-        significant = row["p_holm"] < SIGNIFICANCE_LEVEL
-        differences.append(
-            Difference(row["measure"], better, worse, size, low, high, paper, row["verdict"], significant)
-        )
+        differences.append(Difference(row["measure"], better, worse, size, low, high, paper, row["verdict"]))
     return differences
 
 
@@ -171,7 +165,3 @@ def _method_labels(rows: pd.DataFrame) -> dict[MethodKey, str]:
 def _panel_label(rows: pd.DataFrame) -> str:
     protocol, dataset, direction = (labels.format_name(rows.iloc[0][column]) for column in PANEL)
     return f"{dataset}, {direction}, {protocol}"
-
-
-def _bold_if(condition: bool, text: str) -> str:
-    return f"**{text}**" if condition else text

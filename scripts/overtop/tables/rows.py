@@ -9,7 +9,8 @@ from overtop.errors import OvertopError
 from overtop.evaluation.rounding import round_floats
 
 INTERVALS = [
-    "recall_at_1", "spearman", "r2", "neg_sr2", "rejection_auc", "aurc", "eaurc", "augrc", "auroc", "aupr", "coverage",
+    "recall_at_1", "recall_at_5", "recall_at_10", "spearman", "r2", "neg_sr2", "rejection_auc", "aurc", "eaurc",
+    "augrc", "auroc", "aupr", "coverage",
 ]  # fmt: skip
 """Columns with an interval: `X_low` and `X_high` follow `X`."""
 
