@@ -6,10 +6,12 @@ Writes: results/metrics, and the curves that figures draw.
 """
 
 import json
+from typing import Any
 
 import pandas as pd
 
 from overtop.config.evaluation import EvaluationSpec
+from overtop.estimators.registry import get_estimator
 from overtop.evaluation.bootstrap import bootstrap_seed
 from overtop.evaluation.metrics import evaluate
 from overtop.pipeline.job import Job, run
@@ -34,9 +36,20 @@ def main(job: Job) -> None:
         "n_skipped": provenance["n_skipped"],
         "n_truncated": provenance["n_truncated"],
     }
-    write_table(job.output.metrics, evaluation.metrics.assign(**names, **details))
+    metrics = evaluation.metrics.assign(**names, **details, **bank_columns(evaluation.metrics, provenance))
+    write_table(job.output.metrics, metrics)
     write_table(job.output.calibration, evaluation.calibration.assign(**names))
     write_table(job.output.rejection, evaluation.rejection.assign(**names))
+
+
+def bank_columns(metrics: pd.DataFrame, provenance: dict[str, Any]) -> dict[str, list[str]]:
+    """The bank of each row and its fingerprint; empty for estimators that need none."""
+    bank, needs_bank = (
+        provenance.get("bank", {}),
+        ["bank" in get_estimator(name).needs for name in metrics["estimator"]],
+    )
+    columns = {"bank": "label", "bank_fingerprint": "fingerprint"}
+    return {column: [bank[key] if needed else "" for needed in needs_bank] for column, key in columns.items()}
 
 
 if __name__ == "__main__":

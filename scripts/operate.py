@@ -6,6 +6,8 @@ Writes: results/operating/{dataset}/{split}/{posterior}.csv, one row per directi
 and target.
 """
 
+import logging
+
 import pandas as pd
 
 from overtop.evaluation.operating import SplitResults, operating_table
@@ -18,6 +20,8 @@ from overtop.storage.split import read_split
 def main(job: Job) -> None:
     """Choose and measure the operating points of one posterior on one data set."""
     validation, test = (read_results(job, role) for role in ("val", "test"))
+    for name in sorted(set(test.scores["estimator"]) - set(validation.scores["estimator"])):
+        logging.warning("%s has no scores on validation and no thresholds; a bank must be of a third split", name)
     table = operating_table(validation, test, job.params.precisions, job.params.confidence, job.params.seed)
     write_table(job.output[0], table.assign(dataset=job.wildcards.dataset, posterior=job.wildcards.posterior))
 

@@ -1,6 +1,7 @@
 """Rank the images for every caption and the captions for every image of one posterior.
 
-Reads: the split, the shards of the posterior, and the fitted temperatures if the configuration uses them.
+Reads: the split, the shards of the posterior, the offsets of its bank if there is one, and the fitted temperatures if
+the configuration uses them.
 Computes: both directions in one pass over all similarities, or by a search index. If targets are absent, each direction
 has its own gallery and its own pass.
 Writes: results/rankings/{dataset}/{split}/{posterior}.h5, the input of every estimator.
@@ -12,6 +13,7 @@ from overtop.retrieval.approximate import search
 from overtop.retrieval.exact import rank
 from overtop.retrieval.galleries import Retrieval, split_retrievals
 from overtop.retrieval.groups import declare_groups
+from overtop.retrieval.normalisation import read_bank, read_normalisations
 from overtop.retrieval.provenance import embedding_provenance
 from overtop.retrieval.ranking import Ranking, write_ranking
 from overtop.retrieval.sources import queries_and_gallery
@@ -28,16 +30,15 @@ def main(job: Job) -> None:
         rankings: dict[Direction, Ranking] = {}
         for retrieval in split_retrievals(split, images, texts):
             rankings |= compute_rankings(split, retrieval, job)
-        write_ranking(job.output[0], rankings, embedding_provenance(images, texts))
+        bank = {"bank": read_bank(job.input.bank)} if job.input.bank else {}
+        write_ranking(job.output[0], rankings, embedding_provenance(images, texts) | bank)
 
 
 def compute_rankings(split: Split, retrieval: Retrieval, job: Job) -> dict[Direction, Ranking]:
     """Rank by the exact pass, or by the configured search index."""
     images, texts, directions = retrieval.images, retrieval.texts, retrieval.directions
-    groups = {
-        direction: declare_groups(split, direction, queries_and_gallery(direction, images, texts)[1].item_ids)
-        for direction in directions
-    }
+    galleries = {direction: queries_and_gallery(direction, images, texts)[1].item_ids for direction in directions}
+    groups = {direction: declare_groups(split, direction, gallery) for direction, gallery in galleries.items()}
     if job.params.search != "stream":
         return search(images, texts, job.params.top, index=job.params.search, groups=groups, directions=directions)
     temperatures = temperatures_to_sum(load_temperatures(job.params.temperature, job.input.temperatures))
@@ -48,6 +49,7 @@ def compute_rankings(split: Split, retrieval: Retrieval, job: Job) -> dict[Direc
             job.params.top,
             temperatures=temperatures,
             groups=groups,
+            normalisations=read_normalisations(job.input.bank, galleries) if job.input.bank else None,
             directions=directions,
             progress=progress,
         )

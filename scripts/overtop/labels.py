@@ -24,6 +24,8 @@ ESTIMATORS = {
     "margin": "Margin",
     "entropy": "Entropy",
     "max_softmax": "Max softmax",
+    "bank_softmax": "Bank softmax",
+    "bank_nnn": "Bank NNN",
     "energy": "Energy",
     "dirichlet_entropy": "Dirichlet entropy",
     "dirichlet_vacuity": "Dirichlet vacuity",

@@ -33,12 +33,20 @@ ESTIMATORS = (
     "margin",
     "entropy",
     "max_softmax",
+    "bank_softmax",
+    "bank_nnn",
     "energy",
     "dirichlet_entropy",
     "dirichlet_vacuity",
     "probvlm",
 )
 """Names of all estimators, in the order of tables; `estimators.registry` holds their functions."""
+
+BANK_ESTIMATORS = ("bank_softmax", "bank_nnn")
+"""The estimators that need a bank, and the names of their normalisations of the similarities."""
+
+PUBLISHED_ONLY = ("adversarial_pgd", "adversarial_linear")
+"""Estimators that exist only under `published`: the paper's approximations of adversarial_exact."""
 
 VOTE_TOP = 5
 """Items of each sample's ranking that are kept: the released code compares the five best."""

@@ -20,6 +20,7 @@ from overtop.estimators.scoring import compute_uncertainty
 from overtop.radius.compute import compute_radii
 from overtop.radius.exact import boundary_distances
 from overtop.radius.geometry import Space
+from overtop.radius.linear import linear_distances
 from overtop.radius.pgd import pgd_distances
 from overtop.retrieval.exact import rank
 from overtop.retrieval.ranking import Ranking
@@ -79,7 +80,7 @@ def _passes(
     return {
         RANKING: lambda: rank_embeddings(images, texts),
         MEAN_RANKING: lambda: rank(average_samples(images), average_samples(texts), TOP, vote_top=1, device=CPU),
-        EXACT_RADIUS: lambda: [boundary_distances(space) for _, space in spaces()],
+        EXACT_RADIUS: lambda: [(boundary_distances(space), linear_distances(space)) for _, space in spaces()],
         PGD_RADIUS: lambda: [pgd_distances(space, norms[d]) for d, space in spaces()],
         "all radii of both protocols": lambda: compute_radii(images, texts, rankings, device=CPU),
     }

@@ -20,7 +20,17 @@ from helpers import oracles
 from overtop.estimators.registry import REGISTRY
 from overtop.storage.shards import ArraySource
 
-TABLES = {"ranking", "agreement", "estimators_ours", "estimators", "growth", "memory", "bootstrap", "embedding"}
+TABLES = {
+    "ranking",
+    "agreement",
+    "estimators_ours",
+    "estimators",
+    "radius",
+    "growth",
+    "memory",
+    "bootstrap",
+    "embedding",
+}
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +57,7 @@ def test_benchmark_ends_with_one_line_per_target(quick_run):
     _, lines = quick_run
     verdicts = [line for line in lines if ", target " in line]
     assert lines[-len(verdicts) :] == verdicts
-    assert len(verdicts) == 13
+    assert len(verdicts) == 14
     assert all(line.endswith((": met", ": missed")) or ": not applicable (" in line for line in verdicts)
 
 

@@ -12,8 +12,9 @@ from overtop.estimators.inputs import EstimatorInputs
 from overtop.estimators.registry import NEEDS, REGISTRY, Need, estimators_table, get_estimator, missing_requirement
 from overtop.estimators.scoring import compute_uncertainty
 from overtop.figures.method_styles import ESTIMATOR_STYLES
-from overtop.radius.radii import Radii, Radius
-from overtop.terms import DIRICHLET_TEMPERATURE, PROTOCOLS, SOFTMAX_TEMPERATURE
+from overtop.radius.radii import PublishedRadius, Radii, Radius
+from overtop.retrieval.normalisation import NormalisedRanking
+from overtop.terms import BANK_ESTIMATORS, DIRICHLET_TEMPERATURE, PROTOCOLS, PUBLISHED_ONLY, SOFTMAX_TEMPERATURE
 
 QUERIES = 4
 
@@ -24,9 +25,11 @@ def complete_inputs(samples=3):
     scores = rng.normal(0.2, 0.05, (QUERIES, 9))
     ranking = make_ranking(scores, (SOFTMAX_TEMPERATURE, DIRICHLET_TEMPERATURE))
     votes = np.argsort(rng.random((QUERIES, samples, 9)), axis=2)[:, :, :5].astype(np.int32)
-    radius = Radius(*rng.random((3, QUERIES)), np.ones(QUERIES, bool), np.zeros(QUERIES, np.int32))
+    exact = rng.random(QUERIES), np.ones(QUERIES, bool), np.zeros(QUERIES, np.int32)
+    radii = Radii(PublishedRadius(*exact, *rng.random((2, QUERIES))), Radius(*exact))
     variance = {protocol: rng.random(QUERIES) for protocol in PROTOCOLS}
-    return EstimatorInputs(replace(ranking, sample_top=votes), Radii(radius, radius), variance)
+    normalised = {name: NormalisedRanking(rng.random(QUERIES), votes[:, 0]) for name in BANK_ESTIMATORS}
+    return EstimatorInputs(replace(ranking, sample_top=votes, normalised=normalised), radii, variance)
 
 
 def inputs_without(need):
@@ -37,6 +40,7 @@ def inputs_without(need):
         "softmax": replace(inputs, ranking=replace(inputs.ranking, temperatures=())),
         "radius": replace(inputs, radii=None),
         "adapter": replace(inputs, variance=None),
+        "bank": replace(inputs, ranking=replace(inputs.ranking, normalised={})),
     }[need]
 
 
@@ -50,8 +54,10 @@ def test_every_estimator_has_a_style_and_a_distinct_label():
     assert len(set(labels.ESTIMATORS.values())) == len(REGISTRY)
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
-@pytest.mark.parametrize("name", REGISTRY)
+DEFINED = [(name, protocol) for name, estimator in REGISTRY.items() for protocol in estimator.protocols]
+
+
+@pytest.mark.parametrize(("name", "protocol"), DEFINED)
 def test_uncertainty_of_every_estimator_is_one_finite_float64_per_query(name, protocol):
     uncertainty = compute_uncertainty(name, complete_inputs(), protocol)
     assert uncertainty.dtype == np.float64
@@ -59,9 +65,8 @@ def test_uncertainty_of_every_estimator_is_one_finite_float64_per_query(name, pr
     assert np.isfinite(uncertainty).all()
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("need", get_args(Need))
-@pytest.mark.parametrize("name", REGISTRY)
+@pytest.mark.parametrize(("name", "protocol"), DEFINED)
 def test_estimator_without_a_requirement_is_refused_if_and_only_if_it_needs_it(name, need, protocol):
     inputs = inputs_without(need)
     missing = missing_requirement(get_estimator(name), inputs, protocol)
@@ -93,22 +98,39 @@ def test_missing_requirement_is_named_with_its_fix(name, need, message):
 def test_published_protocol_without_its_space_is_refused():
     inputs = complete_inputs()
     inputs = replace(inputs, radii=Radii(None, inputs.radii.corrected))
-    assert compute_uncertainty("adversarial_pgd", inputs, "corrected").shape == (QUERIES,)
+    assert compute_uncertainty("adversarial_exact", inputs, "corrected").shape == (QUERIES,)
     with pytest.raises(OvertopError, match="differ in dimension"):
         compute_uncertainty("adversarial_pgd", inputs, "published")
 
 
+def test_paper_approximations_exist_only_under_published():
+    names = [name for name, estimator in REGISTRY.items() if "corrected" not in estimator.protocols]
+    assert names == [*PUBLISHED_ONLY]
+    for name in PUBLISHED_ONLY:
+        with pytest.raises(OvertopError, match=f"{name} exists only under protocol 'published'; use adversarial_exact"):
+            compute_uncertainty(name, complete_inputs(), "corrected")
+
+
+def test_bank_estimators_exist_only_under_corrected():
+    names = [name for name, estimator in REGISTRY.items() if "published" not in estimator.protocols]
+    assert names == [*BANK_ESTIMATORS]
+    for name in BANK_ESTIMATORS:
+        with pytest.raises(OvertopError, match=f"{name} exists only under protocol 'corrected'$"):
+            compute_uncertainty(name, complete_inputs(), "published")
+
+
 @pytest.mark.parametrize(
-    "name", [name for name, estimator in REGISTRY.items() if not estimator.needs & {"samples", "adapter"}]
+    ("name", "protocol"),
+    [(name, protocol) for name, protocol in DEFINED if not REGISTRY[name].needs & {"samples", "adapter", "bank"}],
 )
-def test_uncertainty_falls_as_the_top1_moves_away_from_its_rivals(name):
+def test_uncertainty_falls_as_the_top1_moves_away_from_its_rivals(name, protocol):
     scores = np.tile(np.random.default_rng(1).normal(0.2, 0.02, 9), (3, 1))
     scores[:, 4] = [0.3, 0.35, 0.4]
     lengths = np.array([0.01, 0.02, 0.03])
-    radius = Radius(lengths, lengths, lengths, np.ones(3, bool), np.full(3, 4, np.int32))
+    exact = lengths, np.ones(3, bool), np.full(3, 4, np.int32)
     ranking = make_ranking(scores, (SOFTMAX_TEMPERATURE, DIRICHLET_TEMPERATURE))
-    inputs = EstimatorInputs(ranking, Radii(radius, radius))
-    assert (np.diff(compute_uncertainty(name, inputs, "corrected")) < 0).all()
+    inputs = EstimatorInputs(ranking, Radii(PublishedRadius(*exact, lengths, lengths), Radius(*exact)))
+    assert (np.diff(compute_uncertainty(name, inputs, protocol)) < 0).all()
 
 
 def test_unknown_estimator_is_refused_with_the_closest_name_or_all():
@@ -125,12 +147,13 @@ def test_unknown_protocol_is_refused():
 
 def test_estimators_table_has_one_row_per_estimator_with_its_needs_and_source():
     header, rule, *rows = [line for line in estimators_table().splitlines() if line.startswith("|")]
-    assert header == "| estimator | needs | confidence | source |"
-    assert rule == "|---|---|---|---|"
+    assert header == "| estimator | needs | protocols | confidence | source |"
+    assert rule == "|---|---|---|---|---|"
     cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
     assert [name for name, *_ in cells] == [f"`{name}`" for name in REGISTRY]
-    for (_, needs, confidence, source), estimator in zip(cells, REGISTRY.values(), strict=True):
+    for (_, needs, protocols, confidence, source), estimator in zip(cells, REGISTRY.values(), strict=True):
         assert needs == (", ".join(NEEDS[need] for need in sorted(estimator.needs)) or "-")
+        assert protocols == ("both" if len(estimator.protocols) == 2 else estimator.protocols[0])
         assert confidence == estimator.confidence
         assert source == f"{estimator.citation.short}, {estimator.location}"
 

@@ -10,10 +10,14 @@ from overtop.estimators.scoring import COLUMNS, score_direction
 from overtop.radius.compute import compute_radii
 from overtop.retrieval.exact import rank
 from overtop.retrieval.galleries import split_retrievals
+from overtop.retrieval.normalisation import Normalisation
 from overtop.retrieval.relevance import positives_matrix
 from overtop.storage.shards import ArraySource
 from overtop.storage.split import EccvJudgments, Split
-from overtop.terms import DIRICHLET_TEMPERATURE, ESTIMATORS, PROTOCOLS, SOFTMAX_TEMPERATURE
+from overtop.terms import BANK_ESTIMATORS, DIRICHLET_TEMPERATURE, ESTIMATORS, PROTOCOLS, SOFTMAX_TEMPERATURE
+
+DEFINED = [(name, protocol) for name in ESTIMATORS for protocol in PROTOCOLS if protocol in REGISTRY[name].protocols]
+"""The estimators with the protocols that they exist under, in the order of score tables."""
 
 N_IMAGES, N_CAPTIONS = 5, 12
 RNG = np.random.default_rng(3)
@@ -32,9 +36,15 @@ SPLIT = Split(
 def score_random_embeddings(samples, split=SPLIT, image_ids=None):
     """The rankings and the scores of both directions; `image_ids` are the images that were embedded."""
     image_ids = image_ids or split.image_ids
+    sizes = (("t2i", len(image_ids)), ("i2t", len(split.caption_ids)))
     images = ArraySource([RNG.normal(size=(len(image_ids), 4)) for _ in range(samples)], image_ids)
     texts = ArraySource([RNG.normal(size=(len(split.caption_ids), 4)) for _ in range(samples)], split.caption_ids)
-    rankings = rank(images, texts, 10, temperatures=(SOFTMAX_TEMPERATURE, DIRICHLET_TEMPERATURE))
+    offsets = {direction: dict.fromkeys(BANK_ESTIMATORS, RNG.random(n).astype(np.float32)) for direction, n in sizes}
+    normalisations = {
+        direction: Normalisation(SOFTMAX_TEMPERATURE, of_items) for direction, of_items in offsets.items()
+    }
+    temperatures = (SOFTMAX_TEMPERATURE, DIRICHLET_TEMPERATURE)
+    rankings = rank(images, texts, 10, temperatures=temperatures, normalisations=normalisations)
     lengths = compute_radii(images, texts, rankings)
     scores = {}
     for direction, ranking in rankings.items():
@@ -82,13 +92,13 @@ def test_scores_have_one_row_per_query_estimator_and_protocol():
     for rows, queries in ((scores["t2i"], N_CAPTIONS), (scores["i2t"], N_IMAGES)):
         assert list(rows.columns) == COLUMNS
         assert not rows.duplicated(["query_id", "estimator", "protocol"]).any()
-        assert len(rows) == queries * len(ESTIMATORS) * len(PROTOCOLS)
+        assert len(rows) == queries * len(DEFINED)
         assert np.isfinite(rows["uncertainty"]).all()
 
 
 def test_rows_are_ordered_by_estimator_then_protocol_then_query():
     rankings, scores = score_random_embeddings(3)
-    expected = [(e, p, q) for e in ESTIMATORS for p in PROTOCOLS for q in rankings["t2i"].query_ids]
+    expected = [(*combination, query) for combination in DEFINED for query in rankings["t2i"].query_ids]
     rows = scores["t2i"][["estimator", "protocol", "query_id"]]
     assert list(rows.itertuples(index=False, name=None)) == expected
 

@@ -143,14 +143,21 @@ def linear_radius(query, gallery):
     return float(difference.detach() / gradient.norm())
 
 
-def exact_radius(query, gallery):
-    """Return one query's distance to the nearest decision boundary of its top-1; checks `radius.exact`."""
+def exact_radius(query, gallery, groups=None):
+    """Return one query's distance to the nearest decision boundary of its top-1; checks `radius.exact`.
+
+    Args:
+        query: (D,) embedding.
+        gallery: (N, D) embeddings.
+        groups: (N,) groups; a boundary with an item in the group of the top-1 does not count.
+    """
     query, items = np.asarray(query, dtype=np.float64), normalise(gallery)
+    groups = np.arange(len(items)) if groups is None else np.asarray(groups)
     first = descending_order((items @ query).tolist())[0]
     distances = [
         query @ (items[first] - items[j]) / np.linalg.norm(items[first] - items[j])
-        for j in range(len(items))
-        if j != first
+        for group in set(groups.tolist()) - {groups[first]}
+        for j in np.flatnonzero(groups == group)
     ]
     return min(distances, default=np.inf)
 

@@ -119,6 +119,27 @@ def _set(values, path, value):
         ("cascades/demo/cheap", "shape", r"cascades\.demo\.cheap: no posterior 'shape'; did you mean 'shapes'"),
         ("cascades/demo/expensive", "shapes", r"cascades\.demo\.expensive: 'shapes' has one sample; name a posterior"),
         ("cascades/demo/cheap_estimator", "exact", r"cascades\.demo\.cheap_estimator: 'exact' is not configured"),
+        (
+            "cascades/demo/cheap_estimator",
+            "adversarial_pgd",
+            r"cascades\.demo\.cheap_estimator: 'adversarial_pgd' exists only under protocol 'published'; use 'adver",
+        ),
+        ("figures/figure1/protocol", "corrected", r"figures\.figure1\.estimators: 'adversarial_linear' exists only"),
+        (
+            "figures/figure3",
+            {"kind": "sensitivity", "dataset": "shapes", "estimator": "adversarial_pgd"},
+            r"figures\.figure3\.estimator: 'adversarial_pgd' exists only under protocol 'published'",
+        ),
+        (
+            "tables/demo",
+            {
+                "datasets": ["shapes"],
+                "posteriors": ["shapes"],
+                "estimators": ["adversarial_pgd"],
+                "protocols": ["corrected"],
+            },
+            r"tables\.demo\.estimators: 'adversarial_pgd' exists only under protocol 'published'",
+        ),
         ("cascades/demo/val", "vall", r"cascades\.demo\.split: data set 'shapes' has no split 'vall'; did you mean"),
         ("temperature/softmax", -1, r"temperature\.softmax"),
         ("temperature/softmax", "fited", r"temperature\.softmax.*'fitted'"),

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from helpers import oracles
-from overtop.radius.differences import compute_grams, compute_margins, refine_margins
+from overtop.radius.differences import compute_differences, compute_grams, compute_margins
 from overtop.radius.geometry import Space
 from overtop.retrieval.exact import rank
 from overtop.storage.shards import ArraySource
@@ -40,14 +40,30 @@ def test_margins_equal_those_of_plain_vectors(queries, items):
     rows, others = random_pairs(space)
     v = item_vectors[space.top1[rows]] - item_vectors[others]
     margins, squared = (query_vectors[rows] * v).sum(axis=1), (v * v).sum(axis=1)
-    float32_margins = margins + 1e-7
-    refined = refine_margins(space, rows, others, float32_margins)
-    for result in (refined, compute_margins(space, rows, others)):
-        np.testing.assert_allclose(result[0], margins, atol=2e-7)
-        np.testing.assert_allclose(result[1], squared, atol=2e-6)
-    assert (refined[0][:5] == 0).all()
-    all_ambiguous = refine_margins(space, rows, others, float32_margins, np.ones(len(rows), dtype=bool))
-    np.testing.assert_allclose(all_ambiguous[0], margins, atol=1e-12)
+    for function in (compute_differences, compute_margins):
+        result = function(space, rows, space.top1[rows], others)
+        np.testing.assert_allclose(result[0], margins, atol=1e-14)
+        np.testing.assert_allclose(result[1], squared, atol=1e-14)
+    assert (result[0][:5] == 0).all()
+
+
+@both_gallery_sizes
+def test_differences_of_exchanged_items_are_exact_negatives(queries, items):
+    space, *_ = random_space(queries, items)
+    rows, others = random_pairs(space)
+    top1 = space.top1[rows]
+    forth, back = compute_differences(space, rows, top1, others), compute_differences(space, rows, others, top1)
+    np.testing.assert_array_equal(forth[0], -back[0])
+    np.testing.assert_array_equal(forth[1], back[1])
+
+
+@both_gallery_sizes
+def test_differences_of_a_pair_do_not_depend_on_the_other_pairs(queries, items):
+    space, *_ = random_space(queries, items)
+    rows, others = random_pairs(space)
+    together = np.stack(compute_differences(space, rows, space.top1[rows], others))
+    one_by_one = [compute_differences(space, rows[[p]], space.top1[rows[[p]]], others[[p]]) for p in range(len(rows))]
+    np.testing.assert_array_equal(together, np.concatenate(one_by_one, axis=1))
 
 
 @both_gallery_sizes

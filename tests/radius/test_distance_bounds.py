@@ -9,14 +9,16 @@ from overtop.retrieval.exact import rank
 from overtop.storage.shards import ArraySource
 
 
-@pytest.mark.parametrize(("queries", "items"), [(40, 25), (25, 40)])
+@pytest.mark.parametrize(("samples", "queries", "items"), [(3, 40, 25), (3, 25, 40), (1, 40, 25)])
 @pytest.mark.parametrize("spread", [0.7, 5.0])
-def test_bounds_are_at_least_the_distances(queries, items, spread):
+def test_bounds_are_at_least_the_distances(samples, queries, items, spread):
     rng = np.random.default_rng(1)
-    query_source, gallery = random_cone(rng, 3, queries, spread=0.7), random_cone(rng, 3, items, spread)
+    query_source, gallery = random_cone(rng, samples, queries, spread=0.7), random_cone(rng, samples, items, spread)
     space = Space(query_source, gallery, rank(gallery, query_source, top=5)["t2i"], "cpu")
-    assert isinstance(space.distance_bounds, AngleBounds) == (space.gallery_products is None) == (items > queries)
-    vectors = np.concatenate([oracles.normalise(gallery.read(s, 0, items)) for s in range(3)], axis=1) / np.sqrt(3)
+    has_products = items < queries
+    assert (space.gallery_products is not None) == has_products == (not isinstance(space.distance_bounds, AngleBounds))
+    units = [oracles.normalise(gallery.read(s, 0, items)) for s in range(samples)]
+    vectors = np.concatenate(units, axis=1) / np.sqrt(samples)
     distance = np.linalg.norm(vectors[:, None] - vectors, axis=2)
     all_items = np.arange(items)
     assert (space.distance_bounds.between(all_items[:, None], all_items) >= distance).all()

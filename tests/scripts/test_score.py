@@ -13,7 +13,7 @@ from overtop.adapters.spread import Spread, write_spread
 from overtop.errors import OvertopError
 from overtop.estimators.inputs import EstimatorInputs
 from overtop.estimators.scoring import COLUMNS, compute_uncertainty
-from overtop.radius.radii import Radii, Radius, write_radii
+from overtop.radius.radii import PublishedRadius, Radii, Radius, write_radii
 from overtop.retrieval.ranking import write_ranking
 from overtop.retrieval.temperature import Temperatures
 from overtop.storage.files import read_table_metadata
@@ -30,9 +30,10 @@ def random_measurements(seed):
     """Ranking, radii and spread of one direction in which every image has one caption."""
     rng = np.random.default_rng(seed)
     ranking = make_ranking(rng.normal(0.2, 0.05, (QUERIES, QUERIES)), tuple(TEMPERATURE.values()))
-    radius = Radius(*rng.random((3, QUERIES)), np.ones(QUERIES, bool), ranking.top_ids[:, 0])
+    exact = rng.random(QUERIES), np.ones(QUERIES, bool), ranking.top_ids[:, 0]
+    radii = Radii(PublishedRadius(*exact, *rng.random((2, QUERIES))), Radius(*exact))
     spread = Spread(ranking.query_ids, {protocol: rng.random(QUERIES) for protocol in PROTOCOLS})
-    return ranking, Radii(radius, radius), spread
+    return ranking, radii, spread
 
 
 @pytest.fixture

@@ -58,7 +58,7 @@ def results(tmp_path_factory, embeddings):
     run_script("split", folder / "split.parquet", spec, base=folder / "base.parquet")
     files = {"split": folder / "split.parquet", **lists}
     params = SimpleNamespace(passes=None, top=5, search="stream", temperature=TEMPERATURE, step=0.025, iterations=50)
-    run_script("rank", folder / "ranking.h5", params, **files, temperatures=None)
+    run_script("rank", folder / "ranking.h5", params, **files, temperatures=None, bank=[])
     run_script("radius", folder / "radii.h5", params, **files, ranking=folder / "ranking.h5")
     params = SimpleNamespace(estimators=ESTIMATORS, protocols=["corrected"], temperature=TEMPERATURE)
     measured = {"ranking": folder / "ranking.h5", "radii": folder / "radii.h5"}

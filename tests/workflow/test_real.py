@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from helpers.pipeline import copy_project
+
 pytestmark = pytest.mark.slow
 
 RELEASED = {
@@ -37,13 +39,43 @@ def test_published_protocol_equals_released_code(fresh, mirror):
             np.testing.assert_allclose(confidence, expected[f"{released}/{direction}_confidence"], rtol=0, atol=1e-5)
 
 
-def test_imported_clip_embeddings_have_published_recall(fresh, mirror):
+@pytest.fixture(scope="module")
+def imported(repo, mirror, tmp_path_factory):
+    """The table and figures of the imported CLIP embeddings."""
+    project = copy_project(repo, tmp_path_factory.mktemp("imported"))
+    figures = (f"results/figures/imported-{name}" for name in ("calibration.pdf", "rejection.pdf", "bank.png"))
+    project.run("results/tables/imported.csv", *figures, "--config", f"mirror={mirror}")
+    return project
+
+
+def test_imported_clip_embeddings_have_published_recall(imported):
     """R@1 of OpenAI's ViT-B/32, as reported with the file."""
-    targets = ("results/tables/imported.csv", "results/figures/imported-calibration.pdf")
-    fresh.run(*targets, "results/figures/imported-rejection.pdf", "--config", f"mirror={mirror}")
-    table = pd.read_csv(fresh.root / "results/tables/imported.csv").drop_duplicates("direction").set_index("direction")
+    table = pd.read_csv(imported.root / "results/tables/imported.csv")
+    table = table.drop_duplicates("direction").set_index("direction")
     assert table.loc["i2t", "recall_at_1"] == pytest.approx(0.550, abs=5e-4)
     assert table.loc["t2i", "recall_at_1"] == pytest.approx(0.527, abs=5e-4)
+
+
+@pytest.mark.parametrize(
+    ("direction", "estimator", "auroc", "reranked"),
+    [
+        ("t2i", "bank_softmax", 0.878, 0.586),
+        ("t2i", "bank_nnn", 0.884, 0.598),
+        ("i2t", "bank_softmax", 0.868, 0.614),
+        ("i2t", "bank_nnn", 0.873, 0.620),
+    ],
+)
+def test_bank_estimators_on_clip_embeddings_have_the_measured_auroc(imported, direction, estimator, auroc, reranked):
+    """Numbers of a dense float64 computation of both formulas on the same embeddings."""
+    table = pd.read_csv(imported.root / "results/tables/imported.csv")
+    rows = table.query(f"direction == '{direction}' and estimator == '{estimator}'")
+    assert set(rows["protocol"]) == {"corrected"}
+    assert set(rows["bank"]) == {"flickr8k-clip/val"}
+    np.testing.assert_allclose(rows["auroc"], auroc, atol=5e-4)
+    np.testing.assert_allclose(rows["reranked_recall_at_1"], reranked, atol=5e-4)
+    figure = pd.read_csv(imported.root / "results/figures/imported-bank.csv")
+    whole = figure.query(f"direction == '{direction}' and estimator == '{estimator}' and value == 'bank'")
+    np.testing.assert_allclose(whole["auroc"], rows["auroc"].iloc[0], atol=1e-5)
 
 
 def test_flickr8k_split_has_declared_counts(fresh, mirror):

@@ -10,6 +10,7 @@ sys.path.append(str(Path(workflow.basedir).parent / "scripts"))
 from overtop.config.base import NAME_PATTERN
 from overtop.errors import OvertopError, did_you_mean
 from overtop.pipeline import paths
+from overtop.pipeline.banks import find_bank
 from overtop.pipeline.loading import load_config
 from overtop.pipeline.stages import VERSIONS
 from overtop.terms import IMPORTED, MODALITIES

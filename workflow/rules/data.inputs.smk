@@ -1,7 +1,7 @@
 # Input and params functions of the rules in data.smk (the linter wants rules and functions in separate files).
 
 # Keys of a data set that change neither the files of a split nor its manifest.
-ONLY_LATER = {"shards", "benchmark"}
+ONLY_LATER = {"shards", "benchmark", "bank"}
 
 
 def fetch_spec(wildcards):
@@ -50,6 +50,8 @@ def prefetch_files(wildcards):
     if settings.temperature.softmax == "fitted":
         fit_split = settings.temperature.fit_split
         splits |= {(dataset, fit_split) for dataset in datasets}
+    banks = (find_bank(settings, name, table.split) for name in datasets)
+    splits |= {(bank.dataset, bank.split) for bank in banks if bank}
     for name in filter(None, (posterior.adapter for posterior in posteriors)):
         adapter = settings.adapters[name]
         splits |= {(adapter.dataset, split) for split in (adapter.train, adapter.val)}

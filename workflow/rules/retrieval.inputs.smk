@@ -10,6 +10,47 @@ def ranking_inputs(wildcards):
     return files
 
 
+def bank_inputs(wildcards):
+    """The shards of a posterior on a split, and on the split of its bank."""
+    bank = find_bank(settings, wildcards.dataset, wildcards.split)
+    if bank is None or bank.path_name(wildcards.dataset) != wildcards.bank:
+        raise WorkflowError(
+            f"config.yaml: {wildcards.bank!r} is not the bank of {wildcards.dataset}/{wildcards.split}; declare it "
+            f"as datasets.{wildcards.dataset}.bank"
+        )
+    return shards_of_roles(
+        look_up("posteriors", wildcards),
+        {"": (wildcards.dataset, wildcards.split), "bank_": (bank.dataset, bank.split)},
+    )
+
+
+def shards_of_roles(posterior, splits):
+    """The shards of a posterior on several splits; `splits` has data set and split by prefix of the input's name."""
+    return {
+        f"{prefix}{modality}": paths.posterior_shards(
+            settings, dataset, split, posterior, modality
+        )
+        for prefix, (dataset, split) in splits.items()
+        for modality in MODALITIES
+    }
+
+
+def bank_spec(wildcards):
+    """The bank that the queries of a split are ranked with, as plain values; None if there is none."""
+    bank = find_bank(settings, wildcards.dataset, wildcards.split)
+    return bank and {**bank._asdict(), "label": bank.label}
+
+
+def bank_if_declared(wildcards):
+    """The offsets of the gallery by the bank of a split, if there is one; a variant has those of its base."""
+    bank = find_bank(settings, wildcards.dataset, wildcards.split)
+    if bank is None:
+        return []
+    base = settings.base_of(wildcards.dataset)
+    names = dict(wildcards) | {"dataset": base, "bank": bank.path_name(base)}
+    return paths.BANK.format(**names)
+
+
 def remake_deleted(files):
     """Add deleted intermediate files to the jobs that must run, and with them everything downstream.
 

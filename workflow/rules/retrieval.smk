@@ -26,11 +26,37 @@ rule temperature:
         "../../scripts/temperature.py"
 
 
+rule bank:
+    """Compute how similar each gallery item is to the unlabelled queries of a bank."""
+    input:
+        unpack(bank_inputs),
+        temperatures=fitted_temperatures,
+    output:
+        paths.BANK,
+    log:
+        log_file("bank", f"{paths.OF_POSTERIOR}/{{bank}}"),
+    benchmark:
+        benchmark_file("bank", f"{paths.OF_POSTERIOR}/{{bank}}")
+    conda:
+        "../../envs/overtop.yaml"
+    threads: 2
+    resources:
+        mem_mb=8000,
+    params:
+        spec=bank_spec,
+        temperature=plain(settings.temperature),
+        passes=field("posteriors", "passes"),
+        version=VERSIONS["bank"],
+    script:
+        "../../scripts/bank.py"
+
+
 rule rank:
     """Rank the gallery for every query: on the mean similarity, and in every sample."""
     input:
         unpack(ranking_inputs),
         temperatures=fitted_temperatures,
+        bank=bank_if_declared,
     output:
         paths.RANKING,
     log:

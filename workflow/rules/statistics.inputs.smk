@@ -63,3 +63,46 @@ def cascade_files(wildcards):
             **names, posterior=cascade.expensive
         )
     return files
+
+
+def ablation_files(wildcards):
+    """The ranking of a split, and the shards of its posterior there and on the splits of its banks."""
+    figure = look_up("figures", wildcards)
+    if figure.kind != "bank":
+        raise WorkflowError(
+            f"config.yaml: figures.{wildcards.figure} is not of kind bank"
+        )
+    bank = find_bank(settings, figure.dataset, figure.split)
+    if bank is None:
+        raise WorkflowError(
+            f"config.yaml: figures.{wildcards.figure}: {figure.dataset}/{figure.split} has no bank; declare one as "
+            f"datasets.{figure.dataset}.bank, and set ranking.search to stream"
+        )
+    splits = {
+        "": (figure.dataset, figure.split),
+        "bank_": (bank.dataset, bank.split),
+    }
+    if figure.foreign:
+        splits["foreign_"] = (
+            figure.foreign.dataset or figure.dataset,
+            figure.foreign.split,
+        )
+    names = figure.model_dump(include={"dataset", "split", "posterior"})
+    return {
+        "manifest": paths.SPLIT.format(**names),
+        "ranking": paths.RANKING.format(**names),
+        **shards_of_roles(settings.posteriors[figure.posterior], splits),
+    }
+
+
+def ablation_temperatures(wildcards):
+    """The file of the fitted temperatures of a figure's posterior; none if the configuration gives a number."""
+    return fitted_temperatures(look_up("figures", wildcards))
+
+
+def ablation_spec(wildcards):
+    """What a figure of kind bank compares, with the declared bank and the number of passes of its posterior."""
+    figure = look_up("figures", wildcards)
+    bank = find_bank(settings, figure.dataset, figure.split)
+    passes = settings.posteriors[figure.posterior].passes
+    return {"figure": plain(figure), "bank": bank and bank._asdict(), "passes": passes}

@@ -147,3 +147,28 @@ rule cascade:
         version=VERSIONS["cascade"],
     script:
         "../../scripts/cascade.py"
+
+
+rule ablate_bank:
+    """Measure the bank estimators with other banks and other parameters."""
+    input:
+        unpack(ablation_files),
+        temperatures=ablation_temperatures,
+    output:
+        paths.BANK_ABLATION,
+    log:
+        log_file("ablate_bank", "{figure}"),
+    benchmark:
+        benchmark_file("ablate_bank", "{figure}")
+    conda:
+        "../../envs/overtop.yaml"
+    threads: 2
+    resources:
+        mem_mb=8000,
+    params:
+        spec=ablation_spec,
+        temperature=plain(settings.temperature),
+        seed=settings.seed,
+        version=VERSIONS["ablate_bank"],
+    script:
+        "../../scripts/ablate_bank.py"

@@ -4,6 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from overtop.config.banks import BankSpec
 from overtop.config.base import Count, Model, Name
 
 
@@ -30,6 +31,7 @@ class _Dataset(Model):
     benchmark: Literal["coco", "flickr30k"] | None = Field(
         None, description="the published results that apply to its test split"
     )
+    bank: BankSpec | None = Field(None, description="replaces the top-level `bank` for this data set; null: no bank")
 
     def source_names(self) -> list[str]:
         """Names under `sources` that it can be downloaded from."""
@@ -38,6 +40,11 @@ class _Dataset(Model):
     def split_names(self) -> list[str] | None:
         """The splits that its entry lists; None if only its files tell."""
         return None
+
+    def listed_splits(self) -> list[str]:
+        """The splits that its entry names: all of them, or at least those of a declared size."""
+        names = self.split_names()
+        return list(self.expect) if names is None else names
 
     def judgment_files(self) -> dict[str, str]:
         """Files with human relevance judgments, by source."""

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from overtop.config.banks import BankSpec
 from overtop.config.base import Model, Name
 from overtop.terms import Binning, Positives, Protocol
 
@@ -44,4 +45,14 @@ class SensitivityFigure(Model):
         return list(dict.fromkeys([*self.rates, *self.passes]))
 
 
-FigureSpec = Annotated[CurveFigure | CascadeFigure | SensitivityFigure, Field(discriminator="kind")]
+class BankFigure(Model):
+    """One figure, `results/figures/NAME.{pdf,png,csv}`: what the bank estimators of a posterior depend on."""
+
+    kind: Literal["bank"]
+    dataset: Name
+    posterior: Name
+    split: Name = "test"
+    foreign: BankSpec | None = Field(None, description="a bank of another data set to compare the declared one with")
+
+
+FigureSpec = Annotated[CurveFigure | CascadeFigure | SensitivityFigure | BankFigure, Field(discriminator="kind")]

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field, field_validator
 
 from overtop.config.adapters import AdapterSpec
+from overtop.config.banks import BankSpec
 from overtop.config.base import Model, Name
 from overtop.config.cascades import CascadeSpec
 from overtop.config.datasets import DatasetSpec, StoredDatasetSpec, VariantDataset
@@ -31,6 +32,9 @@ class Config(Model):
         ["results/tables/demo.csv"], description="default targets of `snakemake` and `dvc repro`"
     )
     estimators: Annotated[list[Name], Field(min_length=1)] = list(ESTIMATORS)
+    bank: BankSpec | None = Field(
+        None, description="bank of each data set whose entry lists its split (`bank` in that entry replaces it)"
+    )
     embedding: EmbeddingSpec = EmbeddingSpec()
     ranking: RankingSpec = RankingSpec()
     temperature: TemperatureSpec = TemperatureSpec()

@@ -7,17 +7,28 @@ from typing import Literal
 import numpy as np
 
 from overtop.errors import OvertopError, did_you_mean
-from overtop.estimators import adversarial, consistency, dirichlet, probvlm, similarity
+from overtop.estimators import adversarial, bank, consistency, dirichlet, probvlm, similarity
 from overtop.estimators.inputs import EstimatorInputs
-from overtop.reference.citations import GOMEZ, HENDRYCKS, LIU, SHANNON, UCAT, UPADHYAY, Citation
-from overtop.terms import Protocol
+from overtop.reference.citations import (
+    BOGOLIN,
+    CHOWDHURY,
+    GOMEZ,
+    HENDRYCKS,
+    LIU,
+    SHANNON,
+    UCAT,
+    UPADHYAY,
+    Citation,
+)
+from overtop.terms import PROTOCOLS, PUBLISHED_ONLY, Protocol
 
-Need = Literal["samples", "softmax", "radius", "adapter"]
+Need = Literal["samples", "softmax", "radius", "adapter", "bank"]
 NEEDS: dict[Need, str] = {
     "samples": "several samples",
     "softmax": "exhaustive ranking",
     "radius": "radius",
     "adapter": "trained adapter",
+    "bank": "bank",
 }
 """Requirements beyond a ranking, as the table of estimators prints them."""
 
@@ -34,7 +45,9 @@ class Estimator:
         location: where in that publication.
         function: `(inputs, protocol) -> uncertainty (Q,)`.
         needs: requirements beyond a ranking. `samples`: a posterior of at least two samples; `softmax`: softmax sums
-            over the whole gallery; `radius`: the radii; `adapter`: the variance that a trained adapter predicts.
+            over the whole gallery; `radius`: the radii; `adapter`: the variance that a trained adapter predicts;
+            `bank`: the ranking was computed with the estimator's normalisation.
+        protocols: protocols under which it is defined.
     """
 
     name: str
@@ -43,6 +56,7 @@ class Estimator:
     location: str
     function: Callable[[EstimatorInputs, Protocol], np.ndarray]
     needs: frozenset[Need] = frozenset()
+    protocols: tuple[Protocol, ...] = PROTOCOLS
 
 
 _ESTIMATORS = (
@@ -76,6 +90,7 @@ _ESTIMATORS = (
         location="Eq. 11-13",
         function=adversarial.adversarial_pgd,
         needs=frozenset({"radius"}),
+        protocols=("published",),
     ),
     Estimator(
         name="adversarial_linear",
@@ -84,6 +99,7 @@ _ESTIMATORS = (
         location="Eq. 14",
         function=adversarial.adversarial_linear,
         needs=frozenset({"radius"}),
+        protocols=("published",),
     ),
     Estimator(
         name="adversarial_exact",
@@ -115,6 +131,24 @@ _ESTIMATORS = (
         location="maximum softmax probability",
         function=similarity.max_softmax,
         needs=frozenset({"softmax"}),
+    ),
+    Estimator(
+        name="bank_softmax",
+        confidence="probability of the top-1 by softmax(s / T - ½ ln Σ exp(s_b / T)), summed over the bank's queries b",
+        citation=BOGOLIN,
+        location="with the exponent ½, read as a confidence by overtop",
+        function=bank.bank_softmax,
+        needs=frozenset({"bank"}),
+        protocols=("corrected",),
+    ),
+    Estimator(
+        name="bank_nnn",
+        confidence="probability of the top-1 by softmax((s - ¾ m) / T), m the mean of an item's 16 best bank queries",
+        citation=CHOWDHURY,
+        location="read as a confidence by overtop",
+        function=bank.bank_nnn,
+        needs=frozenset({"bank"}),
+        protocols=("corrected",),
     ),
     Estimator(
         name="energy",
@@ -166,10 +200,15 @@ def get_estimator(name: str) -> Estimator:
 
 def missing_requirement(estimator: Estimator, inputs: EstimatorInputs, protocol: Protocol) -> str | None:
     """Why an estimator cannot be computed from these inputs and the fix, as the end of a message; None if it can."""
+    if protocol not in estimator.protocols:
+        instead = "; use adversarial_exact, which it approximates" if estimator.name in PUBLISHED_ONLY else ""
+        return f"exists only under protocol {estimator.protocols[0]!r}{instead}"
     if "samples" in estimator.needs and inputs.ranking.n_samples < 2:
         return "needs several samples, but this posterior has one; remove it from the estimators of this posterior"
     if "softmax" in estimator.needs and not inputs.ranking.temperatures:
         return "needs sums over the whole gallery, which a search does not compute; set ranking.search to stream"
+    if "bank" in estimator.needs and estimator.name not in inputs.ranking.normalised:
+        return "needs a bank: declare one of another split than this one, and set ranking.search to stream"
     if "adapter" in estimator.needs and inputs.variance is None:
         return "needs a posterior with an adapter; declare one in config.yaml"
     if "radius" in estimator.needs:
@@ -183,12 +222,13 @@ def missing_requirement(estimator: Estimator, inputs: EstimatorInputs, protocol:
 def estimators_table() -> str:
     """The estimators as a Markdown table, one row each, followed by a list of the publications they cite.
 
-    Columns: estimator, needs (beyond a ranking), confidence, source.
+    Columns: estimator, needs (beyond a ranking), protocols, confidence, source.
     """
-    lines = ["| estimator | needs | confidence | source |", "|---|---|---|---|"]
+    lines = ["| estimator | needs | protocols | confidence | source |", "|---|---|---|---|---|"]
     for estimator in REGISTRY.values():
         needs = ", ".join(text for need, text in NEEDS.items() if need in estimator.needs) or "-"
         source = f"{estimator.citation.short}, {estimator.location}"
-        lines.append(f"| `{estimator.name}` | {needs} | {estimator.confidence} | {source} |")
+        protocols = ", ".join(estimator.protocols) if estimator.protocols != PROTOCOLS else "both"
+        lines.append(f"| `{estimator.name}` | {needs} | {protocols} | {estimator.confidence} | {source} |")
     citations = dict.fromkeys(estimator.citation for estimator in REGISTRY.values())
     return "\n".join([*lines, "", *(f"- {citation.short}: {citation.full}" for citation in citations)])

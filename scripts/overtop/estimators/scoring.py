@@ -15,7 +15,7 @@ from overtop.terms import PROTOCOLS, Direction, Protocol
 
 COLUMNS = [
     "query_id", "image_id", "direction", "estimator", "protocol", "uncertainty", "top1_id", "hit", "hit_extended",
-    "rank", "rank_extended", "tied", "absent",
+    "rank", "rank_extended", "tied", "absent", "reranked_rank", "reranked_rank_extended",
 ]  # fmt: skip
 """Columns of the score table; `hit_eccv` follows if the split has judgments of ECCV Caption."""
 
@@ -71,14 +71,20 @@ def score_direction(
         Columns `COLUMNS`. `image_id` is the query itself or the image that its caption was written for. `rank` is the
         rank of the best positive, from 1, or infinity if the ranking does not contain it. `tied` is true if the best
         two items have equal similarity, `absent` if the labelled positives are absent from the gallery; an extended
-        positive that is in the gallery is still a hit. `hit_extended` and `rank_extended` are missing if the split has
-        no extended positives. `hit_eccv` is that of `retrieval.relevance.eccv_hits`.
+        positive that is in the gallery is still a hit. `reranked_rank` and `reranked_rank_extended` are as `rank` and
+        `rank_extended`, but by the normalised similarities of an estimator that needs a bank (up to 10); missing for
+        all others. `hit_extended` and `rank_extended` are missing if the split has no extended positives. `hit_eccv` is
+        that of `retrieval.relevance.eccv_hits`.
     """
     queries, usable = _describe_queries(split, direction, inputs.ranking)
+    reranked = _rank_normalised(split, direction, inputs.ranking)
     scores = [
-        queries.assign(estimator=name, protocol=protocol, uncertainty=compute_uncertainty(name, inputs, protocol))[
-            usable
-        ]
+        queries.assign(
+            estimator=name,
+            protocol=protocol,
+            uncertainty=compute_uncertainty(name, inputs, protocol),
+            **reranked.get(name, {}),
+        )[usable]
         for name in estimators
         for protocol in PROTOCOLS
         if protocol in protocols and missing_requirement(get_estimator(name), inputs, protocol) is None
@@ -106,6 +112,8 @@ def _describe_queries(split: Split, direction: Direction, ranking: Ranking) -> t
             "rank_extended": np.nan,
             "tied": is_tied_at_top(ranking.top_scores),
             "absent": is_absent & ~has_positive,
+            "reranked_rank": np.nan,
+            "reranked_rank_extended": np.nan,
         }
     )
     if split.extended is not None:
@@ -116,6 +124,18 @@ def _describe_queries(split: Split, direction: Direction, ranking: Ranking) -> t
     if split.eccv is not None:
         queries = queries.assign(hit_eccv=eccv_hits(split, direction, ranking))
     return queries, has_positive | is_absent
+
+
+def _rank_normalised(split: Split, direction: Direction, ranking: Ranking) -> dict[str, dict[str, np.ndarray]]:
+    """The columns `reranked_rank` and `reranked_rank_extended`, each (Q,), by name of the normalisation."""
+    kinds = {"reranked_rank": False}
+    if split.extended is not None:
+        kinds["reranked_rank_extended"] = True
+    positives = {column: positives_matrix(split, direction, ranking, extended) for column, extended in kinds.items()}
+    return {
+        name: {column: best_rank(normalised.top_ids, matrix) for column, matrix in positives.items()}
+        for name, normalised in ranking.normalised.items()
+    }
 
 
 def _find_query_images(split: Split, direction: Direction, ranking: Ranking) -> np.ndarray:

@@ -22,6 +22,7 @@ from overtop.evaluation.eccv import measure_eccv_recall
 from overtop.evaluation.inputs import HIT_COLUMNS, RANK_COLUMNS, validate_scores
 from overtop.evaluation.ordering import SortedQueries
 from overtop.evaluation.rejection import Rejection, measure_rejection
+from overtop.evaluation.reranking import KEY, measure_reranking
 from overtop.evaluation.selective import SelectiveMeasures, measure_selective_prediction
 from overtop.evaluation.significance import Bounds, adjust_holm, bootstrap_p_value, symmetric_interval
 from overtop.seeds import derive_seed
@@ -54,7 +55,9 @@ class Evaluation:
             the value minus that of the reference estimator, with intervals from the same resamples; `p_value` tests
             that `aurc_diff` is zero, and `p_holm` is adjusted for all estimators of a direction, protocol and set of
             positives. These are missing in the rows of the reference estimator, and in all rows if it was not scored.
-            With judgments of ECCV Caption, the columns of `measure_eccv_recall` follow.
+            `reranked_recall_at_1` and so on are of the items in the order of the estimator's normalised similarities;
+            missing for estimators that do not normalise. With judgments of ECCV Caption, the columns of
+            `measure_eccv_recall` follow.
         calibration: one row per combination as in `metrics` and bin.
         rejection: one row per direction, estimator, protocol, positives and point of the curve.
     """
@@ -163,6 +166,7 @@ def evaluate(scores: pd.DataFrame, spec: EvaluationSpec, seed: int, threads: int
                 )
     frame = pd.DataFrame(metrics)
     frame["p_holm"] = frame.groupby(_TEST_FAMILY)["p_value"].transform(lambda p: adjust_holm(p.to_numpy()))
+    frame = frame.merge(measure_reranking(scores, spec.bootstrap, seed), how="left", on=KEY, sort=False)
     if "hit_eccv" in scores:
         frame = frame.merge(measure_eccv_recall(scores, spec.bootstrap, seed), how="left", on="direction", sort=False)
     return Evaluation(frame, pd.concat(calibration, ignore_index=True), pd.concat(rejection, ignore_index=True))

@@ -23,6 +23,8 @@ ESTIMATOR_STYLES = {
     "adversarial_exact": (BLUE, "<"),
     "margin": (PURPLE, ">"),
     "max_softmax": (BROWN, "P"),
+    "bank_softmax": (BLUE, "p"),
+    "bank_nnn": (RED, "p"),
     "entropy": (PURPLE, "P"),
     "energy": (GREEN, "P"),
     "dirichlet_vacuity": (SKY, "h"),
@@ -31,7 +33,7 @@ ESTIMATOR_STYLES = {
 }
 """Colour and marker of each estimator."""
 
-_OTHER_STYLES = [(colour, marker) for marker in "*dp8" for colour in (PURPLE, BLUE, BROWN, ORANGE, GREEN, RED, SKY)]
+_OTHER_STYLES = [(colour, marker) for marker in "*d8" for colour in (PURPLE, BLUE, BROWN, ORANGE, GREEN, RED, SKY)]
 
 # Several posteriors of one kind (two encoders, two dropout rates) get different patterns and widths, because a pattern
 # alone is hard to see between large markers. Dashes scale with the width.

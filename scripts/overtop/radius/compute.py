@@ -2,11 +2,12 @@
 
 There is one space per protocol. `published`: the mean over samples of the un-normalised embeddings, with the ranking by
 that mean and queries of their own length. `corrected`: the unit embeddings of the samples, concatenated and divided by
-sqrt(S); the cosine there is the mean similarity, and queries have length one.
+sqrt(S); the cosine there is the mean similarity, and queries have length one. There, items in the group of the top-1 do
+not compete with it, and only the exact distance is computed, which the other two approximate.
 
-Degenerate cases: a second item equal to the top-1, or a tie for the first place, gives 0. A gallery of one item gives
-infinity for `exact` and `linear`, and step x iterations for `walk`. So does a rival exactly opposite to the top-1 as
-seen from the query, where the gradient of Eq. 12 vanishes, except that `exact` is finite there.
+Degenerate cases: a competing item equal to the top-1, or a tie for the first place, gives 0. A gallery in which no item
+competes gives infinity for `exact` and `linear`, and step x iterations for `walk`. So does a rival exactly opposite to
+the top-1 as seen from the query, where the gradient of Eq. 12 vanishes, except that `exact` is finite there.
 """
 
 from collections.abc import Mapping
@@ -17,10 +18,11 @@ import numpy as np
 from overtop.device import default_device
 from overtop.memory import READ_ITEMS
 from overtop.progress import Progress, no_progress
-from overtop.radius.exact import BoundaryDistances, boundary_distances
+from overtop.radius.exact import boundary_distances
 from overtop.radius.geometry import Space
+from overtop.radius.linear import linear_distances
 from overtop.radius.pgd import pgd_distances
-from overtop.radius.radii import Radii, Radius
+from overtop.radius.radii import PublishedRadius, Radii, Radius
 from overtop.radius.trajectory import PgdSteps
 from overtop.retrieval.exact import rank
 from overtop.retrieval.ranking import Ranking
@@ -44,17 +46,19 @@ def compute_radii(
 ) -> dict[Direction, Radii]:
     """Compute the radii of every query in both spaces, in the directions of the rankings.
 
+    The exact distances do not depend on the rankings' block size, precision or threads, only on the embeddings.
+
     Args:
         images: the N images of the rankings.
         texts: the M captions of the rankings.
-        rankings: what `rank` or `search` returned for them.
+        rankings: what `rank` or `search` returned for them, with the groups of the gallery.
         step: length of one step of the PGD attack (paper: 0.025).
         iterations: largest number of its steps (paper: 50).
         scan_gallery: read the whole gallery for the queries whose ranking is too short to prove their distances. Set it
             to False for the rankings of an approximate search: it may have missed rivals, so distances are computed
             and certified only among the items it found.
-        candidates: number of items of the ranking, the top-1 included, that take part in the PGD attack before the
-            gallery is read.
+        candidates: number of items of the ranking, the top-1 included, that take part in the PGD attack of every query.
+            The others take part where the distances would not be proved otherwise.
         device: torch device; by default the GPU if there is one.
         progress: called with the spaces done and their total.
 
@@ -77,18 +81,19 @@ def compute_radii(
     radii: dict[Direction, Radii] = {}
     for direction in rankings:
         space = samples.space(direction, device, scan_gallery)
-        boundary = boundary_distances(space)
-        corrected = _compute_radius(space, boundary, np.ones(len(space.top1)), steps, candidates)
+        corrected = boundary_distances(space, space.groups)
         done += 1
         progress(done, total)
         published = None
         if means:
-            if means is not samples:
+            if means is samples:
+                radius = corrected if space.groups is None else boundary_distances(space)
+            else:
                 space = means.space(direction, device, scan_gallery)
-                boundary = boundary_distances(space)
+                radius = boundary_distances(space)
                 if not scan_gallery:  # the ranking holds the best items of the other space, which proves nothing here
-                    boundary = replace(boundary, certified=np.zeros_like(boundary.certified))
-            published = _compute_radius(space, boundary, _read_lengths(space.queries), steps, candidates)
+                    radius = replace(radius, certified=np.zeros_like(radius.certified))
+            published = _published_radius(space, radius, steps, candidates)
             done += 1
             progress(done, total)
         radii[direction] = Radii(published, corrected)
@@ -136,16 +141,15 @@ def _average_embeddings(samples: _RankedEmbeddings, device: str, scan_gallery: b
     return _RankedEmbeddings(images, texts, rankings)
 
 
-def _compute_radius(
-    space: Space, boundary: BoundaryDistances, lengths: np.ndarray, steps: PgdSteps, candidates: int
-) -> Radius:
-    """Return the radius of queries of some lengths in a space."""
-    return Radius(
-        exact=lengths * boundary.exact,
-        linear=lengths * boundary.linear,
+def _published_radius(space: Space, radius: Radius, steps: PgdSteps, candidates: int) -> PublishedRadius:
+    """Return the radius of the queries in their own length, given the exact one for queries of length one."""
+    lengths = _read_lengths(space.queries)
+    return PublishedRadius(
+        exact=lengths * radius.exact,
+        certified=radius.certified,
+        top1=radius.top1,
+        linear=lengths * linear_distances(space),
         walk=pgd_distances(space, lengths, steps, candidates=candidates),
-        certified=boundary.certified,
-        top1=space.top1.astype(np.int32),
     )
 
 

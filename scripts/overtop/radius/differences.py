@@ -9,62 +9,64 @@ import torch
 
 from overtop.memory import CACHE_BYTES, MAX_ARRAY_BYTES, blocks
 from overtop.radius.geometry import Space
-from overtop.radius.tolerances import SAME_ITEM_DISTANCE, SMALL_MARGIN, SMALL_SQUARED_DISTANCE
+from overtop.radius.tolerances import SAME_ITEM_DISTANCE
 from overtop.retrieval.vectors import UnitVectors
 
 
-def refine_margins(
-    space: Space, rows: np.ndarray, items: np.ndarray, margins: np.ndarray, ambiguous: np.ndarray | None = None
+def compute_differences(
+    space: Space, rows: np.ndarray, top1: np.ndarray, items: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return q.v and |v|^2 of pairs of a query and an item, in float64 where float32 is not accurate enough.
+    """Return q.v and |v|^2 of pairs of a query and an item, in float64.
+
+    The result of a pair depends on its embeddings alone: every sum has a fixed order (`_sum_rows`).
 
     Args:
         space: queries and gallery.
         rows: (P,) queries.
-        items: (P,) gallery items.
-        margins: (P,) q.v in float32 accuracy.
-        ambiguous: (P,) bool, further pairs that need float64; pairs of small values always do.
+        top1: (P,) gallery items g_1.
+        items: (P,) gallery items g_j.
 
     Returns:
-        q.v and |v|^2, each (P,) float64. In pairs computed in float64, q.v is at least 0, and 0 for equal items.
-    """
-    squared = _squared_distances(space, space.top1[rows], items)
-    refine = (margins <= SMALL_MARGIN) | (squared <= SMALL_SQUARED_DISTANCE)
-    if ambiguous is not None:
-        refine |= ambiguous
-    if refine.any():
-        margins = margins.copy()
-        margins[refine], squared[refine] = compute_margins(space, rows[refine], items[refine])
-    return margins, squared
-
-
-def compute_margins(space: Space, rows: np.ndarray, items: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return q.v and |v|^2 of pairs of a query and an item with all products in float64.
-
-    Args:
-        space: queries and gallery.
-        rows: (P,) queries.
-        items: (P,) gallery items.
-
-    Returns:
-        q.v and |v|^2, each (P,) float64; q.v is at least 0, and 0 where the items are the same.
+        q.v and |v|^2, each (P,) float64.
     """
     samples = space.gallery.n_samples
     margins, squared = torch.zeros(2, len(rows), dtype=torch.float64, device=space.device)
-    for part in blocks(len(rows), 24 * max(space.gallery.dims), MAX_ARRAY_BYTES):
-        pairs = np.stack([space.top1[rows[part]], items[part]])
+    for part in blocks(len(rows), 24 * max(space.gallery.dims), MAX_ARRAY_BYTES // 2):
+        pairs = np.stack([top1[part], items[part]])
         for s in range(samples):
             queries = UnitVectors(space.queries, s, rows[part], space.device, torch.float64)
             ends = UnitVectors(space.gallery, s, pairs, space.device, torch.float64)
             for block in blocks(part.stop - part.start, 16 * space.gallery.dims[s], CACHE_BYTES):
-                top1, other = ends[:, block]
-                v = top1 - other
+                first, other = ends[:, block]
+                v = first - other
                 target = slice(part.start + block.start, part.start + block.stop)
-                margins[target] += (queries[block] * v).sum(dim=1)
-                squared[target] += (v * v).sum(dim=1)
+                margins[target] += _sum_rows(queries[block] * v)
+                squared[target] += _sum_rows(v * v)
     margin_means, squared_means = ((values / samples).cpu().numpy() for values in (margins, squared))
-    is_distinct = squared_means > SAME_ITEM_DISTANCE**2
-    return np.where(is_distinct, np.maximum(margin_means, 0.0), 0.0), squared_means
+    return margin_means, squared_means
+
+
+def compute_margins(
+    space: Space, rows: np.ndarray, top1: np.ndarray, items: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return q.v and |v|^2 as `compute_differences` does, with q.v at least 0, and 0 for equal items."""
+    margins, squared = compute_differences(space, rows, top1, items)
+    is_distinct = squared > SAME_ITEM_DISTANCE**2
+    return np.where(is_distinct, np.maximum(margins, 0.0), 0.0), squared
+
+
+def _sum_rows(values: torch.Tensor) -> torch.Tensor:
+    """Return the sum of each row of (n, D) values, which are overwritten, (n,).
+
+    The second half of the columns is added to the first until one column is left. These are elementwise operations, so
+    the order of summation depends on D alone, not on n, the number of threads, or vector units.
+    """
+    width = values.shape[1]
+    while width > 1:
+        half = (width + 1) // 2
+        values[:, : width - half] += values[:, half:width]
+        width = half
+    return values[:, 0]
 
 
 def compute_grams(space: Space, rows: np.ndarray, items: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -93,13 +95,13 @@ def compute_grams(space: Space, rows: np.ndarray, items: np.ndarray) -> tuple[np
     return (margins / samples).cpu().numpy(), (grams / samples).cpu().numpy()
 
 
-def _squared_distances(space: Space, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+def squared_distances(space: Space, first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Return the squared distances of pairs of gallery items in float32 accuracy, (P,) float64."""
     if space.gallery_products is not None:
         return 2.0 - 2.0 * space.gallery_products[first, second].astype(np.float64)
     samples = space.gallery.n_samples
     squared = torch.zeros(len(first), device=space.device)
-    for part in blocks(len(first), 8 * max(space.gallery.dims), MAX_ARRAY_BYTES):
+    for part in blocks(len(first), 8 * max(space.gallery.dims), MAX_ARRAY_BYTES // 2):
         pairs = np.stack([first[part], second[part]])
         for s in range(samples):
             ends = UnitVectors(space.gallery, s, pairs, space.device)

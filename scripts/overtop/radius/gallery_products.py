@@ -9,6 +9,9 @@ from overtop.memory import MAX_ARRAY_BYTES, blocks
 from overtop.retrieval.vectors import read_unit_vectors
 from overtop.storage.shards import EmbeddingSource
 
+TRIANGLE_ROWS = 512
+"""Rows of the product of a gallery with itself that are computed at a time, from the diagonal to the right."""
+
 
 def iterate_gallery_products(
     gallery: EmbeddingSource, vectors: Sequence[torch.Tensor], device: str
@@ -33,10 +36,17 @@ def iterate_gallery_products(
 
 
 def compute_gallery_products(gallery: EmbeddingSource, device: str) -> np.ndarray:
-    """Return the mean over samples of the products of all pairs of gallery items, (N, N) float32."""
+    """Return the mean over samples of the products of all pairs of gallery items, (N, N) float32.
+
+    Half of them are computed; the others follow by symmetry.
+    """
     size = gallery.n_items
     total = torch.zeros(size, size, device=device)
+    parts = list(blocks(size, 1, TRIANGLE_ROWS))
     for s in range(gallery.n_samples):
         units = read_unit_vectors(gallery, s, slice(0, size), device)
-        total.addmm_(units, units.mT)
-    return (total / gallery.n_samples).cpu().numpy()
+        for part in parts:
+            total[part, part.start :].addmm_(units[part], units[part.start :].mT)
+    for part in parts:
+        total[part.stop :, part] = total[part, part.stop :].mT
+    return total.div_(gallery.n_samples).cpu().numpy()

@@ -45,8 +45,14 @@ class Space:
         return self.ranking.top_ids[:, 0].astype(np.int64)
 
     @cached_property
+    def groups(self) -> np.ndarray | None:
+        """(N,) the group of each gallery item according to the ranking; None if no two items share one."""
+        groups = self.ranking.item_groups
+        return groups if len(np.unique(groups)) < len(groups) else None
+
+    @cached_property
     def gallery_products(self) -> np.ndarray | None:
-        """(N, N) float32 products of the gallery with itself; None where it is cheaper to compute single pairs."""
+        """(N, N) float32 products of the gallery with itself; None where single pairs are cheaper."""
         size = self.gallery.n_items
         if size > self.queries.n_items or 4 * size**2 > MAX_ARRAY_BYTES:
             return None

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from overtop.errors import OvertopError
 from overtop.storage.arrays import read_arrays, write_arrays
 from overtop.terms import DIRECTIONS, Direction, Protocol
 
-SCHEMA = "radii/1"
+SCHEMA = "radii/2"
 
 
 @dataclass(frozen=True)
@@ -19,26 +19,38 @@ class Radius:
     """How far each of Q queries may move before its top-1 changes, in one space. Field names are names in the file.
 
     Attributes:
-        exact: (Q,) float64, the minimum of Eq. 11.
-        linear: (Q,) float64, Eq. 14 for the best two items.
-        walk: (Q,) float64, distance of the PGD attack of Eq. 12.
+        exact: (Q,) float64, the minimum of Eq. 11; infinite where no item competes with the top-1.
         certified: (Q,) bool, whether the items of the ranking alone prove `exact`; for the other queries the rest of
             the gallery was read, unless the ranking is that of an approximate search.
         top1: (Q,) int32, gallery index of the best item.
     """
 
     exact: np.ndarray
-    linear: np.ndarray
-    walk: np.ndarray
     certified: np.ndarray
     top1: np.ndarray
+
+
+@dataclass(frozen=True)
+class PublishedRadius(Radius):
+    """The radius in the space of `published`, with the approximations of the paper, which `corrected` does not have.
+
+    Attributes:
+        linear: (Q,) float64, Eq. 14 for the best two items.
+        walk: (Q,) float64, distance of the PGD attack of Eq. 12.
+    """
+
+    linear: np.ndarray
+    walk: np.ndarray
+
+
+AnyRadius = TypeVar("AnyRadius", bound=Radius)
 
 
 @dataclass(frozen=True)
 class Radii:
     """The radius in the space of each protocol; `published` is None where the members' dimensions differ."""
 
-    published: Radius | None
+    published: PublishedRadius | None
     corrected: Radius
 
     def under(self, protocol: Protocol) -> Radius:
@@ -47,13 +59,20 @@ class Radii:
         Raises:
             OvertopError: the published space does not exist for this posterior.
         """
-        radius = self.published if protocol == "published" else self.corrected
-        if radius is None:
+        return self.corrected if protocol == "corrected" else self.published_radius()
+
+    def published_radius(self) -> PublishedRadius:
+        """Return the radius in the space of `published`.
+
+        Raises:
+            OvertopError: the space does not exist for this posterior.
+        """
+        if self.published is None:
             raise OvertopError(
                 "protocol 'published' averages embeddings over samples, and the members of this ensemble differ in "
-                "dimension; use protocol 'corrected' for the adversarial estimators"
+                "dimension; use adversarial_exact under 'corrected'"
             )
-        return radius
+        return self.published
 
 
 def write_radii(path: str | Path, radii: Mapping[Direction, Radii], attributes: Mapping[str, Any]) -> None:
@@ -69,7 +88,7 @@ def write_radii(path: str | Path, radii: Mapping[Direction, Radii], attributes: 
         for direction, both in radii.items()
         for protocol, radius in (("published", both.published), ("corrected", both.corrected))
         if radius is not None
-        for field in fields(Radius)
+        for field in fields(radius)
     }
     write_arrays(path, SCHEMA, arrays, attributes)
 
@@ -85,12 +104,12 @@ def read_radii(path: str | Path) -> tuple[dict[Direction, Radii], dict[str, Any]
     for direction in DIRECTIONS:
         has_published = f"{direction}/published/exact" in arrays
         radii[direction] = Radii(
-            published=_radius(arrays, f"{direction}/published") if has_published else None,
-            corrected=_radius(arrays, f"{direction}/corrected"),
+            published=_radius(PublishedRadius, arrays, f"{direction}/published") if has_published else None,
+            corrected=_radius(Radius, arrays, f"{direction}/corrected"),
         )
     return radii, attributes
 
 
-def _radius(arrays: Mapping[str, np.ndarray], prefix: str) -> Radius:
+def _radius(kind: type[AnyRadius], arrays: Mapping[str, np.ndarray], prefix: str) -> AnyRadius:
     """Return the radius whose arrays are named `prefix/field`."""
-    return Radius(**{field.name: arrays[f"{prefix}/{field.name}"] for field in fields(Radius)})
+    return kind(**{field.name: arrays[f"{prefix}/{field.name}"] for field in fields(kind)})

@@ -6,8 +6,8 @@ PRODUCT_ERROR = 1e-5
 SAME_ITEM_DISTANCE = 1e-6
 """Unit gallery items closer than this are the same item to float32 embeddings."""
 
-SMALL_MARGIN = 1e-3
-"""Differences of similarities up to this are computed again in float64."""
+DISTANCE_DECIMALS = 12
+"""Distances are rounded to this many decimals, so that equal ones are equal whatever the order of float64 sums."""
 
 SMALL_SQUARED_DISTANCE = 1e-2
 """Squared distances of gallery items up to this are computed again in float64."""

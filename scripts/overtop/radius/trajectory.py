@@ -179,7 +179,8 @@ class _TrajectoryState:
         if not query.size:
             return
         items = self._candidates.items[query, rival]
-        margins, squared = compute_margins(self._space, self._candidates.rows[query], items)
+        rows = self._candidates.rows[query]
+        margins, squared = compute_margins(self._space, rows, self._space.top1[rows], items)
         start_margins = margins * self._lengths[query]
         self._squared[query, rival] = squared
         self._margins[query, rival] += self._scale_product[query] * (start_margins - self._start_margins[query, rival])

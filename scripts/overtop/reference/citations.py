@@ -27,3 +27,10 @@ HENDRYCKS = Citation(
 )
 LIU = Citation("Liu et al. 2020", "Liu et al., Energy-based Out-of-distribution Detection, NeurIPS 2020")
 SHANNON = Citation("Shannon 1948", "Shannon, A Mathematical Theory of Communication, 1948")
+BOGOLIN = Citation(
+    "Bogolin et al. 2022", "Bogolin et al., Cross Modal Retrieval with Querybank Normalisation (QB-Norm), CVPR 2022"
+)
+CHOWDHURY = Citation(
+    "Chowdhury et al. 2024",
+    "Chowdhury et al., Nearest Neighbor Normalization Improves Multimodal Retrieval (NNN), EMNLP 2024",
+)

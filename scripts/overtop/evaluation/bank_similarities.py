@@ -1,0 +1,81 @@
+"""The dense similarities of a split and of several banks, for `evaluation.bank_ablation`."""
+
+import numpy as np
+from scipy.cluster.vq import kmeans2
+
+from overtop.evaluation.bank_ablation import Banks, Gallery
+from overtop.retrieval.ranking import Ranking
+from overtop.retrieval.relevance import positives_matrix
+from overtop.retrieval.sources import queries_and_gallery
+from overtop.seeds import derive_seed
+from overtop.storage.shards import EmbeddingSource
+from overtop.storage.split import Split
+from overtop.terms import Direction
+
+N_TOPICS = 10
+"""Clusters of the bank's queries, of which one is removed at a time."""
+
+Sources = tuple[EmbeddingSource, EmbeddingSource]
+"""The images and texts of a split."""
+
+
+def make_gallery(
+    direction: Direction, split: Split, ranking: Ranking, evaluated: Sources, temperature: float
+) -> Gallery:
+    """The evaluated queries of one direction and their gallery.
+
+    Args:
+        direction: `t2i` or `i2t`.
+        split: the pairs of images and captions.
+        ranking: of the direction, for its groups.
+        evaluated: images and texts of the ranking.
+        temperature: T of the softmax.
+    """
+    queries, gallery = queries_and_gallery(direction, *evaluated)
+    positives = positives_matrix(split, direction, ranking, extended=False)
+    return Gallery(mean_similarities(queries, gallery), positives, ranking.item_groups, temperature)
+
+
+def make_banks(direction: Direction, evaluated: Sources, own: Sources, foreign: Sources | None, seed: int) -> Banks:
+    """The banks to compare in one direction.
+
+    Args:
+        direction: `t2i` or `i2t`.
+        evaluated: images and texts that are evaluated.
+        own: images and texts of the declared bank.
+        foreign: images and texts of another data set; None to leave it out.
+        seed: of the clusters.
+    """
+    queries, gallery = queries_and_gallery(direction, *evaluated)
+    bank, of_gallery_modality = queries_and_gallery(direction, *own)
+    return Banks(
+        mean_similarities(bank, gallery),
+        mean_similarities(of_gallery_modality, gallery),
+        None if foreign is None else mean_similarities(queries_and_gallery(direction, *foreign)[0], gallery),
+        *assign_topics(bank, queries, seed),
+    )
+
+
+def mean_similarities(queries: EmbeddingSource, gallery: EmbeddingSource) -> np.ndarray:
+    """Similarities of all queries and all items, averaged over the samples, float32 (Q, N)."""
+    total = np.zeros((queries.n_items, gallery.n_items), dtype=np.float32)
+    for sample in range(gallery.n_samples):
+        total += _unit_vectors(queries, sample) @ _unit_vectors(gallery, sample).T
+    return total / np.float32(gallery.n_samples)
+
+
+def assign_topics(bank: EmbeddingSource, queries: EmbeddingSource, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Clusters of the bank's queries by k-means, (B,), and the cluster that each evaluated query is nearest to, (Q,).
+
+    The first sample of the embeddings is used.
+    """
+    vectors = _unit_vectors(bank, 0).astype(np.float64)
+    rng = np.random.default_rng(derive_seed(seed, "topics"))
+    centres, topic_of_bank = kmeans2(vectors, min(N_TOPICS, len(vectors)), minit="++", rng=rng)
+    distances = (centres**2).sum(axis=1) - 2 * _unit_vectors(queries, 0) @ centres.T
+    return topic_of_bank, distances.argmin(axis=1)
+
+
+def _unit_vectors(source: EmbeddingSource, sample: int) -> np.ndarray:
+    vectors = source.read(sample, 0, source.n_items)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
