@@ -1,7 +1,7 @@
 """Compute how far the query embeddings of one posterior may move before their top-1 items change.
 
 Reads: the split, and the shards and the ranking of the posterior.
-Computes: exact, linear and PGD distances of every query, in the spaces of both protocols.
+Computes: the exact distance of every query under both protocols, its linear and its PGD distance under `published`.
 Writes: results/radii/{dataset}/{split}/{posterior}.h5.
 """
 

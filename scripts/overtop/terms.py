@@ -53,11 +53,11 @@ ESTIMATORS = (
 )
 """Names of all estimators, in the order of tables; `estimators.registry` holds their functions."""
 
-PUBLISHED_ONLY = ("adversarial_pgd", "adversarial_linear")
-"""Estimators that exist only under `published`: the paper's approximations of adversarial_exact."""
-
 BANK_ESTIMATORS = ("bank_softmax", "bank_nnn")
 """The estimators that need a bank, and the names of their normalisations of the similarities."""
+
+PUBLISHED_ONLY = ("adversarial_pgd", "adversarial_linear")
+"""Estimators that exist only under `published`: the paper's approximations of adversarial_exact."""
 
 VOTE_TOP = 5
 """Items of each sample's ranking that are kept: the released code compares the five best."""

@@ -21,6 +21,7 @@ from bench import (  # noqa: E402
     ranking_memory,
     ranking_scaling,
     ranking_speed,
+    threshold_simulation,
 )
 from bench.machine import describe_machine, load_average  # noqa: E402
 from bench.sizes import FULL, QUICK  # noqa: E402
@@ -37,24 +38,24 @@ PARTS = {
     "bootstrap": bootstrap_speed.run,
     "embedding": embedding_speed.run,
 }
-LARGE = "large"
+ON_REQUEST = {"large": large_gallery.run, "thresholds": threshold_simulation.run}
+"""Parts that run only if they are named: long ones, and those whose result does not depend on the machine."""
 
 
 def main() -> None:
     """Run the parts one after the other, write their tables and print their target checks."""
     parser = argparse.ArgumentParser(prog="tests/bench", description="Measure the speed and memory of the pipeline.")
-    parser.add_argument("--only", nargs="+", choices=(*PARTS, LARGE), default=PARTS, help="run only these parts")
-    parser.add_argument("--million", action="store_true", help=f"also run '{LARGE}', with a gallery of a million items")
+    parser.add_argument("--only", nargs="+", choices=(*PARTS, *ON_REQUEST), default=PARTS, help="run only these parts")
+    parser.add_argument("--million", action="store_true", help="also run 'large', with a gallery of a million items")
     parser.add_argument("--quick", action="store_true", help="tiny sizes, to test the benchmark itself")
     parser.add_argument("--folder", type=Path, default=Path("results/bench"), help="folder of the tables")
     options = parser.parse_args()
     machine = describe_machine()
     print(f"machine: {machine}", flush=True)
     checks: list[TargetCheck] = []
-    for part in [*options.only, LARGE] if options.million else options.only:
+    for part in [*options.only, "large"] if options.million else options.only:
         start, load_before = time.perf_counter(), load_average()
-        measure = large_gallery.run if part == LARGE else PARTS[part]
-        result = measure(QUICK if options.quick else FULL)
+        result = (PARTS | ON_REQUEST)[part](QUICK if options.quick else FULL)
         checks += result.checks
         for name, table in result.tables.items():
             path = options.folder / f"{name}.csv"

@@ -19,6 +19,7 @@ class BenchmarkSizes:
         resamples, evaluated_queries: of the bootstrap.
         large_gallery: items of the large gallery.
         architecture: of the encoder whose embedding speed is measured.
+        threshold_draws: samples in which a threshold is chosen, per scenario.
         photographs, passes, embedding_repeats: images to embed, passes of MC dropout, how often each call is timed.
     """
 
@@ -43,6 +44,7 @@ class BenchmarkSizes:
     resamples: int = 2_000
     evaluated_queries: int = 25_000
     large_gallery: int = 1_000_000
+    threshold_draws: int = 500
     architecture: str = "ViT-B-32"
     photographs: int = 32
     passes: int = 3
@@ -65,6 +67,7 @@ QUICK = BenchmarkSizes(
     resamples=100,
     evaluated_queries=200,
     large_gallery=2_000,
+    threshold_draws=2,
     architecture="shapes-vit",
     photographs=4,
     passes=2,

@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -14,6 +16,7 @@ from overtop.datasets.karpathy import fetch, read
 from overtop.datasets.raw import FetchContext, write_source_record
 from overtop.datasets.registry import read_raw_split
 from overtop.errors import OvertopError
+from overtop.retrieval.relevance import eccv_hits
 
 
 def _record(name, split="test", captions=("c0", "c1", "c2"), **keys):
@@ -243,3 +246,40 @@ def test_partial_benchmarks_of_the_mirror_are_read(repo, tmp_path, mirror):
         fetch(name, spec, "test", raw, FetchContext(str(mirror), 0, tmp_path, {}))
         split = read_raw_split(name, spec, raw, tmp_path, "test")
         assert (len(split.image_ids), len(split.captions)) == (images, 5 * images)
+
+
+@pytest.fixture
+def package_metrics():
+    """The metrics of the package eccv_caption, which warns when it is imported without ujson."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return pytest.importorskip("eccv_caption").Metrics()
+
+
+@pytest.mark.parametrize(
+    ("annotations", "judged"),
+    [("annotations/coco_karpathy_test.jsonl.gz", [1332, 1261]), ("coco_mini/captions.jsonl", [16, 12])],
+)
+def test_eccv_recall_equals_that_of_its_package(tmp_path, mirror, package_metrics, annotations, judged):
+    records = parse_split(annotations, (mirror / annotations).read_bytes(), "test")
+    write_records(tmp_path, records)
+    spec = KarpathyDataset(kind="karpathy", source="coco", extended=["eccv"])
+    split = read("coco", spec, tmp_path, "test")
+    coco_ids = {record.filename: record.image_id for record in records}
+    coco_ids |= {f"{record.filename}#{k}": c for record in records for k, c in enumerate(record.caption_ids)}
+    rng = np.random.default_rng(0)
+    first_caption = np.searchsorted(split.image_of_caption, np.arange(len(split.image_ids)))
+    for direction, queries, gallery, own, n_judged in (
+        ("t2i", split.caption_ids, split.image_ids, split.image_of_caption, judged[0]),
+        ("i2t", split.image_ids, split.caption_ids, first_caption, judged[1]),
+    ):
+        top1 = np.where(rng.random(len(queries)) < 0.6, own, rng.integers(0, len(gallery), len(queries)))
+        hits = eccv_hits(
+            split, direction, SimpleNamespace(query_ids=queries, gallery_ids=gallery, top_ids=top1[:, None])
+        )
+        retrieved = {coco_ids[query]: [coco_ids[gallery[item]]] for query, item in zip(queries, top1, strict=True)}
+        lists = package_metrics.eccv_gts[direction]
+        package_metrics.eccv_gts[direction] = {query: lists[query] for query in lists if query in retrieved}
+        expected = package_metrics.eccv_recalls({direction: retrieved}, direction, K=1)[direction]
+        assert np.isfinite(hits).sum() == n_judged
+        assert np.nanmean(hits) == pytest.approx(expected, abs=1e-12)

@@ -6,7 +6,7 @@ from importlib import metadata
 import pytest
 
 from overtop.datasets import known_positives
-from overtop.datasets.known_positives import find_extended_positives
+from overtop.datasets.known_positives import find_eccv_judgments, find_extended_positives
 from overtop.errors import OvertopError
 
 IMAGE_OF_CAPTION = {1: 10, 2: 10, 3: 20, 4: 30}
@@ -51,6 +51,14 @@ def test_positives_are_union_of_directions_sources_and_labels(sources, expected)
 @pytest.mark.usefixtures("package")
 def test_positives_of_a_subset_are_within_the_subset():
     assert find_extended_positives({2: 10, 3: 20}, ["cxc", "eccv"]) == {2: {10}, 3: {10, 20}}
+
+
+@pytest.mark.usefixtures("package")
+def test_eccv_judgments_are_its_pairs_alone_and_its_queries():
+    positives, captions, images = find_eccv_judgments(IMAGE_OF_CAPTION)
+    assert positives == {1: set(), 2: {30}, 3: {10}, 4: {20}}
+    assert captions == {2, 3}
+    assert images == {20, 30}
 
 
 @pytest.mark.usefixtures("package")

@@ -13,11 +13,8 @@ from overtop.retrieval.galleries import split_retrievals
 from overtop.retrieval.normalisation import Normalisation
 from overtop.retrieval.relevance import positives_matrix
 from overtop.storage.shards import ArraySource
-from overtop.storage.split import Split
+from overtop.storage.split import EccvJudgments, Split
 from overtop.terms import BANK_ESTIMATORS, DIRICHLET_TEMPERATURE, ESTIMATORS, PROTOCOLS, SOFTMAX_TEMPERATURE
-
-DEFINED = [(name, protocol) for name in ESTIMATORS for protocol in PROTOCOLS if protocol in REGISTRY[name].protocols]
-"""The estimators with the protocols that they exist under, in the order of score tables."""
 
 DEFINED = [(name, protocol) for name in ESTIMATORS for protocol in PROTOCOLS if protocol in REGISTRY[name].protocols]
 """The estimators with the protocols that they exist under, in the order of score tables."""
@@ -76,6 +73,18 @@ def test_hit_is_whether_the_top1_is_a_positive():
         assert row["top1_id"] == SPLIT.image_ids[top1]
         assert row["hit"] == (IMAGE_OF_CAPTION[caption] == top1)
         assert row["hit_extended"] == (top1 in EXTENDED[caption])
+
+
+def test_scores_of_judged_queries_have_eccv_hits():
+    judged = RNG.random(N_CAPTIONS) < 0.5
+    judgments = EccvJudgments(EXTENDED, judged, np.ones(N_IMAGES, bool))
+    rankings, scores = score_random_embeddings(3, replace(SPLIT, eccv=judgments))
+    rows = scores["t2i"].query("estimator == 'margin' and protocol == 'corrected'")
+    assert list(rows) == [*COLUMNS, "hit_eccv"]
+    for caption, top1 in enumerate(rankings["t2i"].top_ids[:, 0]):
+        expected = float(top1 in EXTENDED[caption]) if judged[caption] else np.nan
+        assert rows["hit_eccv"].iloc[caption] == pytest.approx(expected, nan_ok=True)
+    assert scores["i2t"]["hit_eccv"].notna().all()
 
 
 def test_scores_have_one_row_per_query_estimator_and_protocol():

@@ -63,6 +63,18 @@ def evaluation(scores):
     return evaluate(scores, SPEC, seed=0)
 
 
+def test_eccv_recall_is_a_column_of_all_rows_of_its_direction(scores, evaluation):
+    assert not any("eccv" in column for column in evaluation.metrics)
+    judged = scores.assign(hit_eccv=np.where(scores["direction"] == "t2i", scores["hit"], np.nan))
+    metrics = evaluate(judged, SPEC, seed=0).metrics
+    assert len(metrics) == len(evaluation.metrics)
+    t2i = metrics["direction"] == "t2i"
+    assert (metrics.loc[t2i, "n_eccv_queries"] == 400).all()
+    labelled = metrics["positives"] == "labelled"
+    assert (metrics.loc[t2i & labelled, "eccv_recall_at_1"] == metrics.loc[t2i & labelled, "recall_at_1"]).all()
+    assert metrics.loc[~t2i, "eccv_recall_at_1"].isna().all()
+
+
 def rows_of(frame, row, keys):
     return frame[(frame[keys] == row[keys]).all(axis=1)]
 

@@ -1,11 +1,20 @@
+from math import comb, inf
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import binom
 
+from bench.threshold_simulation import CONSTANT, FALLING, WORSE_AT_FIRST, hard_scenarios, one_start, simulate
 from overtop.errors import OvertopError
 from overtop.evaluation.operating import COLUMNS
-from overtop.evaluation.thresholds import evaluate_thresholds, guaranteed_threshold, sample_one_query_per_image
+from overtop.evaluation.thresholds import (
+    evaluate_thresholds,
+    guaranteed_threshold,
+    largest_passing_threshold,
+    sample_one_query_per_image,
+    sequence_starts,
+)
 
 
 def random_scores(rng, queries, levels=None):
@@ -53,6 +62,79 @@ def test_more_queries_give_a_higher_threshold():
         np.mean([guaranteed_threshold(*random_scores(rng, n), 0.9, 0.9) for _ in range(20)]) for n in (300, 6000)
     )
     assert few < many < 0.3**0.5
+
+
+@pytest.mark.parametrize("scenario", sorted(hard_scenarios(0.8)))
+def test_guarantee_holds_where_recall_is_just_below_the_target(scenario):
+    violated = simulate(hard_scenarios(0.8)[scenario], 300, 0.8, sequence_starts, draws=400)["violated"]
+    assert violated <= 0.05 + 3 * (0.05 * 0.95 / 400) ** 0.5
+
+
+@pytest.mark.parametrize(
+    ("scenario", "n", "answered", "share_of_oracle"),
+    [
+        (CONSTANT["constant 0.9"], 1000, 0.98, 0.98),
+        (CONSTANT["constant 0.85"], 1000, 0.9, 0.9),
+        (WORSE_AT_FIRST["5 % bad, .95"], 500, 0.98, 0.98),
+        (WORSE_AT_FIRST["5 % bad, falling .99 to .7"], 1000, 0.75, 0.6),
+        (FALLING["falling .99 to .5"], 1000, 0.98, 0.8),
+    ],
+    ids=["constant .9", "constant .85", "5 % bad", "5 % bad, then falling", "falling"],
+)
+def test_queries_are_answered_where_an_oracle_answers(scenario, n, answered, share_of_oracle):
+    result = simulate(scenario, n, 0.8, sequence_starts, draws=100)
+    assert result["answered"] >= answered
+    assert result["coverage"] >= share_of_oracle * result["oracle"]
+
+
+def test_several_starts_answer_more_than_one():
+    for scenario in (CONSTANT["constant 0.9"], WORSE_AT_FIRST["5 % bad, .95"]):
+        assert simulate(scenario, 1000, 0.8, one_start, draws=60)["answered"] < 0.8
+
+
+def fallback_loop(uncertainty, hit, precision, level, starts, shares):
+    """Return the largest threshold that passes, by loops over queries, candidates and starts."""
+    n, ordered = len(hit), sorted(uncertainty)
+    candidates = sorted({ordered[n * k // 100] for k in range(1, 100)} | {inf})
+    below = [sum(u < t for u in uncertainty) for t in candidates]
+    first = [next(j for j, count in enumerate(below) if count >= start) for start in starts]
+    largest, carried = -inf, 0.0
+    for j, threshold in enumerate(candidates):
+        carried += sum(level * share for start, share in zip(first, shares, strict=True) if start == j)
+        hits, m = sum(h for u, h in zip(uncertainty, hit, strict=True) if u < threshold), below[j]
+        tail = sum(comb(m, k) * precision**k * (1 - precision) ** (m - k) for k in range(hits, m + 1))
+        if carried and tail <= carried:
+            largest = threshold
+        else:
+            carried = 0.0
+    return largest
+
+
+@pytest.mark.parametrize("levels", [None, 3, 20])
+def test_threshold_equals_that_of_plain_loops(levels):
+    rng = np.random.default_rng(4)
+    found = []
+    for n in (1, 7, 60, 150, 150, 150):
+        uncertainty, hit = random_scores(rng, n, levels)
+        for starts, shares in (sequence_starts(n, 0.8, 0.1), ([n / 4, n / 2, n], [0.3, 0.3, 0.4])):
+            threshold = largest_passing_threshold(uncertainty, hit, 0.8, 0.1, np.array(starts), np.array(shares))
+            assert threshold == fallback_loop(uncertainty.tolist(), hit.tolist(), 0.8, 0.1, starts, shares)
+            found.append(threshold)
+    assert len(set(found)) > 1
+
+
+@pytest.mark.parametrize("n", [1, 28, 85, 86, 200, 1000, 100_000])
+def test_starts_share_the_whole_level(n):
+    starts, shares = sequence_starts(n, 0.9, 0.05)
+    assert shares.sum() == pytest.approx(1)
+    assert (shares > 0).all()
+    assert (np.diff(starts) > 0).all()
+    assert starts[-1] == n
+
+
+def test_bad_first_queries_do_not_end_all_tests():
+    hit = np.arange(1000) >= 50
+    assert guaranteed_threshold(np.arange(1000.0), hit, 0.8, 0.95) == np.inf
 
 
 def test_early_misses_do_not_end_the_sequence_of_tests():

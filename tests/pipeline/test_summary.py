@@ -1,3 +1,7 @@
+import numpy as np
+import pandas as pd
+import pytest
+
 from helpers.synthetic_tables import make_metrics, make_recalls
 from overtop.pipeline.summary import summarise_run, summarise_table
 from overtop.storage.files import write_table
@@ -5,15 +9,69 @@ from overtop.tables.published import PublishedNumbers
 from overtop.tables.rows import combine_metrics
 
 
-def test_summary_names_best_method_of_each_panel():
-    table = make_metrics(protocols=("published", "corrected"))
-    best = (table["direction"] == "t2i") & (table["estimator"] == "adversarial_pgd") & (table["kind"] == "mc_dropout")
-    table.loc[best & (table["protocol"] == "corrected"), "rejection_auc"] = 0.8
-    table.loc[best & (table["protocol"] == "published"), "rejection_auc"] = 0.85
-    lines = summarise_table(PublishedNumbers().add_columns(table))
-    assert len(lines) == 2
-    assert lines[0].startswith("Shapes, text to image (2,000 queries): R@1 0.333; best by rejection: Adversarial (PGD)")
-    assert lines[0].endswith("MC dropout, area 0.800 (upper bound 0.900)")
+def make_table(**columns):
+    """Return a table in which all AUROC are above chance, with `columns` replaced."""
+    table = make_metrics(protocols=("published", "corrected"), binnings=("equal_width", "equal_count"))
+    table = table.assign(**{"auroc": 0.7, "auroc_low": 0.65, "auroc_high": 0.75} | columns)
+    return PublishedNumbers().add_columns(table)
+
+
+def test_summary_shows_first_posterior_and_declared_estimators_with_intervals():
+    table = make_table()
+    table.loc[table["posterior"] == "my-mc_dropout", "recall_at_1"] = 0.9  # better, but not declared first
+    lines = summarise_table(table)
+    assert lines == [
+        "Shapes, text to image (2,000 queries), deterministic: R@1 0.333 [0.233, 0.433]; AUROC of finding misses: "
+        "Top-1 similarity 0.700 [0.650, 0.750]",
+        "Shapes, image to text (400 queries), deterministic: R@1 0.333 [0.233, 0.433]; AUROC of finding misses: "
+        "Top-1 similarity 0.700 [0.650, 0.750]",
+        "These are the first of 2 posteriors; the table has all of them.",
+    ]
+
+
+def test_corrected_protocol_and_labelled_positives_are_preferred():
+    preferred = make_table().query("protocol == 'corrected'")
+    published = preferred.assign(protocol="published", recall_at_1=0.6)
+    extended = preferred.assign(positives="extended", recall_at_1=0.5)
+    assert "R@1 0.333" in summarise_table(pd.concat([published, extended, preferred]))[0]
+    assert "R@1 0.600" in summarise_table(published)[0]
+    assert "R@1 0.500" in summarise_table(extended)[0]
+
+
+@pytest.mark.parametrize(("low", "high", "shown"), [(-0.1, 0.01, True), (-0.1, -0.01, False), (0.01, 0.1, False)])
+def test_estimators_with_difference_around_zero_are_not_distinguishable(low, high, shown):
+    table = make_table()
+    table.loc[table["estimator"] == "top1_similarity", ["aurc_diff", "aurc_diff_low", "aurc_diff_high"]] = np.nan
+    softmax = table["estimator"] == "adversarial_pgd"
+    table.loc[softmax, "estimator"] = "max_softmax"
+    table.loc[softmax, ["aurc_diff_low", "aurc_diff_high"]] = low, high
+    lines = summarise_table(table)[:2]
+    assert all(", Max softmax 0.700 [0.650, 0.750]" in line for line in lines)
+    assert all(line.endswith("; by AURC they are not distinguishable") == shown for line in lines)
+
+
+def test_auroc_interval_that_reaches_chance_is_a_warning():
+    table = make_table()
+    chance = (table["estimator"] == "adversarial_pgd") & (table["direction"] == "t2i")
+    table.loc[chance, "auroc_low"] = 0.5
+    assert [line for line in summarise_table(table) if "Warning" in line] == [
+        "Warning, Shapes, text to image: not better than chance at finding misses (AUROC interval reaches 0.5): "
+        "Adversarial (PGD) (deterministic), Adversarial (PGD) (MC dropout)"
+    ]
+    warnings = [line for line in summarise_table(make_table(auroc_low=0.4)) if "Warning" in line]
+    assert len(warnings) == 2
+    assert all(line.endswith("and 1 more") for line in warnings)
+
+
+def test_recall_at_chance_is_one_warning_and_none_about_its_auroc():
+    table = make_table(auroc_low=0.4)
+    table.loc[table["posterior"] == "my-mc_dropout", "recall_at_1_low"] = 1 / 400
+    for line in (0, 2):
+        warning = [line for line in summarise_table(table) if "Warning" in line][line]
+        assert warning.endswith("R@1 is not above chance (1 in 400), so the other measures mean nothing: MC dropout")
+    others = [line for line in summarise_table(table) if "AUROC interval" in line]
+    assert len(others) == 2
+    assert not any("MC dropout" in line for line in others)
 
 
 def test_summary_lists_only_existing_targets(tmp_path):
@@ -35,6 +93,6 @@ def test_encoders_with_different_recall_are_reported(tmp_path):
         tmp_path / "results/tables/mine.csv", published.add_columns(combine_metrics([make_metrics(("shapes", "coco"))]))
     )
     text = summarise_run([str(tmp_path / "results/tables/mine.csv")])
-    assert [line for line in text.splitlines() if "Warning" in line] == [
+    assert [line for line in text.splitlines() if "recall differs" in line] == [
         "    Warning, Shapes: recall differs from the published one for mc_dropout-0; see results/members"
     ]

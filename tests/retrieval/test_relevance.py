@@ -4,8 +4,8 @@ from scipy.sparse import csr_array
 
 from helpers.rankings import make_ranking
 from overtop.errors import OvertopError
-from overtop.retrieval.relevance import best_rank, is_tied_at_top, positives_matrix
-from overtop.storage.split import Split
+from overtop.retrieval.relevance import best_rank, eccv_hits, is_tied_at_top, positives_matrix
+from overtop.storage.split import EccvJudgments, Split
 
 
 def sparse_matrix(rows, gallery):
@@ -66,6 +66,24 @@ def test_positives_matrix_follows_the_order_of_the_ranking(extended):
     assert positives_matrix(split, "t2i", ranking, extended).toarray().tolist() == expected
     ranking = make_ranking(np.zeros((2, 3)))
     assert positives_matrix(split, "i2t", ranking, extended).toarray().T.tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("direction", "expected"),
+    # Image 1 was not judged; caption 1 was judged, but its only match is missing from the gallery.
+    [("t2i", {"0": 1, "1": np.nan, "2": 0, "3": np.nan}), ("i2t", {"0": np.nan, "1": 1})],
+)
+def test_eccv_hits_are_of_judged_queries_with_a_match(direction, expected):
+    judgments = EccvJudgments(
+        [np.array([1]), np.array([2]), np.array([0]), np.array([1])],
+        np.array([True, True, True, False]),
+        np.array([False, True, True]),
+    )
+    own = np.array([0, 0, 1, 2])
+    split = Split([*"012"], [""] * 3, [*"0123"], [*"abcd"], own, None, None, judgments)
+    top = {"t2i": [[0.1, 0.9]] * 4, "i2t": [[0.9, 0.1, 0.3, 0.2]] * 2}[direction]
+    ranking = make_ranking(np.array(top))
+    assert eccv_hits(split, direction, ranking).tolist() == pytest.approx([*expected.values()], nan_ok=True)
 
 
 def test_tie_at_top_needs_two_equal_best_scores():

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from overtop.errors import OvertopError
-from overtop.storage.split import Split, read_split, split_from_frame, write_split
+from overtop.storage.split import EccvJudgments, Split, read_split, split_from_frame, write_split
 
 
 def _split(**changes):
@@ -31,6 +31,18 @@ def test_split_after_round_trip_is_equal(tmp_path, extra):
     assert (result.extended is None) == (split.extended is None)
     for expected, positives in zip(split.extended or [], result.extended or [], strict=True):
         np.testing.assert_array_equal(positives, expected)
+
+
+def test_judgments_after_round_trip_are_equal(tmp_path):
+    positives = [np.array([0, 1]), np.array([], dtype=np.int64), np.array([0])]
+    judgments = EccvJudgments(positives, np.array([True, False, False]), np.array([False, True]))
+    write_split(tmp_path / "s.parquet", _split(eccv=judgments))
+    result = read_split(tmp_path / "s.parquet").eccv
+    assert [images.tolist() for images in result.positives] == [[0, 1], [], [0]]
+    assert result.judged_captions.tolist() == [True, False, False]
+    assert result.judged_images.tolist() == [False, True]
+    write_split(tmp_path / "s.parquet", _split())
+    assert read_split(tmp_path / "s.parquet").eccv is None
 
 
 def test_absent_images_after_round_trip_are_equal(tmp_path):

@@ -7,14 +7,14 @@ a local folder, the files of `judgments`.
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from overtop.config.datasets import KarpathyDataset, Route
 from overtop.datasets.annotations import IMAGES_FOLDER, RECORDS_FILE, Record, parse_split, read_records, write_records
-from overtop.datasets.known_positives import find_extended_positives
+from overtop.datasets.known_positives import find_eccv_judgments, find_extended_positives
 from overtop.datasets.raw import FetchContext, copy_into, remove_other_files, resolve_source
 from overtop.datasets.routes import fetch_by_route
 from overtop.errors import OvertopError
@@ -115,15 +115,33 @@ def read(name: str, spec: KarpathyDataset, raw: Path, split: str) -> Split:
     frame = pd.DataFrame(rows, columns=["image_id", "image_path", "caption_id", "caption"])
     if spec.extended and split == "test":
         frame["positives"] = _extended_positives(records, limit, spec.extended)
+        if "eccv" in spec.extended:
+            frame = frame.assign(**_eccv_columns(records, limit))
     return split_from_frame(frame)
 
 
 def _extended_positives(records: list[Record], limit: int | None, sources: Sequence[str]) -> list[list[str]]:
     """For each of the first `limit` captions of each record, the file names of its positives, by COCO id."""
-    ids = [(record.filename, *pair) for record in records for pair in _coco_ids(record)[:limit]]
-    positives = find_extended_positives({caption: image for _, image, caption in ids}, sources)
-    filename_of = {image: filename for filename, image, _ in ids}
-    return [[filename_of[image] for image in sorted(positives[caption])] for _, _, caption in ids]
+    pairs = [pair for record in records for pair in _coco_ids(record)[:limit]]
+    positives = find_extended_positives({caption: image for image, caption in pairs}, sources)
+    return _filenames(records, [positives[caption] for _, caption in pairs])
+
+
+def _eccv_columns(records: list[Record], limit: int | None) -> dict[str, list[object]]:
+    """The columns `storage.split.ECCV_FIELDS` of the first `limit` captions of each record."""
+    pairs = [pair for record in records for pair in _coco_ids(record)[:limit]]
+    positives, judged_captions, judged_images = find_eccv_judgments({caption: image for image, caption in pairs})
+    return {
+        "eccv_positives": [*_filenames(records, [positives[caption] for _, caption in pairs])],
+        "eccv_caption_judged": [caption in judged_captions for _, caption in pairs],
+        "eccv_image_judged": [image in judged_images for image, _ in pairs],
+    }
+
+
+def _filenames(records: list[Record], images: Iterable[Iterable[int]]) -> list[list[str]]:
+    """The file names of sets of images, given by COCO id."""
+    filename_of = {record.image_id: record.filename for record in records}
+    return [[filename_of[image] for image in sorted(members)] for members in images]
 
 
 def _coco_ids(record: Record) -> list[tuple[int, int]]:

@@ -48,6 +48,33 @@ def find_extended_positives(image_of_caption: Mapping[int, int], sources: Sequen
     return positives
 
 
+def find_eccv_judgments(image_of_caption: Mapping[int, int]) -> tuple[dict[int, set[int]], set[int], set[int]]:
+    """The positives by ECCV Caption and the queries that were judged, as the package's own metrics use them.
+
+    Unlike `find_extended_positives`, this is ECCV Caption alone: without labelled pairs that its annotators rejected.
+
+    Args:
+        image_of_caption: for each COCO caption id of the split the COCO id of its image.
+
+    Returns:
+        For each caption id of the split the ids of its positive images within the split, possibly none; the ids of
+        the captions that were judged as queries, in the split or not; and those of the images.
+
+    Raises:
+        OvertopError: the package is not installed, or does not contain a caption with that image.
+    """
+    _check_caption_ids(image_of_caption)
+    images = set(image_of_caption.values())
+    of_captions, of_images = _read_lists("eccv_caption_to_image"), _read_lists("eccv_image_to_caption")
+    positives: dict[int, set[int]] = {caption: set() for caption in image_of_caption}
+    # Where a caption and an image were both judged, the two lists agree, so that their union changes neither.
+    pairs = [(caption, image) for caption, listed in of_captions for image in listed]
+    for caption, image in pairs + [(caption, image) for image, listed in of_images for caption in listed]:
+        if caption in positives and image in images:
+            positives[caption].add(image)
+    return positives, {caption for caption, _ in of_captions}, {image for image, _ in of_images}
+
+
 def _check_caption_ids(image_of_caption: Mapping[int, int]) -> None:
     """Check the ids against the package: with foreign ids, a split would silently have no extended positives."""
     package_images = {caption: images[0] for caption, images in _read_lists("original_caption_to_image")}

@@ -231,8 +231,8 @@ def get_estimator(name: str) -> Estimator:
 def missing_requirement(estimator: Estimator, inputs: EstimatorInputs, protocol: Protocol) -> str | None:
     """Why an estimator cannot be computed from these inputs and the fix, as the end of a message; None if it can."""
     if protocol not in estimator.protocols:
-        only = f"exists only under protocol {estimator.protocols[0]!r}"
-        return f"is an approximation that {only}; use adversarial_exact" if estimator.name in PUBLISHED_ONLY else only
+        instead = "; use adversarial_exact, which it approximates" if estimator.name in PUBLISHED_ONLY else ""
+        return f"exists only under protocol {estimator.protocols[0]!r}{instead}"
     if "samples" in estimator.needs and inputs.ranking.n_samples < 2:
         return "needs several samples, but this posterior has one; remove it from the estimators of this posterior"
     if "softmax" in estimator.needs and not inputs.ranking.temperatures:

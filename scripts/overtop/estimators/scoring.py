@@ -9,7 +9,7 @@ from overtop.errors import OvertopError
 from overtop.estimators.inputs import EstimatorInputs
 from overtop.estimators.registry import get_estimator, missing_requirement
 from overtop.retrieval.ranking import Ranking
-from overtop.retrieval.relevance import best_rank, is_tied_at_top, positives_matrix
+from overtop.retrieval.relevance import best_rank, eccv_hits, is_tied_at_top, positives_matrix
 from overtop.storage.split import Split
 from overtop.terms import PROTOCOLS, Direction, Protocol
 
@@ -17,6 +17,7 @@ COLUMNS = [
     "query_id", "image_id", "direction", "estimator", "protocol", "uncertainty", "top1_id", "hit", "hit_extended",
     "rank", "rank_extended", "tied", "absent", "reranked_rank", "reranked_rank_extended",
 ]  # fmt: skip
+"""Columns of the score table; `hit_eccv` follows if the split has judgments of ECCV Caption."""
 
 
 def compute_uncertainty(name: str, inputs: EstimatorInputs, protocol: Protocol) -> np.ndarray:
@@ -72,7 +73,8 @@ def score_direction(
         two items have equal similarity, `absent` if the labelled positives are absent from the gallery; an extended
         positive that is in the gallery is still a hit. `reranked_rank` and `reranked_rank_extended` are as `rank` and
         `rank_extended`, but by the normalised similarities of an estimator that needs a bank (up to 10); missing for
-        all others. `hit_extended` and `rank_extended` are missing if the split has no extended positives.
+        all others. `hit_extended` and `rank_extended` are missing if the split has no extended positives. `hit_eccv` is
+        that of `retrieval.relevance.eccv_hits`.
     """
     queries, usable = _describe_queries(split, direction, inputs.ranking)
     reranked = _rank_normalised(split, direction, inputs.ranking)
@@ -87,7 +89,8 @@ def score_direction(
         for protocol in PROTOCOLS
         if protocol in protocols and missing_requirement(get_estimator(name), inputs, protocol) is None
     ]
-    return pd.concat(scores, ignore_index=True)[COLUMNS]
+    columns = COLUMNS if split.eccv is None else [*COLUMNS, "hit_eccv"]
+    return pd.concat(scores, ignore_index=True)[columns]
 
 
 def _describe_queries(split: Split, direction: Direction, ranking: Ranking) -> tuple[pd.DataFrame, np.ndarray]:
@@ -118,6 +121,8 @@ def _describe_queries(split: Split, direction: Direction, ranking: Ranking) -> t
         queries = queries.assign(
             hit_extended=pd.array(extended_rank == 1, dtype="boolean"), rank_extended=extended_rank
         )
+    if split.eccv is not None:
+        queries = queries.assign(hit_eccv=eccv_hits(split, direction, ranking))
     return queries, has_positive | is_absent
 
 

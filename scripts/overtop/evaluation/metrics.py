@@ -18,6 +18,7 @@ from overtop.evaluation.bootstrap import (
 )
 from overtop.evaluation.calibration import Calibration, measure_calibration
 from overtop.evaluation.distinct import Content, map_distinct
+from overtop.evaluation.eccv import measure_eccv_recall
 from overtop.evaluation.inputs import HIT_COLUMNS, RANK_COLUMNS, validate_scores
 from overtop.evaluation.ordering import SortedQueries
 from overtop.evaluation.rank_correlation import (
@@ -59,8 +60,9 @@ class Evaluation:
             `rejection_auc_diff` are the value minus that of the reference estimator, with intervals from the same
             resamples; `p_value` tests that `aurc_diff` is zero, and `p_holm` is adjusted for all estimators of a
             direction, protocol and set of positives. These are missing in the rows of the reference estimator, and in
-            all rows if it was not scored. `reranked_recall_at_1` (with its interval), `..._5` and `..._10` are of the
-            items in the order of the estimator's normalised similarities; missing for estimators that do not normalise.
+            all rows if it was not scored. `reranked_recall_at_1` and so on are of the items in the order of the
+            estimator's normalised similarities; missing for estimators that do not normalise. With judgments of ECCV
+            Caption, the columns of `measure_eccv_recall` follow.
         calibration: one row per combination as in `metrics` and bin.
         rejection: one row per direction, estimator, protocol, positives and point of the curve.
     """
@@ -173,6 +175,8 @@ def evaluate(scores: pd.DataFrame, spec: EvaluationSpec, seed: int, threads: int
     frame = pd.DataFrame(metrics)
     frame["p_holm"] = frame.groupby(_TEST_FAMILY)["p_value"].transform(lambda p: adjust_holm(p.to_numpy()))
     frame = frame.merge(measure_reranking(scores, spec.bootstrap, seed), how="left", on=KEY, sort=False)
+    if "hit_eccv" in scores:
+        frame = frame.merge(measure_eccv_recall(scores, spec.bootstrap, seed), how="left", on="direction", sort=False)
     return Evaluation(frame, pd.concat(calibration, ignore_index=True), pd.concat(rejection, ignore_index=True))
 
 

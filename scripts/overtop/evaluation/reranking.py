@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from overtop.config.evaluation import BootstrapSpec
-from overtop.evaluation.bootstrap import draw_cluster_weights
+from overtop.evaluation.bootstrap import bootstrap_recalls, draw_cluster_weights
 from overtop.evaluation.recall import RECALL_KS
 from overtop.evaluation.significance import symmetric_interval
 from overtop.seeds import derive_seed
@@ -15,21 +15,18 @@ RERANKED_COLUMNS = {"labelled": "reranked_rank", "extended": "reranked_rank_exte
 KEY = ["direction", "estimator", "protocol", "positives"]
 """Columns that identify a row of `measure_reranking`."""
 
-COLUMNS = [
-    "reranked_recall_at_1", "reranked_recall_at_1_low", "reranked_recall_at_1_high", "reranked_recall_at_5",
-    "reranked_recall_at_10",
-]  # fmt: skip
+COLUMNS = [f"reranked_recall_at_{k}{end}" for k in RECALL_KS for end in ("", "_low", "_high")]
 """Measures of `measure_reranking`."""
 
 
 def measure_reranking(scores: pd.DataFrame, spec: BootstrapSpec, seed: int) -> pd.DataFrame:
-    """Measure the recall after re-ranking by each estimator that has one, with the intervals of R@1.
+    """Measure the recall after re-ranking by each estimator that has one, with intervals.
 
     Args:
         scores: score table of one posterior on one split (`estimators.scoring`); without the columns of
             `RERANKED_COLUMNS`, nothing is measured.
         spec: of the bootstrap.
-        seed: of the resamples, as for `evaluate`: the interval is from the same resamples as that of `recall_at_1`.
+        seed: of the resamples, as for `evaluate`: the resamples are the same as for `recall_at_1`.
 
     Returns:
         One row per direction, estimator, protocol and set of positives with re-ranked items: `KEY` and `COLUMNS`.
@@ -44,11 +41,14 @@ def measure_reranking(scores: pd.DataFrame, spec: BootstrapSpec, seed: int) -> p
 
 
 def _measure_recall(queries: pd.DataFrame, column: str, spec: BootstrapSpec, seed: int) -> dict[str, float]:
-    """Recalls at `RECALL_KS`, with the interval of the first."""
+    """The recalls at `RECALL_KS` with their intervals."""
     cluster, images = pd.factorize(queries["image_id"], sort=True)
-    hits = np.bincount(cluster, queries[column] <= 1)
-    weights = draw_cluster_weights(len(images), spec.resamples, seed).astype(np.float64)
-    draws = (weights @ hits) / (weights @ np.bincount(cluster))
-    recalls = {f"reranked_recall_at_{k}": float((queries[column] <= k).mean()) for k in RECALL_KS}
-    low, high = symmetric_interval(recalls["reranked_recall_at_1"], draws, spec.level, (0, 1))
-    return recalls | {"reranked_recall_at_1_low": low, "reranked_recall_at_1_high": high}
+    weights = draw_cluster_weights(len(images), spec.resamples, seed)
+    rank = queries[column].to_numpy(dtype=np.float64)
+    draws = bootstrap_recalls(rank, cluster, weights, RECALL_KS)
+    row: dict[str, float] = {}
+    for k in RECALL_KS:
+        name, recall = f"reranked_recall_at_{k}", float((rank <= k).mean())
+        low, high = symmetric_interval(recall, draws[f"recall_at_{k}", ""], spec.level, (0, 1))
+        row |= {name: recall, f"{name}_low": low, f"{name}_high": high}
+    return row

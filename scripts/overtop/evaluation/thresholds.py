@@ -1,5 +1,32 @@
 """Thresholds on the uncertainty below which R@1 is guaranteed to reach a target.
 
+The candidates T_j are the order statistics of the uncertainty at every hundredth of the n queries, and infinity. The
+hypothesis H_j, that R@1 of new queries below T_j is less than the target, is tested by the exact binomial tail of the
+hits among the n_j queries below T_j (Clopper and Pearson 1934). All tests share the level alpha = 1 - confidence by the
+fallback procedure (Wiens 2003, doi:10.1002/pst.64): in order of coverage, each H_j has its share w_j of alpha, fixed by
+the numbers of queries alone, plus the level of the H before it if that was rejected. Most shares are 0: the others
+start the sequence anew where it was ended by a test that was not rejected. With one start this is the fixed sequence of
+Learn then Test (Angelopoulos et al. 2021, arXiv:2110.01052). The largest T_j whose H_j is rejected is returned.
+
+The probability to reject any true H_j is at most alpha. Proof for uncertainties without ties: cut the line where R@1 of
+the queries below, as a function of the threshold, crosses the target, and condition on the number of queries in each
+piece. These numbers decide which H_j are true. As R@1 equals the target at both ends of a piece, the hits of a whole
+piece are binomial with the target as probability; those of the piece that T_j cuts are, given T_j, independent with a
+smaller mean if H_j is true. So the p-values of the true H_j are valid, and the hypotheses are as good as fixed. If H_j
+is the first true hypothesis to be rejected, then the true one before it, H_b, was not, so the level of H_j was at most
+alpha (w_(b+1) + ... + w_j). Summed over the true hypotheses this is at most alpha. R@1 need not fall with coverage: if
+the most certain queries are often wrong, the first sequence ends there and a later start takes over.
+
+With ties a threshold is between two levels, and R@1 may cross the target within one. The proof then conditions on the
+number of queries below the first crossing, with a tie cut at random, and on all uncertainties above it; it assumes that
+no level above the crossing has a precision above the target, and that there is no crossing from below. Without this
+assumption, few levels are the same thresholds in every sample, hence fixed hypotheses with valid p-values, but the
+thresholds that get the shares depend on the sample. Simulations (`tests/bench/threshold_simulation.py`) found no case
+above alpha.
+
+(The binary search of Geifman and El-Yaniv 2017 chooses its next test by the result of the last on the same queries,
+which the union bound over its steps does not cover.)
+
 Queries must be independent, hence one query per image. The guarantee applies to new queries from the distribution of
 the validation queries, with a gallery like theirs.
 """
@@ -18,23 +45,24 @@ N_COVERAGES = 100
 """Thresholds are tested at every hundredth of coverage."""
 
 START_FACTOR = 3
-"""The first test has this multiple of the fewest queries that could pass; 2 and 4 certify less in simulations."""
+"""The first test has this multiple of the fewest queries that could pass: some misses must be allowed, otherwise one
+early miss would end the sequence."""
+
+START_RATIO = 2
+"""Each further start has this multiple of the queries of the start before it."""
+
+SHARE_RATIO = 0.5
+"""Each further start has this multiple of the share of the start before it."""
+
+ALL_QUERIES_SHARE = 0.2
+"""Share of the last start, which tests all queries."""
 
 
 def guaranteed_threshold(uncertainty: np.ndarray, hit: np.ndarray, precision: float, confidence: float) -> float:
     """Return the largest threshold below which R@1 can be guaranteed to be at least `precision`.
 
     With probability `confidence` over the draw of these queries, the guarantee holds for new ones (selection with
-    guaranteed risk, Geifman and El-Yaniv 2017). A threshold is an order statistic; given it, the queries strictly below
-    are independent draws, and whether their R@1 exceeds `precision` is tested by the exact binomial tail (Clopper and
-    Pearson 1934).
-
-    Thresholds are tested in a fixed sequence from certain to uncertain, one hundredth of the queries apart. Each test
-    has the full level, because the first failure ends the sequence (Angelopoulos et al. 2021, Learn then Test). The
-    sequence starts where some misses are allowed; otherwise one early miss would end it. (The binary search of the 2017
-    paper chooses its next test by the result of the last on the same queries, which the union bound over its steps does
-    not cover.) As the thresholds depend on the sample, the proof assumes that R@1 does not rise with coverage where it
-    crosses `precision`, as is the purpose of an uncertainty.
+    guaranteed risk, Geifman and El-Yaniv 2017). The module's docstring has the tests and the proof.
 
     Args:
         uncertainty: (Q,), higher is less trustworthy; independent queries.
@@ -54,18 +82,53 @@ def guaranteed_threshold(uncertainty: np.ndarray, hit: np.ndarray, precision: fl
     """
     uncertainty, hit = validate_scores(uncertainty, hit)
     _validate_probabilities(precision=precision, confidence=confidence)
+    starts, shares = sequence_starts(len(hit), precision, 1 - confidence)
+    return largest_passing_threshold(uncertainty, hit, precision, 1 - confidence, starts, shares)
+
+
+def sequence_starts(n: int, precision: float, level: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return where sequences of tests start: numbers of queries (S,), increasing up to `n`, and shares (S,) of `level`.
+
+    The constants were chosen by simulation (`tests/bench/threshold_simulation.py`); the result hardly depends on them.
+    """
+    fewest = np.log(level) / np.log(precision)  # this many queries pass if all are hits
+    n_before_all = max(0, int(np.ceil(np.log(n / (START_FACTOR * fewest)) / np.log(START_RATIO))))
+    number = np.arange(n_before_all)
+    shares = SHARE_RATIO**number
+    if not n_before_all:
+        return np.array([n]), np.ones(1)
+    shares *= (1 - ALL_QUERIES_SHARE) / shares.sum()
+    return np.append(START_FACTOR * fewest * START_RATIO**number, n), np.append(shares, ALL_QUERIES_SHARE)
+
+
+def largest_passing_threshold(
+    uncertainty: np.ndarray, hit: np.ndarray, precision: float, level: float, starts: np.ndarray, shares: np.ndarray
+) -> float:
+    """Return the largest threshold that passes its test in the fallback procedure, or minus infinity.
+
+    Args:
+        uncertainty: (Q,).
+        hit: (Q,) bool.
+        precision: target R@1.
+        level: probability of passing any threshold whose R@1 is below `precision`.
+        starts: (S,) increasing; each share is given to the first threshold with at least this many queries below.
+        shares: (S,) of `level`; at most 1 together.
+    """
     order = np.argsort(uncertainty, kind="stable")
     ascending, n_hits = uncertainty[order], np.append(0, np.cumsum(hit[order]))
     ranks = len(ascending) * np.arange(1, N_COVERAGES) // N_COVERAGES
     thresholds = np.append(np.unique(ascending[ranks]), np.inf)
     n_below = np.searchsorted(ascending, thresholds)
-    level = 1 - confidence
-    passed = binom.sf(n_hits[n_below] - 1, n_below, precision) <= level
-    fewest = np.log(level) / np.log(precision)  # this many queries pass if all are hits
-    first = int(np.searchsorted(n_below, min(START_FACTOR * fewest, len(ascending))))
-    failures = np.flatnonzero(~passed[first:])
-    end = first + int(failures[0]) if failures.size else len(passed)
-    return float(thresholds[end - 1]) if end > first else -np.inf
+    share = np.bincount(np.searchsorted(n_below, starts), weights=shares, minlength=len(thresholds))
+    p_values = binom.sf(n_hits[n_below] - 1, n_below, precision)
+    largest, current_level = -np.inf, 0.0
+    for threshold, p_value, own_level in zip(thresholds, p_values, level * share, strict=True):
+        current_level += own_level
+        if 0 < current_level >= p_value:
+            largest = threshold
+        else:
+            current_level = 0.0
+    return float(largest)
 
 
 def sample_one_query_per_image(scores: pd.DataFrame, seed: int) -> pd.DataFrame:

@@ -74,6 +74,8 @@ def _check_protocols(key: str, names: Iterable[str], protocols: Sequence[Protoco
     for name in names:
         if name in PUBLISHED_ONLY and "published" not in protocols:
             yield f"{key}: {name!r} exists only under protocol 'published'; use 'adversarial_exact' or that protocol"
+        if name in BANK_ESTIMATORS and "corrected" not in protocols:
+            yield f"{key}: {name!r} exists only under protocol 'corrected'"
 
 
 def _check_split(config: Config, key: str, dataset: str, split: str) -> Iterator[str]:
@@ -194,8 +196,8 @@ def _check_cascade(config: Config, key: str, cascade: CascadeSpec) -> Iterator[s
 
 def _check_table(config: Config, key: str, table: TableSpec) -> Iterator[str]:
     yield from _check_estimators(config, f"{key}.estimators", table.estimators)
-    yield from _check_protocols(f"{key}.estimators", table.estimators, table.protocols)
     yield from check_bank_exists(config, f"{key}.estimators", table.estimators, table.datasets, [table.split])
+    yield from _check_protocols(f"{key}.estimators", table.estimators, table.protocols)
     for name in table.posteriors:
         yield from _check_name(f"{key}.posteriors", "posterior", name, config.posteriors)
         posterior = config.posteriors.get(name)
@@ -234,10 +236,10 @@ def _check_curve_figure(config: Config, key: str, figure: CurveFigure) -> Iterat
             yield f"{key}.estimators: table {figure.table!r} has no {name!r}; {did_you_mean(name, available)}"
     if figure.estimators and set(figure.estimators).isdisjoint(config.estimators):
         yield f"{key}.estimators: none of them is configured; add one of them to `estimators`"
-    yield from _check_protocols(f"{key}.estimators", figure.estimators, [figure.protocol])
     # Likewise those that need a bank, unless there is nothing else to draw.
     if set(figure.estimators) <= set(BANK_ESTIMATORS):
         yield from check_bank_exists(config, f"{key}.estimators", figure.estimators, table.datasets, [table.split])
+    yield from _check_protocols(f"{key}.estimators", figure.estimators, [figure.protocol])
     for name, values in (
         ("protocol", table.protocols),
         ("binning", table.binnings),
@@ -251,8 +253,8 @@ def _check_sensitivity_figure(config: Config, key: str, figure: SensitivityFigur
     if not figure.posteriors():
         yield f"{key}: nothing to draw; name posteriors under `rates` or `passes`"
     yield from _check_estimators(config, f"{key}.estimator", [figure.estimator])
-    yield from _check_protocols(f"{key}.estimator", [figure.estimator], [figure.protocol])
     yield from check_bank_exists(config, f"{key}.estimator", [figure.estimator], [figure.dataset], [figure.split])
+    yield from _check_protocols(f"{key}.estimator", [figure.estimator], [figure.protocol])
     yield from _check_split(config, key, figure.dataset, figure.split)
     for name in figure.posteriors():
         yield from _check_name(key, "posterior", name, config.posteriors)

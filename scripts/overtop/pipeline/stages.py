@@ -25,7 +25,7 @@ VERSIONS = {
     "temperature": 1,
     "bank": 1,
     "rank": 5,
-    "radius": 2,
+    "radius": 3,
     "score": 3,
     "evaluate": 4,
     "recall": 1,

@@ -1,6 +1,6 @@
 """The summary that a run prints when it ends."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -9,6 +9,15 @@ from overtop import labels
 from overtop.pipeline import paths
 from overtop.tables.differences import differences_summary
 from overtop.tables.wide import GROUP
+
+SHOWN_ESTIMATORS = ("top1_similarity", "max_softmax")
+"""Estimators that the summary shows: the plain similarity, and the usual confidence."""
+
+CHANCE_AUROC = 0.5
+"""AUROC of an uncertainty that knows nothing about the hits."""
+
+MAX_NAMES = 4
+"""Names that a warning lists."""
 
 
 def summarise_run(targets: Iterable[str]) -> str:
@@ -34,22 +43,71 @@ def _summarise_file(path: Path) -> list[str]:
 
 
 def summarise_table(table: pd.DataFrame) -> list[str]:
-    """The best method of each data set and direction by the area under the rejection curve, then warnings.
+    """R@1 of each data set and direction and how well uncertainty finds the misses, then warnings.
+
+    The posterior is the first of the table and the estimators are `SHOWN_ESTIMATORS`: neither is chosen by the results,
+    as the best of many on a test set is better there than on new queries.
 
     Args:
         table: a long table of results. If possible, labelled positives and the corrected protocol are summarised.
     """
     rows = _prefer(_prefer(table, "positives", "labelled"), "protocol", "corrected")
+    rows = rows.drop_duplicates([*GROUP, "posterior", "estimator"])  # recall and AUROC do not depend on the binning
     posteriors = labels.posterior_labels(rows)
-    lines = []
+    lines, warnings = [], []
     for _, panel in rows.groupby(GROUP, sort=False):
-        best = panel.loc[panel["rejection_auc"].idxmax()]
-        method = f"{labels.format_name(best['estimator'])}, {posteriors[best['posterior']]}"
-        lines.append(
-            f"{labels.panel_title(panel, int(best['n_queries']))}: R@1 {best['recall_at_1']:.3f}; best by rejection: "
-            f"{method}, area {best['rejection_auc']:.3f} (upper bound {best['oracle_auc']:.3f})"
+        lines.append(_describe_panel(panel[panel["posterior"] == panel["posterior"].iloc[0]], posteriors))
+        warnings += _chance_warnings(panel, posteriors)
+    if len(posteriors) > 1:
+        lines.append(f"These are the first of {len(posteriors)} posteriors; the table has all of them.")
+    return lines + warnings + _recall_warnings(table)
+
+
+def _describe_panel(rows: pd.DataFrame, posteriors: Mapping[str, str]) -> str:
+    """R@1 and the AUROC of the shown estimators of one posterior, with intervals."""
+    first = rows.iloc[0]
+    title = f"{labels.panel_title(rows, int(first['n_queries']))}, {posteriors[first['posterior']]}"
+    shown = rows[rows["estimator"].isin(SHOWN_ESTIMATORS)]
+    estimators = [f"{labels.format_name(row['estimator'])} {_interval(row, 'auroc')}" for _, row in shown.iterrows()]
+    line = f"{title}: R@1 {_interval(first, 'recall_at_1')}"
+    if estimators:
+        line += f"; AUROC of finding misses: {', '.join(estimators)}"
+    compared = shown[shown["aurc_diff"].notna()]
+    if ((compared["aurc_diff_low"] <= 0) & (compared["aurc_diff_high"] >= 0)).any():
+        line += "; by AURC they are not distinguishable"
+    return line
+
+
+def _interval(row: pd.Series, name: str) -> str:
+    return f"{row[name]:.3f} [{row[f'{name}_low']:.3f}, {row[f'{name}_high']:.3f}]"
+
+
+def _chance_warnings(panel: pd.DataFrame, posteriors: Mapping[str, str]) -> list[str]:
+    """One line on posteriors whose R@1, and one on methods whose AUROC, is not above that of chance."""
+    warnings = []
+    # A random image is that of a caption, and a random caption one of an image, in one of n_clusters cases.
+    by_chance = panel["recall_at_1_low"] <= 1 / panel["n_clusters"]
+    if by_chance.any():
+        names = [posteriors[posterior] for posterior in panel.loc[by_chance, "posterior"].unique()]
+        warnings.append(
+            f"Warning, {labels.dataset_label(panel)}: R@1 is not above chance (1 in {panel['n_clusters'].max():,}), so "
+            f"the other measures mean nothing: {_enumerate(names)}"
         )
-    return lines + _recall_warnings(table)
+    uninformative = panel[(panel["auroc_low"] <= CHANCE_AUROC) & ~by_chance]
+    if len(uninformative):
+        methods = zip(uninformative["estimator"], uninformative["posterior"], strict=True)
+        names = [f"{labels.format_name(estimator)} ({posteriors[posterior]})" for estimator, posterior in methods]
+        warnings.append(
+            f"Warning, {labels.dataset_label(panel)}: not better than chance at finding misses (AUROC interval reaches "
+            f"{CHANCE_AUROC}): {_enumerate(names)}"
+        )
+    return warnings
+
+
+def _enumerate(names: list[str]) -> str:
+    """The first names, and the number of further ones."""
+    hidden = len(names) - MAX_NAMES
+    return ", ".join(names[:MAX_NAMES]) + (f" and {hidden} more" if hidden > 0 else "")
 
 
 def _prefer(rows: pd.DataFrame, column: str, value: str) -> pd.DataFrame:

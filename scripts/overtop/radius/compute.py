@@ -57,8 +57,8 @@ def compute_radii(
         scan_gallery: read the whole gallery for the queries whose ranking is too short to prove their distances. Set it
             to False for the rankings of an approximate search: it may have missed rivals, so distances are computed
             and certified only among the items it found.
-        candidates: number of items of the ranking, the top-1 included, that take part in the PGD attack before the
-            gallery is read.
+        candidates: number of items of the ranking, the top-1 included, that take part in the PGD attack of every query.
+            The others take part where the distances would not be proved otherwise.
         device: torch device; by default the GPU if there is one.
         progress: called with the spaces done and their total.
 

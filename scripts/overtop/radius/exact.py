@@ -26,11 +26,8 @@ from overtop.radius.radii import Radius
 from overtop.radius.tolerances import DISTANCE_DECIMALS, PRODUCT_ERROR, SAME_ITEM_DISTANCE
 from overtop.retrieval.vectors import read_unit_vectors
 
-ROUND_GROWTH = 4
-"""Factor between the numbers of items per query of two rounds."""
-
-FIRST_ROUND = 4
-"""Number of items per query in the first round."""
+FIRST_ITEMS = 16
+"""Number of items per query whose distances are bounded before those of all others."""
 
 PAIR_BYTES = 128
 """Memory of one pair of a query and an item while pairs are sorted."""
@@ -154,12 +151,10 @@ class _NearestRivals:
         possible = (self._groups[items] != self._groups[top1]) & (least <= self._upper_bound[query])
         order = np.flatnonzero(possible)[np.lexsort((least[possible], query[possible]))]
         query, items, margins, least = query[order], items[order], margins[order], least[order]
-        position = np.arange(len(query)) - np.searchsorted(query, query)
-        start, stop = 0, FIRST_ROUND
-        while (possible := (position >= start) & (least <= self._upper_bound[query])).any():
-            pair = np.flatnonzero(possible & (position < stop))
+        is_first = np.arange(len(query)) - np.searchsorted(query, query) < FIRST_ITEMS
+        for selected in (is_first, ~is_first):
+            pair = np.flatnonzero(selected & (least <= self._upper_bound[query]))
             self._bound_distances(query[pair], items[pair], margins[pair])
-            start, stop = stop, ROUND_GROWTH * stop
 
     def _bound_distances(self, query: np.ndarray, items: np.ndarray, margins: np.ndarray) -> None:
         """Bound the distances of pairs by their |g_1 - g_j| in float32; arguments as in `_add_pairs`."""

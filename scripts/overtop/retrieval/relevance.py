@@ -23,11 +23,38 @@ def positives_matrix(split: Split, direction: Direction, ranking: Ranking, exten
     Returns:
         (Q, N) sparse boolean matrix without repeated entries.
     """
-    captions, images = np.arange(len(split.captions)), split.image_of_caption
     if extended:
         assert split.extended is not None, "the split has no extended positives"
-        captions = np.repeat(captions, [len(matching) for matching in split.extended])
-        images = np.concatenate(split.extended)
+        return _matrix_of_lists(split, direction, ranking, split.extended)
+    return _matrix_of_lists(split, direction, ranking, split.image_of_caption[:, None])
+
+
+def eccv_hits(split: Split, direction: Direction, ranking: Ranking) -> np.ndarray:
+    """Return which queries have a top-1 that ECCV Caption lists as a match, for the queries that it judged.
+
+    Args:
+        split: the pairs of images and captions, with `eccv`.
+        direction: direction of the ranking.
+        ranking: as in `positives_matrix`.
+
+    Returns:
+        (Q,) float64: 1 for a hit, 0 for a miss, NaN for a query that was not judged or lacks a match in the gallery.
+    """
+    assert split.eccv is not None, "the split has no judgments of ECCV Caption"
+    positives = _matrix_of_lists(split, direction, ranking, split.eccv.positives)
+    ids, judged = split.caption_ids, split.eccv.judged_captions
+    if direction == "i2t":
+        ids, judged = split.image_ids, split.eccv.judged_images
+    judged = judged[_row_numbers(ids, ranking.query_ids)] & (np.diff(positives.indptr) > 0)
+    return np.where(judged, best_rank(ranking.top_ids, positives) == 1, np.nan)
+
+
+def _matrix_of_lists(
+    split: Split, direction: Direction, ranking: Ranking, positives: Sequence[np.ndarray] | np.ndarray
+) -> csr_array:
+    """The matrix of `positives_matrix` from the indices of the positive images of each caption."""
+    captions = np.repeat(np.arange(len(positives)), [len(images) for images in positives])
+    images = np.concatenate(positives)
     shape = (len(split.captions), len(split.image_ids))
     pairs = coo_array((np.ones(len(images), dtype=bool), (captions, images)), shape=shape).tocsr()
     queries, gallery = split.caption_ids, split.image_ids

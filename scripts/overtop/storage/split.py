@@ -1,7 +1,7 @@
 """A split of a data set: images, their captions, and which of them match; written as one parquet file."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -28,6 +28,29 @@ ABSENT_FIELD = pa.field("absent", pa.bool_())
 """A further column of the splits of variants: whether the image and its captions are missing from the galleries."""
 
 
+ECCV_FIELDS = [
+    pa.field("eccv_positives", pa.list_(pa.string())),
+    pa.field("eccv_caption_judged", pa.bool_()),
+    pa.field("eccv_image_judged", pa.bool_()),
+]
+"""Further columns of splits with `EccvJudgments`."""
+
+
+@dataclass(frozen=True)
+class EccvJudgments:
+    """Positives by ECCV Caption (Chun et al. 2022), whose annotators judged candidates for some queries only.
+
+    Attributes:
+        positives: for each caption the indices of the images that match it.
+        judged_captions: (M,) bool, captions that were judged as queries.
+        judged_images: (N,) bool, images that were judged as queries.
+    """
+
+    positives: list[np.ndarray]
+    judged_captions: np.ndarray
+    judged_images: np.ndarray
+
+
 @dataclass(frozen=True)
 class Split:
     """One split of a data set. Captions are ordered by image, in the order of `image_ids`.
@@ -41,6 +64,7 @@ class Split:
         extended: for each caption the indices of all images it is known to describe, its own included; None if only
             the labelled pairs are known.
         levels: for each caption its level of precision, if the data set has such levels; else None.
+        eccv: positives of the queries that ECCV Caption judged; None if the data set does not use it.
         absent: (N,) bool, images that are missing from the gallery of images, and whose captions are missing from the
             gallery of captions; these images and captions remain queries. None if the galleries are complete.
 
@@ -55,6 +79,7 @@ class Split:
     image_of_caption: np.ndarray
     extended: list[np.ndarray] | None = None
     levels: list[str] | None = None
+    eccv: EccvJudgments | None = None
     absent: np.ndarray | None = None
 
     def __post_init__(self) -> None:
@@ -96,23 +121,31 @@ def _check_unique(item: str, ids: Sequence[str]) -> None:
 
 
 def write_split(path: str | Path, split: Split) -> None:
-    """Write a split as parquet, one row per caption (columns: `SCHEMA`, `ABSENT_FIELD`), atomically."""
+    """Write a split as parquet, one row per caption (columns: `SCHEMA`, further ones if needed), atomically."""
     images = split.image_of_caption
     columns = {
         "image_id": [split.image_ids[i] for i in images],
         "image_path": [split.image_paths[i] for i in images],
         "caption_id": split.caption_ids,
         "caption": split.captions,
-        "positives": [None] * len(images)
-        if split.extended is None
-        else [[split.image_ids[i] for i in positives] for positives in split.extended],
+        "positives": [None] * len(images) if split.extended is None else _image_names(split, split.extended),
         "level": split.levels if split.levels is not None else pa.nulls(len(images)),
     }
     schema = SCHEMA
     if split.absent is not None:
-        columns["absent"], schema = split.absent[images], SCHEMA.append(ABSENT_FIELD)
+        columns["absent"], schema = split.absent[images], schema.append(ABSENT_FIELD)
+    if split.eccv is not None:
+        schema = pa.schema([*schema, *ECCV_FIELDS])
+        columns["eccv_positives"] = _image_names(split, split.eccv.positives)
+        columns["eccv_caption_judged"] = split.eccv.judged_captions
+        columns["eccv_image_judged"] = split.eccv.judged_images[images]
     with atomic_path(path) as temporary:
         pq.write_table(pa.table(columns, schema=schema), temporary)
+
+
+def _image_names(split: Split, positives: list[np.ndarray]) -> list[list[str]]:
+    """The ids of the positive images of each caption."""
+    return [[split.image_ids[image] for image in images] for images in positives]
 
 
 def read_split(path: str | Path) -> Split:
@@ -121,7 +154,7 @@ def read_split(path: str | Path) -> Split:
     Raises:
         OvertopError: the content is not a valid split; the message names the file and the problem.
     """
-    frame = pq.read_table(path, schema=SCHEMA.append(ABSENT_FIELD)).to_pandas()
+    frame = pq.read_table(path, schema=pa.schema([*SCHEMA, ABSENT_FIELD, *ECCV_FIELDS])).to_pandas()
     try:
         return split_from_frame(frame)
     except OvertopError as error:
@@ -134,7 +167,8 @@ def split_from_frame(frame: pd.DataFrame) -> Split:
     Images are ordered by their first row; the captions of an image keep the order of their rows.
 
     Args:
-        frame: the columns of `SCHEMA` and `ABSENT_FIELD`; `positives`, `level` and `absent` may be missing.
+        frame: the columns of `SCHEMA`, `ABSENT_FIELD` and `ECCV_FIELDS`; all but those of images and captions may be
+            missing.
 
     Raises:
         OvertopError: the rows are not a valid split.
@@ -146,8 +180,7 @@ def split_from_frame(frame: pd.DataFrame) -> Split:
     images = frame.drop_duplicates("image_id")
     extended = levels = absent = None
     if "positives" in frame and frame["positives"].notna().all():
-        index = {image_id: i for i, image_id in enumerate(image_ids)}
-        extended = [np.array(sorted(index[i] for i in positives), dtype=np.int64) for positives in frame["positives"]]
+        extended = _image_indices(frame["positives"], image_ids)
     if "level" in frame and frame["level"].notna().all():
         levels = frame["level"].tolist()
     if "absent" in frame and frame["absent"].notna().all():
@@ -160,5 +193,23 @@ def split_from_frame(frame: pd.DataFrame) -> Split:
         image_of_caption=image_of_caption.astype(np.int64),
         extended=extended,
         levels=levels,
+        eccv=_eccv_judgments(frame, image_ids),
         absent=absent,
+    )
+
+
+def _image_indices(positives: Iterable[Iterable[str]], image_ids: Sequence[str]) -> list[np.ndarray]:
+    """The sorted indices of the positive images of each caption."""
+    index = {image_id: i for i, image_id in enumerate(image_ids)}
+    return [np.array(sorted(index[image_id] for image_id in images), dtype=np.int64) for images in positives]
+
+
+def _eccv_judgments(frame: pd.DataFrame, image_ids: Sequence[str]) -> EccvJudgments | None:
+    if "eccv_positives" not in frame or frame["eccv_positives"].isna().any():
+        return None
+    images = frame.drop_duplicates("image_id")
+    return EccvJudgments(
+        _image_indices(frame["eccv_positives"], image_ids),
+        frame["eccv_caption_judged"].to_numpy(dtype=bool),
+        images["eccv_image_judged"].to_numpy(dtype=bool),
     )
