@@ -1,15 +1,15 @@
 """Draw one declared figure for print and screen, and write every plotted number.
 
-Reads: results/curves and results/metrics of the figure's table or posteriors, results/cascades, or results/ablations.
+Reads: results/curves and results/metrics of the figure's table or posteriors, or results/cascades, ablations, thinning.
 Writes: results/figures/{figure}.pdf, .png, .csv.
 """
 
 import pandas as pd
 from pydantic import TypeAdapter
 
-from overtop.config.figures import BankFigure, CascadeFigure, FigureSpec
+from overtop.config.figures import BankFigure, CascadeFigure, FigureSpec, ThinningFigure
 from overtop.figures.bank import bank_figure
-from overtop.figures.draw import draw_cascade, draw_curves
+from overtop.figures.draw import draw_cascade, draw_curves, draw_thinning
 from overtop.figures.style import save_figure
 from overtop.pipeline.job import Job, run
 from overtop.storage.files import write_table
@@ -20,6 +20,8 @@ def main(job: Job) -> None:
     spec = TypeAdapter(FigureSpec).validate_python(job.params.spec)
     if isinstance(spec, CascadeFigure):
         numbers, figure = draw_cascade(pd.read_csv(job.input.curve), pd.read_csv(job.input.spent))
+    elif isinstance(spec, ThinningFigure):
+        numbers, figure = draw_thinning(pd.read_csv(job.input.thinning))
     elif isinstance(spec, BankFigure):
         numbers = pd.read_csv(job.input.ablation, keep_default_na=False)
         figure = bank_figure(numbers)

@@ -90,6 +90,15 @@ def test_example_configuration_is_the_one_of_own_data_page():
     assert yaml.safe_load((REPO / "docs" / "mine.yaml").read_text()) == shown
 
 
+def test_file_of_query_performance_predictors_adds_them_to_the_default_estimators():
+    values = read_committed_config(REPO)
+    default = values["estimators"]
+    merge(values, yaml.safe_load((REPO / "docs" / "qpp.yaml").read_text()))
+    estimators = load_config(values).estimators
+    added = {f"{name}_{k}" for name in ("nqc", "wig", "smv", "lsmv", "gap") for k in (5, 50)}
+    assert set(estimators) == {*default, *added}
+
+
 def test_configuration_page_lists_every_setting_with_its_default():
     def leaves(values: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
         for key, value in values.items():

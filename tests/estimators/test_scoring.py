@@ -44,7 +44,7 @@ def score_random_embeddings(samples, split=SPLIT, image_ids=None):
         direction: Normalisation(SOFTMAX_TEMPERATURE, of_items) for direction, of_items in offsets.items()
     }
     temperatures = (SOFTMAX_TEMPERATURE, DIRICHLET_TEMPERATURE)
-    rankings = rank(images, texts, 10, temperatures=temperatures, normalisations=normalisations)
+    rankings = rank(images, texts, N_CAPTIONS, temperatures=temperatures, normalisations=normalisations)
     lengths = compute_radii(images, texts, rankings)
     scores = {}
     for direction, ranking in rankings.items():

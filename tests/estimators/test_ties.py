@@ -74,7 +74,7 @@ def score(images, captions, grouped=False, threads=1, **options):
     temperatures = (SOFTMAX_TEMPERATURE, DIRICHLET_TEMPERATURE)
     sources = ArraySource(list(images)), ArraySource(list(captions))
     with number_of_threads(threads):
-        rankings = rank(*sources, top=10, temperatures=temperatures, groups=groups, device="cpu", **options)
+        rankings = rank(*sources, top=50, temperatures=temperatures, groups=groups, device="cpu", **options)
         radii = compute_radii(*sources, rankings, device="cpu")
     inputs = {direction: EstimatorInputs(rankings[direction], radii[direction]) for direction in DIRECTIONS}
     return {
@@ -95,7 +95,7 @@ def assert_same_scores(scores, reference, world):
         uses_softmax = "softmax" in REGISTRY[key[-1]].needs
         if key[-1] in DISCRETE or (world == "few values" and not uses_softmax):
             np.testing.assert_array_equal(scores[key], expected, err_msg=str(key))
-        elif uses_softmax:
+        elif uses_softmax or key[-1].startswith("lsmv"):  # logarithms of small similarities amplify rounding as well
             np.testing.assert_allclose(scores[key], expected, rtol=0, atol=SOFTMAX_TOLERANCE, err_msg=str(key))
         else:
             np.testing.assert_allclose(scores[key], expected, rtol=0, atol=SIMILARITY_TOLERANCE, err_msg=str(key))

@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import kendalltau, rankdata
 
 from overtop.config.evaluation import EvaluationSpec
 from overtop.errors import OvertopError
@@ -15,7 +16,7 @@ from overtop.seeds import derive_seed
 SPEC = EvaluationSpec.model_validate({"bootstrap": {"resamples": 100}})
 INTERVALS = [
     "recall_at_1", "recall_at_5", "recall_at_10", "spearman", "r2", "neg_sr2", "rejection_auc",
-    "aurc", "eaurc", "augrc", "auroc", "aupr", "coverage",
+    "aurc", "eaurc", "augrc", "auroc", "aupr", "coverage", "tau_b", "smare",
 ]  # fmt: skip
 CALIBRATION = ["spearman", "r2", "neg_sr2"]
 KEYS = ["direction", "estimator", "protocol", "positives"]
@@ -100,11 +101,13 @@ def test_row_has_the_measures_of_its_combination(scores, evaluation):
             "calibration_defined": True,
         }
         expected |= {name: getattr(bins, name) for name in ("spearman", "r2", "neg_sr2")}
-        expected |= {name: getattr(selective, name) for name in INTERVALS[7:]}
+        expected |= {name: getattr(selective, name) for name in INTERVALS[7:-2]}
         assert {name: row[name] for name in expected} == pytest.approx(expected)
         rank = part["rank" if row["positives"] == "labelled" else "rank_extended"]
         assert row["recall_at_5"] == pytest.approx(np.mean([r <= 5 for r in rank]))
         assert row["recall_at_10"] == pytest.approx(np.mean([r <= 10 for r in rank]))
+        assert row["tau_b"] == pytest.approx(kendalltau(-uncertainty, 1 / rank).statistic)
+        assert row["smare"] == pytest.approx(np.mean(np.abs(rankdata(-uncertainty) - rankdata(1 / rank))) / len(rank))
         assert row["n_tied"] == part["tied"].sum()
 
 

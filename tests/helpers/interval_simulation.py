@@ -15,7 +15,7 @@ from overtop.evaluation.significance import symmetric_interval
 LEVEL = 0.95
 N_BINS = 10
 PRECISION = 0.9
-SIGNED = ("spearman", "neg_sr2")
+SIGNED = ("spearman", "neg_sr2", "tau_b")
 MODELS = {
     "bell": (lambda rng, n: rng.beta(5, 5, n), lambda u: expit(5 - 8.5 * u)),
     "skewed": (lambda rng, n: rng.beta(1, 6, n), lambda u: expit(3.2 - 12 * u)),

@@ -69,6 +69,22 @@ def _set(values, path, value):
         ("figures/figure3/rates", ["l14"], r"figures\.figure3: posterior 'l14' has no rate and no passes"),
         ("figures/figure3/passes", ["l14-pass"], r"figures\.figure3: no posterior 'l14-pass'"),
         ("figures/figure3", {"kind": "sensitivity", "dataset": "shapes"}, r"figures\.figure3: nothing to draw"),
+        ("figures/imported-thinning/dataset", "shapes", r"figures\.imported-thinning: posterior 'imported' cannot be"),
+        (
+            "figures/imported-thinning/val",
+            "vla",
+            r"figures\.imported-thinning\.split: .* no split 'vla'; did you mean 'val'",
+        ),
+        (
+            "figures/imported-thinning/posterior",
+            "b32-published",
+            "'b32-published' is for another protocol than corrected",
+        ),
+        (
+            "figures/imported-thinning/estimators",
+            ["max_softmx"],
+            r"figures\.imported-thinning\.estimators: no estimator 'max_softmx'",
+        ),
         ("datasets/shapes/shards", {"image": 0}, r"shards\.image: .*greater than or equal to 1 \(given: 0\)"),
         (
             "estimators",

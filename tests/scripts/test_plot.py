@@ -91,6 +91,19 @@ def test_cascade_figure_and_its_numbers_are_written(make_job, tmp_path):
     assert job.output.png.read_bytes().startswith(b"\x89PNG")
 
 
+def test_thinning_figure_and_its_numbers_are_written(make_job, tmp_path):
+    job = make_job({"kind": "thinning", "dataset": "shapes", "posterior": "p"})
+    rows = [("sinkhorn", True, size, draw, 0.8) for size in (50, 100) for draw in range(3)]
+    table = pd.DataFrame([*rows, ("max_softmax", False, 100, 0, 0.7)])
+    table.columns = ["estimator", "transductive", "n_queries", "draw", "auroc"]
+    table = table.assign(aurc=0.2, dataset="shapes", posterior="p", direction="t2i")
+    write_table(tmp_path / "thinning.csv", table)
+    job.input = SimpleNamespace(thinning=tmp_path / "thinning.csv")
+    plot.main(job)
+    assert list(pd.read_csv(job.output.csv)["n_draws"]) == [3, 3, 1]
+    assert job.output.png.read_bytes().startswith(b"\x89PNG")
+
+
 def test_estimator_that_was_not_scored_is_rejected_with_the_name_of_the_figure(make_job):
     job = make_job(SENSITIVITY | {"estimator": "adversarial_pgd"})
     with pytest.raises(OvertopError, match=r"figures\.mine: no rows"):

@@ -17,11 +17,13 @@ def table_recalls(wildcards):
 
 
 def figure_files(wildcards):
-    """What a figure shows: a cascade, an ablation, or curves and metrics of some posteriors."""
+    """What a figure shows: a cascade, an ablation, thinned queries, or curves and metrics of some posteriors."""
     figure = look_up("figures", wildcards)
     if figure.kind == "cascade":
         parts = ("curve", "spent")
         return {p: paths.CASCADE.format(cascade=figure.cascade, part=p) for p in parts}
+    if figure.kind == "thinning":
+        return {"thinning": paths.THINNING.format(figure=wildcards.figure)}
     if figure.kind == "bank":
         return {"ablation": paths.BANK_ABLATION.format(figure=wildcards.figure)}
     if figure.kind == "sensitivity":

@@ -65,6 +65,41 @@ def cascade_files(wildcards):
     return files
 
 
+def thinning_figure(wildcards):
+    """The declared figure of kind `thinning`."""
+    figure = look_up("figures", wildcards)
+    if figure.kind != "thinning":
+        raise WorkflowError(
+            f"config.yaml: figures.{wildcards.figure} is not of kind thinning"
+        )
+    return figure
+
+
+def thinning_files(wildcards):
+    """Shards, ranking and scores of a figure's posterior, its scores on the labelled split, and fitted temperatures."""
+    figure = thinning_figure(wildcards)
+    names = {"dataset": figure.dataset, "posterior": figure.posterior}
+    posterior = settings.posteriors[figure.posterior]
+    files = {
+        modality: paths.posterior_shards(
+            settings, figure.dataset, figure.split, posterior, modality
+        )
+        for modality in MODALITIES
+    }
+    files["ranking"] = paths.RANKING.format(**names, split=figure.split)
+    files["scores"] = paths.SCORES.format(**names, split=figure.split)
+    files["labelled"] = (
+        paths.SCORES.format(**names, split=figure.val) if figure.val else []
+    )
+    files["temperatures"] = fitted_temperatures(names)
+    return files
+
+
+def thinning_passes(wildcards):
+    """The number of samples of the posterior that are used."""
+    return settings.posteriors[thinning_figure(wildcards).posterior].passes
+
+
 def ablation_files(wildcards):
     """The ranking of a split, and the shards of its posterior there and on the splits of its banks."""
     figure = look_up("figures", wildcards)

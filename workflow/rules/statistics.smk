@@ -149,6 +149,30 @@ rule cascade:
         "../../scripts/cascade.py"
 
 
+rule thinning:
+    """Measure transductive estimators against the number of test queries, beside others and the learned bar."""
+    input:
+        unpack(thinning_files),
+    output:
+        paths.THINNING,
+    log:
+        log_file("thinning", "{figure}"),
+    benchmark:
+        benchmark_file("thinning", "{figure}")
+    conda:
+        "../../envs/overtop.yaml"
+    resources:
+        mem_mb=8000,
+    params:
+        spec=entry("figures"),
+        passes=thinning_passes,
+        temperature=plain(settings.temperature),
+        seed=settings.seed,
+        version=VERSIONS["thinning"],
+    script:
+        "../../scripts/thinning.py"
+
+
 rule ablate_bank:
     """Measure the bank estimators with other banks and other parameters."""
     input:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from overtop.config.banks import BankSpec
-from overtop.config.base import Model, Name
+from overtop.config.base import Count, Model, Name
 from overtop.terms import Binning, Positives, Protocol
 
 
@@ -45,6 +45,23 @@ class SensitivityFigure(Model):
         return list(dict.fromkeys([*self.rates, *self.passes]))
 
 
+class ThinningFigure(Model):
+    """One figure, `results/figures/NAME.{pdf,png,csv}`: AUROC against the number of test queries.
+
+    It shows transductive estimators, which look at the other test queries, beside others, and a logistic regression on
+    all estimators. Protocol `corrected`, labelled positives.
+    """
+
+    kind: Literal["thinning"]
+    dataset: Name
+    posterior: Name
+    split: Name = "test"
+    val: Name | None = Field("val", description="labelled split of the logistic regression; null: leave it out")
+    estimators: Annotated[list[Name], Field(min_length=1)] = ["max_softmax", "bank_softmax"]
+    sizes: list[Count] = Field([50, 100, 200, 500, 1000, 2000, 5000], description="numbers of queries; also all")
+    draws: Count = Field(50, description="random subsets of each size")
+
+
 class BankFigure(Model):
     """One figure, `results/figures/NAME.{pdf,png,csv}`: what the bank estimators of a posterior depend on."""
 
@@ -55,4 +72,6 @@ class BankFigure(Model):
     foreign: BankSpec | None = Field(None, description="a bank of another data set to compare the declared one with")
 
 
-FigureSpec = Annotated[CurveFigure | CascadeFigure | SensitivityFigure | BankFigure, Field(discriminator="kind")]
+FigureSpec = Annotated[
+    CurveFigure | CascadeFigure | SensitivityFigure | BankFigure | ThinningFigure, Field(discriminator="kind")
+]

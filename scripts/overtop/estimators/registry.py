@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from overtop.errors import OvertopError, did_you_mean
-from overtop.estimators import adversarial, bank, consistency, dirichlet, probvlm, similarity
+from overtop.estimators import adversarial, bank, consistency, dirichlet, probvlm, qpp, similarity
 from overtop.estimators.inputs import EstimatorInputs
 from overtop.reference.citations import (
     BOGOLIN,
@@ -16,8 +16,11 @@ from overtop.reference.citations import (
     HENDRYCKS,
     LIU,
     SHANNON,
+    SHTOK,
+    TAO,
     UCAT,
     UPADHYAY,
+    ZHOU,
     Citation,
 )
 from overtop.terms import PROTOCOLS, PUBLISHED_ONLY, Protocol
@@ -57,6 +60,18 @@ class Estimator:
     function: Callable[[EstimatorInputs, Protocol], np.ndarray]
     needs: frozenset[Need] = frozenset()
     protocols: tuple[Protocol, ...] = PROTOCOLS
+
+
+def _predictors(
+    name: str, confidence: str, citation: Citation, location: str, predictor: Callable[[np.ndarray], np.ndarray]
+) -> tuple[Estimator, ...]:
+    """A query performance predictor at each k of `PREDICTOR_ITEMS`."""
+    return tuple(
+        Estimator(
+            f"{name}_{k}", f"{confidence}, k = {k}", citation, location, qpp.at(k, predictor), protocols=("corrected",)
+        )
+        for k in qpp.PREDICTOR_ITEMS
+    )
 
 
 _ESTIMATORS = (
@@ -117,6 +132,14 @@ _ESTIMATORS = (
         function=similarity.margin,
     ),
     Estimator(
+        name="margin_topk",
+        confidence="s₁ minus the mean similarity of the best four rivals",
+        citation=GOMEZ,
+        location="numerator of Eq. 14, averaged over four rivals by overtop",
+        function=qpp.margin_topk,
+        protocols=("corrected",),
+    ),
+    Estimator(
         name="entropy",
         confidence="1 - H(p) / ln N with p = softmax(s / T) over the gallery of N items",
         citation=SHANNON,
@@ -174,6 +197,13 @@ _ESTIMATORS = (
         function=dirichlet.dirichlet_vacuity,
         needs=frozenset({"softmax"}),
     ),
+    *_predictors("nqc", "standard deviation of s₁, ..., s_k", SHTOK, "NQC", qpp.nqc),
+    *_predictors("wig", "mean of s₁, ..., s_k", ZHOU, "WIG", qpp.wig),
+    *_predictors("smv", "mean of s ln(s / mean s), in absolute value, over s₁, ..., s_k", TAO, "SMV", qpp.smv),
+    *_predictors(
+        "lsmv", "standard deviation of ln s over s₁, ..., s_k", TAO, "SMV without magnitude, by overtop", qpp.lsmv
+    ),
+    *_predictors("gap", "s₁ - s_k", GOMEZ, "numerator of Eq. 14 with the k-th item, by overtop", qpp.gap),
     Estimator(
         name="probvlm",
         confidence="negative variance of the query's embedding that a trained adapter predicts",

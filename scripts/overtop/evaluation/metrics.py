@@ -21,6 +21,11 @@ from overtop.evaluation.distinct import Content, map_distinct
 from overtop.evaluation.eccv import measure_eccv_recall
 from overtop.evaluation.inputs import HIT_COLUMNS, RANK_COLUMNS, validate_scores
 from overtop.evaluation.ordering import SortedQueries
+from overtop.evaluation.rank_correlation import (
+    RankCorrelation,
+    measure_rank_correlation,
+    resample_rank_correlations,
+)
 from overtop.evaluation.rejection import Rejection, measure_rejection
 from overtop.evaluation.reranking import KEY, measure_reranking
 from overtop.evaluation.selective import SelectiveMeasures, measure_selective_prediction
@@ -34,7 +39,7 @@ _TEST_FAMILY = ["direction", "protocol", "positives", "binning"]
 _RECALL_KS = (5, 10)
 """Every k at which R@k is measured, besides 1."""
 
-_SIGNED_MEASURES = ("spearman", "neg_sr2")
+_SIGNED_MEASURES = ("spearman", "neg_sr2", "tau_b")
 """Measures in [-1, 1]; all others are in [0, 1]."""
 
 _COMPARED_MEASURES = ("aurc", "rejection_auc")
@@ -47,17 +52,17 @@ class Evaluation:
 
     Attributes:
         metrics: one row per direction, estimator, protocol, positives and binning: recall, calibration, rejection and
-            the measures of `SelectiveMeasures`, each with the ends of its interval (`_low`, `_high`), which contains
-            it. All are over all queries, those whose target is absent included (`n_absent`, and their share `absent`).
-            `oracle_auc` (area under the rejection curve that removes all misses first) has no interval.
-            `calibration_defined` is false where S, R2 and -S R2 are missing because the correlation is not defined; a
-            resample in which it is not defined counts as arbitrarily far away. `aurc_diff` and `rejection_auc_diff` are
-            the value minus that of the reference estimator, with intervals from the same resamples; `p_value` tests
-            that `aurc_diff` is zero, and `p_holm` is adjusted for all estimators of a direction, protocol and set of
-            positives. These are missing in the rows of the reference estimator, and in all rows if it was not scored.
-            `reranked_recall_at_1` and so on are of the items in the order of the estimator's normalised similarities;
-            missing for estimators that do not normalise. With judgments of ECCV Caption, the columns of
-            `measure_eccv_recall` follow.
+            the measures of `SelectiveMeasures` and `RankCorrelation`, each with the ends of its interval (`_low`,
+            `_high`), which contains it. All are over all queries, those whose target is absent included (`n_absent`,
+            and their share `absent`). `oracle_auc` (area under the rejection curve that removes all misses first) has
+            no interval. `calibration_defined` is false where S, R2 and -S R2 are missing because the correlation is not
+            defined; a resample in which it is not defined counts as arbitrarily far away. `aurc_diff` and
+            `rejection_auc_diff` are the value minus that of the reference estimator, with intervals from the same
+            resamples; `p_value` tests that `aurc_diff` is zero, and `p_holm` is adjusted for all estimators of a
+            direction, protocol and set of positives. These are missing in the rows of the reference estimator, and in
+            all rows if it was not scored. `reranked_recall_at_1` and so on are of the items in the order of the
+            estimator's normalised similarities; missing for estimators that do not normalise. With judgments of ECCV
+            Caption, the columns of `measure_eccv_recall` follow.
         calibration: one row per combination as in `metrics` and bin.
         rejection: one row per direction, estimator, protocol, positives and point of the curve.
     """
@@ -96,7 +101,7 @@ class _Combination:
 
     @cached_property
     def content(self) -> Content:
-        """Equal for combinations whose measures are equal, except R@k with k > 1."""
+        """Equal for combinations whose measures are equal, except those that depend on ranks."""
         return self.uncertainty.tobytes(), self.hit.tobytes()
 
 
@@ -108,6 +113,7 @@ class _Measurement:
     rejection: Rejection
     calibrations: dict[Binning, Calibration]
     selective: SelectiveMeasures
+    correlation: RankCorrelation
     draws: Draws
 
     def values(self, binning: Binning) -> dict[str, float]:
@@ -119,6 +125,8 @@ class _Measurement:
             **{name: getattr(calibration, name) for name in ("spearman", "r2", "neg_sr2")},
             "rejection_auc": self.rejection.auc,
             **asdict(self.selective),
+            "tau_b": self.correlation.tau_b,
+            "smare": self.correlation.smare,
         }
 
     def draws_of(self, name: str, binning: Binning) -> np.ndarray:
@@ -205,10 +213,17 @@ def _measure_all(combinations: list[_Combination], spec: EvaluationSpec, seed: i
     draws = map_distinct(draw, combinations, threads)
     ranks = {c.rank.tobytes(): c.rank for c in combinations}  # most estimators share them
     recalls = {key: bootstrap_recalls(rank, cluster, weights, _RECALL_KS) for key, rank in ranks.items()}
-    return [_measure(c, spec, steps[c.protocol], draws[c.content] | recalls[c.rank.tobytes()]) for c in combinations]
+    correlations = [measure_rank_correlation(c.uncertainty, c.rank) for c in combinations]
+    rank_draws = resample_rank_correlations(correlations, cluster, weights)
+    return [
+        _measure(c, spec, steps[c.protocol], correlation, draws[c.content] | recalls[c.rank.tobytes()] | further)
+        for c, correlation, further in zip(combinations, correlations, rank_draws, strict=True)
+    ]
 
 
-def _measure(combination: _Combination, spec: EvaluationSpec, step: int, draws: Draws) -> _Measurement:
+def _measure(
+    combination: _Combination, spec: EvaluationSpec, step: int, correlation: RankCorrelation, draws: Draws
+) -> _Measurement:
     uncertainty, hit = combination.uncertainty, combination.hit
     return _Measurement(
         combination,
@@ -218,6 +233,7 @@ def _measure(combination: _Combination, spec: EvaluationSpec, step: int, draws: 
             for binning in BINNINGS
         },
         measure_selective_prediction(uncertainty, hit, spec.precision),
+        correlation,
         draws,
     )
 

@@ -12,6 +12,7 @@ from overtop.figures.calibration import calibration_figure, calibration_numbers
 from overtop.figures.cascade import cascade_figure
 from overtop.figures.rejection import rejection_figure, rejection_numbers
 from overtop.figures.sensitivity import make_settings, sensitivity_figure, sensitivity_numbers
+from overtop.figures.thinning import thinning_figure, thinning_numbers
 
 
 def draw_cascade(curve: pd.DataFrame, spent: pd.DataFrame) -> tuple[pd.DataFrame, Figure]:
@@ -24,6 +25,16 @@ def draw_cascade(curve: pd.DataFrame, spent: pd.DataFrame) -> tuple[pd.DataFrame
     panels = {"curve": curve, "spent": spent}
     numbers = pd.concat([rows.assign(panel=name) for name, rows in panels.items()], ignore_index=True)
     return numbers, cascade_figure(curve, spent)
+
+
+def draw_thinning(thinning: pd.DataFrame) -> tuple[pd.DataFrame, Figure]:
+    """The numbers and the figure of thinned queries.
+
+    Args:
+        thinning: `results/thinning/NAME.csv`.
+    """
+    numbers = thinning_numbers(thinning)
+    return numbers, thinning_figure(numbers)
 
 
 def draw_curves(

@@ -22,6 +22,7 @@ ESTIMATOR_STYLES = {
     "adversarial_linear": (SKY, "v"),
     "adversarial_exact": (BLUE, "<"),
     "margin": (PURPLE, ">"),
+    "margin_topk": (ORANGE, ">"),
     "max_softmax": (BROWN, "P"),
     "bank_softmax": (BLUE, "p"),
     "bank_nnn": (RED, "p"),
@@ -30,6 +31,11 @@ ESTIMATOR_STYLES = {
     "dirichlet_vacuity": (SKY, "h"),
     "dirichlet_entropy": (RED, "h"),
     "probvlm": (PURPLE, "X"),
+    **{
+        f"{name}_{k}": (colour, marker)
+        for name, colour in {"nqc": RED, "wig": BLACK, "smv": GREEN, "lsmv": SKY, "gap": BROWN}.items()
+        for k, marker in ((5, "*"), (50, "H"))
+    },
 }
 """Colour and marker of each estimator."""
 

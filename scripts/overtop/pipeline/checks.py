@@ -11,7 +11,7 @@ from overtop.config.banks import BankSpec
 from overtop.config.cascades import CascadeSpec
 from overtop.config.datasets import KarpathyDataset, VariantDataset
 from overtop.config.encoders import EncoderSpec
-from overtop.config.figures import BankFigure, CascadeFigure, CurveFigure, SensitivityFigure
+from overtop.config.figures import BankFigure, CascadeFigure, CurveFigure, SensitivityFigure, ThinningFigure
 from overtop.config.model import Config
 from overtop.config.posteriors import Deterministic, McDropout, PosteriorSpec
 from overtop.config.tables import TableSpec
@@ -48,6 +48,8 @@ def cross_checks(config: Config) -> Iterator[str]:
                 yield from _check_name(f"figures.{name}.cascade", "cascade", figure.cascade, config.cascades)
             case SensitivityFigure():
                 yield from _check_sensitivity_figure(config, f"figures.{name}", figure)
+            case ThinningFigure():
+                yield from _check_thinning_figure(config, f"figures.{name}", figure)
             case BankFigure():
                 yield from _check_bank_figure(config, f"figures.{name}", figure)
             case CurveFigure():
@@ -263,6 +265,20 @@ def _check_sensitivity_figure(config: Config, key: str, figure: SensitivityFigur
             yield f"{key}: posterior {name!r} has no rate and no passes; name posteriors of kind mc_dropout"
         elif figure.protocol not in posterior.protocols:
             yield f"{key}.protocol: posterior {name!r} is evaluated only under {', '.join(posterior.protocols)}"
+
+
+def _check_thinning_figure(config: Config, key: str, figure: ThinningFigure) -> Iterator[str]:
+    for name in figure.estimators:  # those that are not scored are left out, as in figures of a table
+        yield from _check_name(f"{key}.estimators", "estimator", name, ESTIMATORS)
+    yield from _check_name(f"{key}.posterior", "posterior", figure.posterior, config.posteriors)
+    posterior = config.posteriors.get(figure.posterior)
+    if posterior is not None and "corrected" not in posterior.protocols:
+        yield f"{key}.posterior: {figure.posterior!r} is for another protocol than corrected"
+    yield from _check_split(config, key, figure.dataset, figure.split)
+    if figure.dataset in config.datasets:
+        yield from _check_combinations(config, key, figure.dataset, [figure.posterior])
+        if figure.val is not None:
+            yield from _check_split(config, key, figure.dataset, figure.val)
 
 
 def _check_bank_figure(config: Config, key: str, figure: BankFigure) -> Iterator[str]:

@@ -33,8 +33,9 @@ VERSIONS = {
     "operate": 1,
     "judge": 2,
     "cascade": 1,
+    "thinning": 1,
     "ablate_bank": 1,
-    "table": 3,
+    "table": 4,
     "plot": 2,
 }
 

@@ -25,6 +25,16 @@ HENDRYCKS = Citation(
     "Hendrycks and Gimpel 2017",
     "Hendrycks and Gimpel, A Baseline for Detecting Misclassified Examples, ICLR 2017",
 )
+SHTOK = Citation(
+    "Shtok et al. 2012", "Shtok et al., Predicting Query Performance by Query-Drift Estimation, ACM TOIS 30(2), 2012"
+)
+ZHOU = Citation(
+    "Zhou and Croft 2007", "Zhou and Croft, Query Performance Prediction in Web Search Environments, SIGIR 2007"
+)
+TAO = Citation(
+    "Tao and Wu 2014",
+    "Tao and Wu, Query Performance Prediction By Considering Score Magnitude and Variance Together, CIKM 2014",
+)
 LIU = Citation("Liu et al. 2020", "Liu et al., Energy-based Out-of-distribution Detection, NeurIPS 2020")
 SHANNON = Citation("Shannon 1948", "Shannon, A Mathematical Theory of Communication, 1948")
 BOGOLIN = Citation(

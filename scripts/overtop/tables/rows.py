@@ -10,7 +10,7 @@ from overtop.evaluation.rounding import round_floats
 
 INTERVALS = [
     "recall_at_1", "recall_at_5", "recall_at_10", "spearman", "r2", "neg_sr2", "rejection_auc", "aurc", "eaurc",
-    "augrc", "auroc", "aupr", "coverage",
+    "augrc", "auroc", "aupr", "coverage", "tau_b", "smare",
 ]  # fmt: skip
 """Columns with an interval: `X_low` and `X_high` follow `X`."""
 
