@@ -59,6 +59,8 @@ def _make_scores(names: list[str], queries: int) -> pd.DataFrame:
             "rank_extended": np.nan,
             "tied": False,
             "absent": False,
+            "reranked_rank": np.nan,
+            "reranked_rank_extended": np.nan,
         }
         frames.append(pd.DataFrame(columns))
     return pd.concat(frames, ignore_index=True)[COLUMNS]

@@ -56,6 +56,7 @@ def make_scores(estimator, uncertainty, hit):
             "rank": np.where(hit, 1, 4 + number % 9),
             "rank_extended": np.nan,
             "tied": False,
+            "absent": False,
         }
     )
 
