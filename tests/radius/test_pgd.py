@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -51,3 +53,21 @@ def test_distances_among_nearly_equal_items_equal_autograd(candidates):
     queries, gallery = query_source.read(0, 0, 6), gallery_source.read(0, 0, 24)
     distances = pgd_distances(space, np.linalg.norm(queries, axis=1), candidates=candidates)
     np.testing.assert_allclose(distances, [oracles.pgd_radius(query, gallery) for query in queries], atol=1e-4)
+
+
+@pytest.mark.parametrize("queries", [10, 40])  # fewer and more than gallery items: with and without their products
+def test_rivals_outside_a_short_ranking_are_found(queries):
+    rng = np.random.default_rng(3)
+    n_changed = 0
+    for _ in range(25):
+        gallery = ArraySource([0.5 + rng.normal(size=(20, 4))])
+        query_source = ArraySource([rng.uniform(1, 8) * (0.5 + rng.normal(size=(queries, 4)))])
+        lengths = np.linalg.norm(query_source.read(0, 0, queries), axis=1)
+        complete, short = (
+            Space(query_source, gallery, rank(gallery, query_source, top=top)["t2i"], "cpu") for top in (20, 2)
+        )
+        expected = pgd_distances(complete, lengths)
+        np.testing.assert_allclose(pgd_distances(short, lengths, candidates=2), expected, atol=1e-5)
+        among_ranked = pgd_distances(replace(short, scan_gallery=False), lengths)
+        n_changed += (np.abs(among_ranked - expected) > 1e-4).sum()
+    assert n_changed >= 3

@@ -13,7 +13,7 @@ from pathlib import Path
 
 VERSIONS = {
     "fetch": 2,
-    "split": 2,
+    "split": 3,
     "features": 1,
     "train": 1,
     "weights": 1,
@@ -29,14 +29,14 @@ VERSIONS = {
     "score": 3,
     "evaluate": 4,
     "recall": 1,
-    "compare": 1,
-    "operate": 1,
-    "judge": 2,
-    "cascade": 1,
+    "compare": 2,
+    "operate": 2,
+    "judge": 3,
+    "cascade": 2,
     "thinning": 1,
     "ablate_bank": 1,
     "table": 4,
-    "plot": 2,
+    "plot": 3,
 }
 
 NOT_HASHED = ("config", "pipeline", "errors.py", "progress.py", "__init__.py")
