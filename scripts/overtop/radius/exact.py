@@ -26,7 +26,7 @@ from overtop.radius.radii import Radius
 from overtop.radius.tolerances import DISTANCE_DECIMALS, PRODUCT_ERROR, SAME_ITEM_DISTANCE
 from overtop.retrieval.vectors import read_unit_vectors
 
-FIRST_ITEMS = 16
+FIRST_ITEMS = 4
 """Number of items per query whose distances are bounded before those of all others."""
 
 PAIR_BYTES = 128
