@@ -182,7 +182,7 @@ def mean_jaccard(lists, reference):
 
 
 def linspace_float32(start, end, count):
-    """Return the numbers of `torch.linspace` on a CPU with fused multiply-add; checks `evaluation.calibration`."""
+    """Return the numbers of torch.linspace on a CPU with fused multiply-add; checks `evaluation.calibration`."""
     step = float((end - start) / np.float32(count - 1))
     lower = [np.float32(float(start) + i * step) for i in range(count // 2)]
     upper = [np.float32(float(end) - i * step) for i in range(count - count // 2)]
@@ -193,7 +193,7 @@ def equal_width_bins(uncertainty, hit, n_bins, protocol="corrected"):
     """Return the non-empty calibration bins of equal width; checks `evaluation.calibration`.
 
     `corrected`: a bin includes its upper edge, with a tolerance of 1e-12. `published`: bins of the float32 confidence
-    between the edges of `torch.linspace`; each includes its lower edge, the highest bin also its upper one.
+    between the edges of torch.linspace; each includes its lower edge, the highest bin also its upper one.
 
     Returns:
         (B, 5): lower edge, upper edge, mean uncertainty, number of queries, recall@1.
