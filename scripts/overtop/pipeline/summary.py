@@ -10,8 +10,8 @@ from overtop.pipeline import paths
 from overtop.tables.differences import differences_summary
 from overtop.tables.wide import GROUP
 
-SHOWN_ESTIMATORS = ("top1_similarity", "max_softmax")
-"""Estimators that the summary shows: the plain similarity, and the usual confidence."""
+SHOWN_ESTIMATORS = ("top1_similarity", "max_softmax", "bank_nnn")
+"""Estimators that the summary shows: the plain similarity, the usual confidence, and that with a bank of queries."""
 
 CHANCE_AUROC = 0.5
 """AUROC of an uncertainty that knows nothing about the hits."""
@@ -72,9 +72,10 @@ def _describe_panel(rows: pd.DataFrame, posteriors: Mapping[str, str]) -> str:
     line = f"{title}: R@1 {_interval(first, 'recall_at_1')}"
     if estimators:
         line += f"; AUROC of finding misses: {', '.join(estimators)}"
-    compared = shown[shown["aurc_diff"].notna()]
-    if ((compared["aurc_diff_low"] <= 0) & (compared["aurc_diff_high"] >= 0)).any():
-        line += "; by AURC they are not distinguishable"
+    is_similar = (shown["aurc_diff_low"] <= 0) & (shown["aurc_diff_high"] >= 0)  # missing for the reference itself
+    if is_similar.any():
+        names = ", ".join(map(labels.format_name, shown.loc[is_similar, "estimator"]))
+        line += f"; by AURC not distinguishable from the reference: {names}"
     return line
 
 

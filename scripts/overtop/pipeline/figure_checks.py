@@ -1,0 +1,113 @@
+"""Checks of the entries of figures in config.yaml against its other sections."""
+
+from collections.abc import Iterator
+
+from overtop.config.figures import (
+    BankFigure,
+    CascadeFigure,
+    CurveFigure,
+    FigureSpec,
+    SensitivityFigure,
+    ThinningFigure,
+)
+from overtop.config.model import Config
+from overtop.config.posteriors import McDropout
+from overtop.errors import did_you_mean
+from overtop.pipeline.banks import check_bank_exists, is_comparable
+from overtop.pipeline.name_checks import (
+    check_combinations,
+    check_estimators,
+    check_name,
+    check_not_variant,
+    check_protocols,
+    check_split,
+)
+from overtop.terms import BANK_ESTIMATORS, ESTIMATORS
+
+
+def check_figure(config: Config, key: str, figure: FigureSpec) -> Iterator[str]:
+    """One line per mistake in the entry of a figure, which is at `key`."""
+    match figure:
+        case CascadeFigure():
+            yield from check_name(f"{key}.cascade", "cascade", figure.cascade, config.cascades)
+        case SensitivityFigure():
+            yield from _check_sensitivity_figure(config, key, figure)
+        case ThinningFigure():
+            yield from _check_thinning_figure(config, key, figure)
+        case BankFigure():
+            yield from _check_bank_figure(config, key, figure)
+        case CurveFigure():
+            yield from _check_curve_figure(config, key, figure)
+
+
+def _check_curve_figure(config: Config, key: str, figure: CurveFigure) -> Iterator[str]:
+    yield from check_name(f"{key}.table", "table", figure.table, config.tables)
+    table = config.tables.get(figure.table)
+    if table is None:
+        return
+    # An estimator that is removed from `estimators` disappears from figures as well, without further edits.
+    available = table.estimators or ESTIMATORS
+    for name in figure.estimators:
+        if name not in available:
+            yield f"{key}.estimators: table {figure.table!r} has no {name!r}; {did_you_mean(name, available)}"
+    if figure.estimators and set(figure.estimators).isdisjoint(config.estimators):
+        yield f"{key}.estimators: none of them is configured; add one of them to `estimators`"
+    # Likewise those that need a bank, unless there is nothing else to draw.
+    if set(figure.estimators) <= set(BANK_ESTIMATORS):
+        yield from check_bank_exists(config, f"{key}.estimators", figure.estimators, table.datasets, [table.split])
+    yield from check_protocols(f"{key}.estimators", figure.estimators, [figure.protocol])
+    for name, values in (
+        ("protocol", table.protocols),
+        ("binning", table.binnings),
+        ("positives", table.positives),
+    ):
+        if getattr(figure, name) not in values:
+            yield f"{key}.{name}: table {figure.table!r} has only {', '.join(values)}"
+
+
+def _check_sensitivity_figure(config: Config, key: str, figure: SensitivityFigure) -> Iterator[str]:
+    if not figure.posteriors():
+        yield f"{key}: nothing to draw; name posteriors under `rates` or `passes`"
+    yield from check_estimators(config, f"{key}.estimator", [figure.estimator])
+    yield from check_bank_exists(config, f"{key}.estimator", [figure.estimator], [figure.dataset], [figure.split])
+    yield from check_protocols(f"{key}.estimator", [figure.estimator], [figure.protocol])
+    yield from check_split(config, key, figure.dataset, figure.split)
+    for name in figure.posteriors():
+        yield from check_name(key, "posterior", name, config.posteriors)
+        posterior = config.posteriors.get(name)
+        if posterior is None:
+            continue
+        if not isinstance(posterior, McDropout):
+            yield f"{key}: posterior {name!r} has no rate and no passes; name posteriors of kind mc_dropout"
+        elif figure.protocol not in posterior.protocols:
+            yield f"{key}.protocol: posterior {name!r} is evaluated only under {', '.join(posterior.protocols)}"
+
+
+def _check_thinning_figure(config: Config, key: str, figure: ThinningFigure) -> Iterator[str]:
+    for name in figure.estimators:  # those that are not scored are left out, as in figures of a table
+        yield from check_name(f"{key}.estimators", "estimator", name, ESTIMATORS)
+    yield from check_name(f"{key}.posterior", "posterior", figure.posterior, config.posteriors)
+    posterior = config.posteriors.get(figure.posterior)
+    if posterior is not None and "corrected" not in posterior.protocols:
+        yield f"{key}.posterior: {figure.posterior!r} is for another protocol than corrected"
+    yield from check_split(config, key, figure.dataset, figure.split)
+    if figure.dataset in config.datasets:
+        yield from check_combinations(config, key, figure.dataset, [figure.posterior])
+        if figure.val is not None:
+            yield from check_split(config, key, figure.dataset, figure.val)
+
+
+def _check_bank_figure(config: Config, key: str, figure: BankFigure) -> Iterator[str]:
+    yield from check_name(f"{key}.posterior", "posterior", figure.posterior, config.posteriors)
+    yield from check_split(config, key, figure.dataset, figure.split)
+    yield from check_not_variant(config, f"{key}.dataset", figure.dataset)
+    if figure.dataset not in config.datasets:
+        return
+    yield from check_combinations(config, key, figure.dataset, [figure.posterior])
+    if figure.foreign is None:
+        return
+    foreign = figure.foreign.dataset or figure.dataset
+    yield from check_split(config, f"{key}.foreign", foreign, figure.foreign.split)
+    yield from check_not_variant(config, f"{key}.foreign.dataset", foreign)
+    if foreign in config.datasets and not is_comparable(config, figure.dataset, foreign):
+        yield f"{key}.foreign: {foreign!r} and {figure.dataset!r} are not of the same encoder"

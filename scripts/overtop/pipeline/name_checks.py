@@ -1,0 +1,69 @@
+"""Checks of single names in config.yaml, and of which of them can be used together."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from overtop.config.datasets import VariantDataset
+from overtop.config.model import Config
+from overtop.errors import did_you_mean
+from overtop.terms import BANK_ESTIMATORS, PUBLISHED_ONLY, Protocol
+
+
+def check_name(key: str, noun: str, name: str, known: Iterable[str]) -> Iterator[str]:
+    """A line if `name` is none of the `known` ones."""
+    known = list(known)
+    if name not in known:
+        yield f"{key}: no {noun} {name!r}; {did_you_mean(name, known)}"
+
+
+def check_estimators(config: Config, key: str, names: Sequence[str]) -> Iterator[str]:
+    """A line for each estimator that is not configured."""
+    for name in names:
+        if name not in config.estimators:
+            yield f"{key}: {name!r} is not configured; {did_you_mean(name, config.estimators)}"
+
+
+def check_protocols(key: str, names: Iterable[str], protocols: Sequence[Protocol]) -> Iterator[str]:
+    """A line for each estimator that exists under none of the protocols."""
+    for name in names:
+        if name in PUBLISHED_ONLY and "published" not in protocols:
+            yield f"{key}: {name!r} exists only under protocol 'published'; use 'adversarial_exact' or that protocol"
+        if name in BANK_ESTIMATORS and "corrected" not in protocols:
+            yield f"{key}: {name!r} exists only under protocol 'corrected'"
+
+
+def check_split(config: Config, key: str, dataset: str, split: str) -> Iterator[str]:
+    """A line if the data set is unknown, or its entry shows that it has no such split."""
+    if dataset not in config.datasets:
+        yield from check_name(f"{key}.dataset", "data set", dataset, config.datasets)
+        return
+    if not has_stored_dataset(config, dataset):
+        return
+    names = config.stored_dataset(dataset).split_names()
+    if names is not None and split not in names:
+        yield f"{key}.split: data set {dataset!r} has no split {split!r}; {did_you_mean(split, names)}"
+
+
+def has_stored_dataset(config: Config, dataset: str) -> bool:
+    """Whether the data set has files, or is a variant of one that has; other variants are reported by themselves."""
+    base = config.datasets.get(config.base_of(dataset))
+    return base is not None and not isinstance(base, VariantDataset)
+
+
+def check_not_variant(config: Config, key: str, dataset: str) -> Iterator[str]:
+    """A line if the data set is a variant, where only the items of its base matter."""
+    if isinstance(spec := config.datasets.get(dataset), VariantDataset):
+        yield f"{key}: {dataset!r} is a variant, with the images and captions of its base; name {spec.of!r}"
+
+
+def check_combinations(config: Config, key: str, dataset: str, posteriors: Sequence[str]) -> Iterator[str]:
+    """Imported embeddings and posteriors of kind imported can only be used together."""
+    if not has_stored_dataset(config, dataset):
+        return
+    is_imported = config.stored_dataset(dataset).kind == "embeddings"
+    for name in posteriors:
+        posterior = config.posteriors.get(name)
+        if posterior is not None and (posterior.kind == "imported") != is_imported:
+            yield (
+                f"{key}: posterior {name!r} cannot be used with data set {dataset!r}; "
+                "posteriors of kind imported and data sets of kind embeddings can only be used together"
+            )
