@@ -16,11 +16,11 @@ from bench import (  # noqa: E402
     embedding_speed,
     estimator_speed,
     large_gallery,
-    radius_speed,
     ranking_agreement,
     ranking_memory,
     ranking_scaling,
     ranking_speed,
+    stage_speed,
     threshold_simulation,
 )
 from bench.machine import describe_machine, load_average  # noqa: E402
@@ -32,7 +32,7 @@ PARTS = {
     "ranking": ranking_speed.run,
     "agreement": ranking_agreement.run,
     "estimators": estimator_speed.run,
-    "radius": radius_speed.run,
+    "stages": stage_speed.run,
     "growth": ranking_scaling.run,
     "memory": ranking_memory.run,
     "bootstrap": bootstrap_speed.run,

@@ -19,9 +19,16 @@ TEMPERATURES = Temperatures()
 def rank_embeddings(
     images: EmbeddingSource, texts: EmbeddingSource, precision: Precision = "auto", device: str = CPU
 ) -> Mapping[Direction, Ranking]:
-    """Rank in both directions, with the softmax sums at both default temperatures."""
+    """Rank in both directions, with the softmax sums at both default temperatures; captions of an image are a group."""
     temperatures = (TEMPERATURES.softmax, TEMPERATURES.dirichlet)
-    return rank(images, texts, TOP, VOTE_TOP, temperatures=temperatures, precision=precision, device=device)
+    groups = {"i2t": caption_images(texts.n_items, images.n_items)}
+    options = {"temperatures": temperatures, "groups": groups, "precision": precision, "device": device}
+    return rank(images, texts, TOP, VOTE_TOP, **options)
+
+
+def caption_images(captions: int, images: int) -> np.ndarray:
+    """Return the image of each synthetic caption, (captions,)."""
+    return np.arange(captions) * images // captions
 
 
 def read_samples(source: EmbeddingSource) -> list[np.ndarray]:

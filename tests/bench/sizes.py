@@ -15,7 +15,7 @@ class BenchmarkSizes:
         scaling_min_captions: the cost must be linear from this number of captions on.
         scaling_samples: samples per item in the scaling and memory measurements.
         memory_captions: captions of the two runs whose peak memory is compared.
-        radius_shape, radius_samples: (captions, images) and samples of the run that compares radius and ranking.
+        stage_shape, stage_samples: (captions, images) and samples of the run from embeddings to a table.
         resamples, evaluated_queries: of the bootstrap.
         large_gallery: items of the large gallery.
         architecture: of the encoder whose embedding speed is measured.
@@ -39,8 +39,8 @@ class BenchmarkSizes:
     scaling_min_captions: int = 5_000
     scaling_samples: int = 2
     memory_captions: tuple[int, int] = (5_000, 25_000)
-    radius_shape: tuple[int, int] = (25_000, 5_000)
-    radius_samples: int = 12
+    stage_shape: tuple[int, int] = (25_000, 5_000)
+    stage_samples: int = 12
     resamples: int = 2_000
     evaluated_queries: int = 25_000
     large_gallery: int = 1_000_000
@@ -62,8 +62,8 @@ QUICK = BenchmarkSizes(
     scaling_shapes=((60, 20), (120, 40), (240, 80)),
     scaling_min_captions=120,
     memory_captions=(100, 400),
-    radius_shape=(240, 80),
-    radius_samples=3,
+    stage_shape=(240, 80),
+    stage_samples=3,
     resamples=100,
     evaluated_queries=200,
     large_gallery=2_000,

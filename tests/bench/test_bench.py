@@ -25,7 +25,7 @@ TABLES = {
     "agreement",
     "estimators_ours",
     "estimators",
-    "radius",
+    "stages",
     "growth",
     "memory",
     "bootstrap",
@@ -57,7 +57,7 @@ def test_benchmark_ends_with_one_line_per_target(quick_run):
     _, lines = quick_run
     verdicts = [line for line in lines if ", target " in line]
     assert lines[-len(verdicts) :] == verdicts
-    assert len(verdicts) == 14
+    assert len(verdicts) == 15
     assert all(line.endswith((": met", ": missed")) or ": not applicable (" in line for line in verdicts)
 
 
