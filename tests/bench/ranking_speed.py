@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 import torch
 
-from bench.machine import NATIVE_SPEEDUP, bfloat16_speedup
 from bench.ranking_pass import rank_embeddings, read_samples
 from bench.sizes import BenchmarkSizes
 from bench.synthetic_embeddings import make_embeddings
 from bench.targets import PartResult, check_target, not_applicable
 from bench.timing import time_interleaved
+from overtop.retrieval.matmul import has_bfloat16_tiles
 from overtop.storage.shards import EmbeddingSource
 
 PRODUCT, FLOAT32, BFLOAT16 = "bare float32 product", "ranking pass, float32", "ranking pass, bfloat16"
@@ -19,7 +19,7 @@ MAX_FLOAT32_RATIO, MAX_BFLOAT16_RATIO = 1.5, 0.6
 def run(sizes: BenchmarkSizes) -> PartResult:
     """Time the ranking pass in both directions and a float32 matrix product of the same shape."""
     images, texts = make_embeddings(sizes.captions, sizes.images, sizes.samples, sizes.dim)
-    is_native = bfloat16_speedup() >= NATIVE_SPEEDUP
+    is_native = has_bfloat16_tiles()
     calls = {PRODUCT: _bare_product(images, texts), FLOAT32: lambda: rank_embeddings(images, texts, "float32")}
     if is_native:
         calls[BFLOAT16] = lambda: rank_embeddings(images, texts, "bfloat16")
@@ -33,7 +33,7 @@ def run(sizes: BenchmarkSizes) -> PartResult:
         checks.append(check_target(name.format(BFLOAT16), ratio[BFLOAT16], "at most", MAX_BFLOAT16_RATIO))
     else:
         target = f"at most {MAX_BFLOAT16_RATIO}"
-        checks.append(not_applicable(name.format(BFLOAT16), target, "this processor has no native bfloat16"))
+        checks.append(not_applicable(name.format(BFLOAT16), target, "this processor has no tiles for bfloat16"))
     shape = f"{sizes.captions} x {sizes.dim} by {sizes.dim} x {sizes.images}, {sizes.samples} samples"
     return PartResult({"ranking": times.reset_index().assign(shape=shape)}, checks)
 

@@ -75,7 +75,7 @@ def test_torch_settings_are_restored():
 
 @pytest.mark.parametrize(("has_tiles", "expected"), [(True, SplitBfloat16Matmul), (False, Float32Matmul)])
 def test_auto_precision_depends_on_the_processor(monkeypatch, has_tiles, expected):
-    monkeypatch.setattr(matmul_module, "_has_bfloat16_tiles", lambda: has_tiles)
+    monkeypatch.setattr(matmul_module, "has_bfloat16_tiles", lambda: has_tiles)
     assert isinstance(select_matmul("auto", "cpu"), expected)
     assert isinstance(select_matmul("auto", "cuda"), Float32Matmul)
     assert isinstance(select_matmul("float32", "cpu"), Float32Matmul)

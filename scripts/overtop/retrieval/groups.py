@@ -127,6 +127,11 @@ class BlockGroups:
     def __init__(self, position: torch.Tensor, copies: torch.Tensor) -> None:
         self.position, self.copies = position, copies
         self._count = int(position[-1]) + 1
+        self._has_copies = bool((copies > 1).any())
+
+    def multiply_by_copies(self, weights: torch.Tensor) -> torch.Tensor:
+        """Multiply the weights (rows, n) of the items by how often they occur, in place, and return them."""
+        return weights.mul_(self.copies) if self._has_copies else weights
 
     def sum(self, weights: torch.Tensor) -> torch.Tensor:
         """Return the sums of weights (rows, n) over the items of each group, (rows, G), in the same memory layout."""

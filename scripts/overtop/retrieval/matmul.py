@@ -111,10 +111,10 @@ def select_matmul(precision: Precision, device: str) -> Matmul:
     if precision not in ("auto", "float32", "bfloat16"):
         raise OvertopError(f"precision {precision!r} is unknown; use auto, float32 or bfloat16")
     if precision == "auto":
-        precision = "bfloat16" if torch.device(device).type == "cpu" and _has_bfloat16_tiles() else "float32"
+        precision = "bfloat16" if torch.device(device).type == "cpu" and has_bfloat16_tiles() else "float32"
     return SplitBfloat16Matmul() if precision == "bfloat16" else Float32Matmul()
 
 
-def _has_bfloat16_tiles() -> bool:
+def has_bfloat16_tiles() -> bool:
     """Return whether the processor has AMX; half as fast units (AVX512-BF16) cannot make up for six products."""
     return bool(getattr(torch.cpu, "_is_amx_tile_supported", bool)())

@@ -58,7 +58,7 @@ class NormalisedSums:
         if groups is None:
             weight[inside, column] = 0.0
         else:
-            weight = groups.sum(weight.mul_(groups.copies))
+            weight = groups.sum(groups.multiply_by_copies(weight))
             group = groups.position[column]
             mass, copies = weight[inside, group].to(torch.float64), groups.copies[column].to(torch.float64)
             weight[inside, group] = 0.0

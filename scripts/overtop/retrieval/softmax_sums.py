@@ -86,7 +86,7 @@ class SoftmaxSums:
             torch.div(gap, -items.temperature, out=weight).exp_()
             if groups is not None:
                 self._are_single = False
-                weight.mul_(groups.copies)
+                groups.multiply_by_copies(weight)
                 of_groups.update(groups, weight, rows, peaks)
             items.update(weight, gap, rows, peaks, groups)
 
