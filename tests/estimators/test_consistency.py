@@ -91,6 +91,13 @@ def test_votes_for_items_of_one_group_agree_under_corrected_only():
     assert compute_uncertainty("top1_consistency", inputs, "corrected") == 0.25
 
 
+def test_topk_consistency_counts_a_group_as_often_as_the_best_items_contain_it():
+    # Items 0 to 3 are captions of one image, of which the reference has three and the samples four.
+    samples = [[[3, 2, 1, 0, 4], [0, 1, 2, 3, 4]]]
+    inputs = EstimatorInputs(make_ranking([[0, 1, 2, 4, 5]], samples, 6, groups=np.array([0, 0, 0, 0, 4, 5])))
+    assert compute_uncertainty("topk_consistency", inputs, "corrected") == pytest.approx(1 - 4 / 6)
+
+
 def test_top1_consistency_refers_to_the_most_voted_item_or_the_returned_item():
     inputs = EstimatorInputs(make_ranking([[0, 1]], [[[1], [1], [0], [1]]], gallery=2))
     assert compute_uncertainty("top1_consistency", inputs, "published") == 0.25

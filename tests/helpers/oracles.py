@@ -176,8 +176,9 @@ def jaccard_with_most_voted(lists, k):
 
 
 def mean_jaccard(lists, reference):
-    """Return the mean Jaccard index of lists with a reference, all as sets; checks `estimators.consistency`."""
-    indices = [Fraction(len(set(reference) & set(row)), len(set(reference) | set(row))) for row in lists]
+    """Return the mean Jaccard index of lists with a reference, all as multisets; checks `estimators.consistency`."""
+    pairs = [(Counter(reference), Counter(row)) for row in lists]
+    indices = [Fraction((first & second).total(), (first | second).total()) for first, second in pairs]
     return float(sum(indices) / len(indices))
 
 

@@ -35,8 +35,8 @@ def topk_consistency(inputs: EstimatorInputs, protocol: Protocol) -> np.ndarray:
 
     `published`: the reference is the five items that occur in most samples' top 5. Ties are resolved by the first
     occurrence, reading the samples in order and each sample from its best item down.
-    `corrected`: the reference is the top 5 of the mean similarity. The sets compared are those of the groups of the
-    five items, which have fewer members where several items are of one group.
+    `corrected`: the reference is the top 5 of the mean similarity. Each item counts as its group, as often as the five
+    items contain it: which caption of an image comes first makes no difference.
 
     The indices are added as integers and divided once, so that equal means are equal numbers. A gallery of fewer than
     five items is used whole.
@@ -61,17 +61,16 @@ def topk_consistency(inputs: EstimatorInputs, protocol: Protocol) -> np.ndarray:
 
 
 def _scaled_jaccard_indices(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Jaccard index of two sets times `JACCARD_DENOMINATOR`, int64 (...); a set (..., k) may repeat its members."""
-    first_is_new, second_is_new = _is_first_occurrence(first), _is_first_occurrence(second)
-    shared = sum(first_is_new[..., j] & (first[..., j, None] == second).any(axis=-1) for j in range(first.shape[-1]))
-    union = first_is_new.sum(axis=-1) + second_is_new.sum(axis=-1) - shared
-    return JACCARD_DENOMINATOR // union * shared
+    """Jaccard index of two multisets (..., k) times `JACCARD_DENOMINATOR`, int64 (...).
 
-
-def _is_first_occurrence(members: np.ndarray) -> np.ndarray:
-    """(..., k) whether no earlier member of a set (..., k) is equal."""
-    k = members.shape[-1]
-    return np.stack([(members[..., :j] != members[..., j, None]).all(axis=-1) for j in range(k)], axis=-1)
+    A member that one of them has m times and the other n times is shared min(m, n) times.
+    """
+    k = first.shape[-1]
+    shared = np.zeros(np.broadcast_shapes(first.shape, second.shape)[:-1], dtype=np.int64)
+    for j in range(k):
+        member = first[..., j, None]
+        shared += (first[..., :j] == member).sum(axis=-1) < (second == member).sum(axis=-1)
+    return JACCARD_DENOMINATOR // (2 * k - shared) * shared
 
 
 class _VoteCounts(NamedTuple):
