@@ -115,17 +115,16 @@ class BlockMultiplier:
 
     def _add_samples(self, captions: Block, images: Block, share: int) -> None:
         """Add the samples of one share to the rankings, and compute the sum of their similarities."""
-        similarities, total = self._similarities[share], self._sums[share]
+        total = self._sums[share]
         for position, sample in enumerate(self._samples_of_share[share]):
-            self._multiply(captions, images, sample, similarities)
+            block = total if position == 0 else self._similarities[share]
+            self._multiply(captions, images, sample, block)
             if captions.accumulator is not None:
-                captions.accumulator.add_sample(sample, similarities, captions.items, images.items)
+                captions.accumulator.add_sample(sample, block, captions.items, images.items)
             if images.accumulator is not None:
-                images.accumulator.add_sample(sample, similarities.T, images.items, captions.items)
-            if position == 0:
-                total.copy_(similarities)
-            else:
-                total += similarities
+                images.accumulator.add_sample(sample, block.T, images.items, captions.items)
+            if position > 0:
+                total += block
 
     def _multiply(self, captions: Block, images: Block, sample: int, out: torch.Tensor) -> None:
         """Write the similarities in one sample to the corner of `out`, and -inf to the rest."""
