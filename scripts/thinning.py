@@ -16,8 +16,8 @@ from overtop.evaluation.selection import select_rows
 from overtop.evaluation.thinning import check_size, thin_queries
 from overtop.pipeline.job import Job, run
 from overtop.retrieval.ranking import read_ranking
+from overtop.retrieval.similarities import mean_similarities
 from overtop.retrieval.temperature import load_temperatures
-from overtop.retrieval.vectors import read_unit_vectors
 from overtop.seeds import derive_seed
 from overtop.storage.files import write_table
 from overtop.storage.shards import open_posterior
@@ -67,13 +67,8 @@ def read_similarity(job: Job) -> pd.DataFrame:
     """The mean similarity of every caption to every image, (M, N) float64, with their names."""
     with open_posterior(job.input.image, job.input.text, job.params.passes) as (images, texts):
         check_size(texts.n_items, images.n_items)
-        total = np.zeros((texts.n_items, images.n_items))
-        for sample in range(images.n_samples):
-            units = [
-                read_unit_vectors(source, sample, slice(0, source.n_items), "cpu").numpy() for source in (texts, images)
-            ]
-            total += units[0] @ units[1].T
-        return pd.DataFrame(total / images.n_samples, index=texts.item_ids, columns=images.item_ids)
+        similarity = mean_similarities(texts, images, "cpu").astype(np.float64)
+        return pd.DataFrame(similarity, index=texts.item_ids, columns=images.item_ids)
 
 
 if __name__ == "__main__":

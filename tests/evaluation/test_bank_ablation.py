@@ -18,7 +18,7 @@ from overtop.evaluation.bank_ablation import (
     ablate_bank,
     compute_offsets,
 )
-from overtop.evaluation.bank_similarities import N_TOPICS, assign_topics, mean_similarities
+from overtop.evaluation.bank_similarities import N_TOPICS, assign_topics
 from overtop.evaluation.selective import measure_selective_prediction
 from overtop.storage.shards import ArraySource
 
@@ -148,19 +148,6 @@ def test_bank_without_foreign_queries_or_topics_is_measured():
     table = ablate_bank(gallery, make_banks(rng, gallery, size=5, foreign=0), seed=0)
     sources = table.loc[table["varied"] == "source", "value"]
     assert set(sources) == {"bank", "other modality", "none"}
-
-
-def test_similarities_are_means_over_samples_of_cosines():
-    rng = np.random.default_rng(0)
-    queries, gallery = ([rng.normal(size=(n, dim)) for dim in (4, 6)] for n in (3, 5))
-    mean = mean_similarities(ArraySource(queries), ArraySource(gallery))
-    for q in range(3):
-        for j in range(5):
-            cosines = [
-                float(a[q] @ b[j]) / math.sqrt(float(a[q] @ a[q]) * float(b[j] @ b[j]))
-                for a, b in zip(queries, gallery, strict=True)
-            ]
-            assert mean[q, j] == pytest.approx(sum(cosines) / 2, abs=1e-6)
 
 
 @pytest.mark.filterwarnings("ignore:One of the clusters is empty")

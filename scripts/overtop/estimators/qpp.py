@@ -14,7 +14,7 @@ import numpy as np
 
 from overtop.errors import OvertopError
 from overtop.estimators.inputs import EstimatorInputs
-from overtop.retrieval.ranking import Ranking
+from overtop.retrieval.ranking import MAX_RIVALS, Ranking
 from overtop.terms import VOTE_TOP, Protocol
 
 SMALLEST_SCORE = 1e-3
@@ -23,13 +23,10 @@ SMALLEST_SCORE = 1e-3
 PREDICTOR_ITEMS = (5, 50)
 """The values of k of the predictors: the neighbourhood of the top-1, and what the literature calls small."""
 
-TOPK_RIVALS = VOTE_TOP - 1
-"""Rivals that `margin_topk` averages over: those that a ranking contains."""
-
 
 def margin_topk(inputs: EstimatorInputs, protocol: Protocol) -> np.ndarray:
     """One minus the difference between s_1 and the mean of the best four rivals, (Q,); 0 without any rival."""
-    scores = best_group_scores(inputs.ranking, 1 + TOPK_RIVALS)
+    scores = best_group_scores(inputs.ranking, 1 + MAX_RIVALS)
     rivals = scores[:, 1:]
     count = np.isfinite(rivals).sum(axis=1)
     mean = np.nansum(rivals, axis=1) / np.maximum(count, 1)

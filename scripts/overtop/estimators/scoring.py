@@ -9,7 +9,7 @@ from overtop.errors import OvertopError
 from overtop.estimators.inputs import EstimatorInputs
 from overtop.estimators.registry import get_estimator, missing_requirement
 from overtop.retrieval.ranking import Ranking
-from overtop.retrieval.relevance import best_rank, eccv_hits, is_tied_at_top, positives_matrix
+from overtop.retrieval.relevance import best_rank, eccv_hits, is_tied_at_top, positives_matrix, row_numbers
 from overtop.storage.split import Split
 from overtop.terms import PROTOCOLS, Direction, Protocol
 
@@ -142,5 +142,4 @@ def _find_query_images(split: Split, direction: Direction, ranking: Ranking) -> 
     """The row of each query's image in the split, (Q,): the query itself, or the image that its caption belongs to."""
     if direction == "t2i":
         return split.image_rows(ranking.query_ids, split.image_ids)
-    row = {image_id: number for number, image_id in enumerate(split.image_ids)}
-    return np.array([row[image_id] for image_id in ranking.query_ids])
+    return row_numbers(split.image_ids, ranking.query_ids)

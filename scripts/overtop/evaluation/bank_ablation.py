@@ -12,8 +12,7 @@ import pandas as pd
 from scipy.sparse import csr_array
 from scipy.special import logsumexp
 
-from overtop.evaluation.ordering import SortedQueries
-from overtop.evaluation.selective import aurc, auroc
+from overtop.evaluation.selective import measure_auroc_and_aurc
 from overtop.retrieval.bank import NEAREST, SHRINKAGE
 from overtop.seeds import derive_seed
 from overtop.terms import BANK_ESTIMATORS
@@ -106,12 +105,7 @@ class Gallery:
 
     @staticmethod
     def _summarise(uncertainty: np.ndarray, hit: np.ndarray, reranked: np.ndarray) -> dict[str, float]:
-        counts = SortedQueries(uncertainty, hit).count()
-        return {
-            "auroc": float(auroc(counts)[0]),
-            "aurc": float(aurc(counts)[0]),
-            "reranked_recall_at_1": float(reranked.mean()),
-        }
+        return measure_auroc_and_aurc(uncertainty, hit) | {"reranked_recall_at_1": float(reranked.mean())}
 
 
 @dataclass(frozen=True)

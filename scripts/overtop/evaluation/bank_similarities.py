@@ -6,11 +6,15 @@ from scipy.cluster.vq import kmeans2
 from overtop.evaluation.bank_ablation import Banks, Gallery
 from overtop.retrieval.ranking import Ranking
 from overtop.retrieval.relevance import positives_matrix
+from overtop.retrieval.similarities import mean_similarities
 from overtop.retrieval.sources import queries_and_gallery
+from overtop.retrieval.vectors import read_unit_vectors
 from overtop.seeds import derive_seed
 from overtop.storage.shards import EmbeddingSource
 from overtop.storage.split import Split
 from overtop.terms import Direction
+
+CPU = "cpu"
 
 N_TOPICS = 10
 """Clusters of the bank's queries, of which one is removed at a time."""
@@ -33,7 +37,7 @@ def make_gallery(
     """
     queries, gallery = queries_and_gallery(direction, *evaluated)
     positives = positives_matrix(split, direction, ranking, extended=False)
-    return Gallery(mean_similarities(queries, gallery), positives, ranking.item_groups, temperature)
+    return Gallery(mean_similarities(queries, gallery, CPU), positives, ranking.item_groups, temperature)
 
 
 def make_banks(direction: Direction, evaluated: Sources, own: Sources, foreign: Sources | None, seed: int) -> Banks:
@@ -49,19 +53,11 @@ def make_banks(direction: Direction, evaluated: Sources, own: Sources, foreign: 
     queries, gallery = queries_and_gallery(direction, *evaluated)
     bank, of_gallery_modality = queries_and_gallery(direction, *own)
     return Banks(
-        mean_similarities(bank, gallery),
-        mean_similarities(of_gallery_modality, gallery),
-        None if foreign is None else mean_similarities(queries_and_gallery(direction, *foreign)[0], gallery),
+        mean_similarities(bank, gallery, CPU),
+        mean_similarities(of_gallery_modality, gallery, CPU),
+        None if foreign is None else mean_similarities(queries_and_gallery(direction, *foreign)[0], gallery, CPU),
         *assign_topics(bank, queries, seed),
     )
-
-
-def mean_similarities(queries: EmbeddingSource, gallery: EmbeddingSource) -> np.ndarray:
-    """Similarities of all queries and all items, averaged over the samples, float32 (Q, N)."""
-    total = np.zeros((queries.n_items, gallery.n_items), dtype=np.float32)
-    for sample in range(gallery.n_samples):
-        total += _unit_vectors(queries, sample) @ _unit_vectors(gallery, sample).T
-    return total / np.float32(gallery.n_samples)
 
 
 def assign_topics(bank: EmbeddingSource, queries: EmbeddingSource, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -69,13 +65,13 @@ def assign_topics(bank: EmbeddingSource, queries: EmbeddingSource, seed: int) ->
 
     The first sample of the embeddings is used.
     """
-    vectors = _unit_vectors(bank, 0).astype(np.float64)
+    vectors = _first_sample(bank).astype(np.float64)
     rng = np.random.default_rng(derive_seed(seed, "topics"))
     centres, topic_of_bank = kmeans2(vectors, min(N_TOPICS, len(vectors)), minit="++", rng=rng)
-    distances = (centres**2).sum(axis=1) - 2 * _unit_vectors(queries, 0) @ centres.T
+    distances = (centres**2).sum(axis=1) - 2 * _first_sample(queries) @ centres.T
     return topic_of_bank, distances.argmin(axis=1)
 
 
-def _unit_vectors(source: EmbeddingSource, sample: int) -> np.ndarray:
-    vectors = source.read(sample, 0, source.n_items)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+def _first_sample(source: EmbeddingSource) -> np.ndarray:
+    """The unit embeddings of all items in the first sample."""
+    return read_unit_vectors(source, 0, slice(0, source.n_items), CPU).numpy()

@@ -114,6 +114,23 @@ def bootstrap_compared_measures(
     return {"neg_sr2": _calibration_measures(np.concatenate(bins))["neg_sr2"], "aurc": np.concatenate(areas)}
 
 
+def sum_in_resamples(values: Sequence[np.ndarray], cluster: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Sum V kinds of values over the queries of every resample.
+
+    Args:
+        values: V times (Q,).
+        cluster: (Q,) index of the weight of each query.
+        weights: (B, clusters), from `draw_cluster_weights`.
+
+    Returns:
+        (V, B) float64.
+    """
+    n_clusters = weights.shape[1]
+    of_clusters = np.stack([np.bincount(cluster, kind, n_clusters) for kind in values], axis=1)
+    parts = blocks(len(weights), n_clusters * of_clusters.itemsize, RESAMPLE_BYTES)
+    return np.concatenate([weights[part].astype(np.float64) @ of_clusters for part in parts]).T
+
+
 def bootstrap_recalls(rank: np.ndarray, cluster: np.ndarray, weights: np.ndarray, ks: Sequence[int]) -> Draws:
     """Compute `recall_at_k` for every k in every resample.
 
@@ -123,11 +140,7 @@ def bootstrap_recalls(rank: np.ndarray, cluster: np.ndarray, weights: np.ndarray
         weights: (B, clusters), from `draw_cluster_weights`.
         ks: at which recall is measured.
     """
-    n_clusters = weights.shape[1]
-    within = [np.ones(len(rank)), *(rank <= k for k in ks)]
-    sums = np.stack([np.bincount(cluster, values, n_clusters) for values in within], axis=1)
-    parts = blocks(len(weights), n_clusters * sums.itemsize, RESAMPLE_BYTES)
-    total, *hits = np.concatenate([weights[part].astype(np.float64) @ sums for part in parts]).T
+    total, *hits = sum_in_resamples([np.ones(len(rank)), *(rank <= k for k in ks)], cluster, weights)
     return {(f"recall_at_{k}", ""): count / total for k, count in zip(ks, hits, strict=True)}
 
 

@@ -18,8 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from overtop.evaluation.bootstrap import Draws
-from overtop.memory import RESAMPLE_BYTES, blocks
+from overtop.evaluation.bootstrap import Draws, sum_in_resamples
 
 
 @dataclass(frozen=True)
@@ -71,9 +70,7 @@ def resample_rank_correlations(
         weights: (B, clusters), from `bootstrap.draw_cluster_weights`.
     """
     influences = [influence for c in correlations for influence in (c.tau_b_influence, c.smare_influence)]
-    of_clusters = np.stack([np.bincount(cluster, influence, weights.shape[1]) for influence in influences], axis=1)
-    parts = blocks(len(weights), weights.shape[1] * of_clusters.itemsize, RESAMPLE_BYTES)
-    changes = np.concatenate([weights[part].astype(np.float64) @ of_clusters for part in parts]).T
+    changes = sum_in_resamples(influences, cluster, weights)
     return [
         {("tau_b", ""): c.tau_b + tau_b, ("smare", ""): c.smare + smare}
         for c, tau_b, smare in zip(correlations, changes[::2], changes[1::2], strict=True)

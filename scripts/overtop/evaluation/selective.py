@@ -63,6 +63,12 @@ def measure_selective_prediction(uncertainty: np.ndarray, hit: np.ndarray, preci
     return SelectiveMeasures(**{name: float(values[0]) for name, values in measures.items()})
 
 
+def measure_auroc_and_aurc(uncertainty: np.ndarray, hit: np.ndarray) -> dict[str, float]:
+    """Measure only `auroc` and `aurc` of `SelectiveMeasures`; arguments as for `measure_selective_prediction`."""
+    counts = SortedQueries(uncertainty, hit).count()
+    return {"auroc": float(auroc(counts)[0]), "aurc": float(aurc(counts)[0])}
+
+
 def selective_measures(counts: CumulativeCounts, precision: float) -> dict[str, np.ndarray]:
     """Return the measures of `SelectiveMeasures` by name, each (B,), for B weightings at once."""
     area = aurc(counts)

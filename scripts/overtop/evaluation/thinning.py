@@ -11,8 +11,7 @@ import pandas as pd
 
 from overtop.errors import OvertopError
 from overtop.estimators.transductive import TRANSDUCTIVE
-from overtop.evaluation.ordering import SortedQueries
-from overtop.evaluation.selective import aurc, auroc
+from overtop.evaluation.selective import measure_auroc_and_aurc
 
 MAX_SIMILARITIES = 50_000_000
 """Largest similarity matrix of queries and gallery that is held in memory: 400 MB in float64."""
@@ -54,16 +53,11 @@ def thin_queries(
             part = similarity[chosen]
             for name, estimate in TRANSDUCTIVE.items():
                 key = {"estimator": name, "transductive": True, "n_queries": size, "draw": draw}
-                rows.append(key | _measure(estimate(part, temperature), hit[chosen]))
+                rows.append(key | measure_auroc_and_aurc(estimate(part, temperature), hit[chosen]))
     for name, uncertainty in uncertainties.items():
         key = {"estimator": name, "transductive": False, "n_queries": len(hit), "draw": 0}
-        rows.append(key | _measure(uncertainty, hit))
+        rows.append(key | measure_auroc_and_aurc(uncertainty, hit))
     return pd.DataFrame(rows)
-
-
-def _measure(uncertainty: np.ndarray, hit: np.ndarray) -> dict[str, float]:
-    counts = SortedQueries(uncertainty, hit).count()
-    return {"auroc": float(auroc(counts)[0]), "aurc": float(aurc(counts)[0])}
 
 
 def check_size(n_queries: int, n_items: int) -> None:

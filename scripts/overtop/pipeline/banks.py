@@ -9,8 +9,10 @@ third split, such as `{split: train}`, which is then the bank of both `val` and 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from overtop.config.banks import BankSpec
 from overtop.config.datasets import VariantDataset
 from overtop.config.model import Config
+from overtop.pipeline.name_checks import check_not_variant, check_split
 from overtop.terms import BANK_ESTIMATORS
 
 
@@ -68,6 +70,24 @@ def find_bank(config: Config, dataset: str, split: str) -> Bank | None:
     bank = declared_bank(config, dataset)
     is_own = bank is not None and (bank.dataset, bank.split) == (config.base_of(dataset), split)
     return None if is_own or config.ranking.search != "stream" else bank
+
+
+def check_bank_source(config: Config, key: str, dataset: str, bank: BankSpec) -> Iterator[str]:
+    """Lines if the split of a bank for a data set does not exist, or is of other embeddings.
+
+    Args:
+        config: the configuration.
+        key: where the bank is declared.
+        dataset: the data set that is ranked with the bank.
+        bank: the declaration.
+    """
+    source = bank.dataset or dataset
+    yield from check_split(config, key, source, bank.split)
+    yield from check_not_variant(config, f"{key}.dataset", source)
+    if source in config.datasets and not is_comparable(config, dataset, source):
+        yield (
+            f"{key}: {source!r} and {dataset!r} are not of the same encoder; imported embeddings need an imported bank"
+        )
 
 
 def check_bank_exists(

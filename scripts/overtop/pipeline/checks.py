@@ -14,7 +14,7 @@ from overtop.config.encoders import EncoderSpec
 from overtop.config.model import Config
 from overtop.config.posteriors import Deterministic, PosteriorSpec
 from overtop.config.tables import TableSpec
-from overtop.pipeline.banks import check_bank_exists, is_comparable
+from overtop.pipeline.banks import check_bank_exists, check_bank_source
 from overtop.pipeline.figure_checks import check_figure
 from overtop.pipeline.name_checks import (
     check_combinations,
@@ -71,13 +71,9 @@ def _check_own_bank(config: Config, key: str, name: str, bank: BankSpec | None) 
     """Lines if the bank of a data set does not exist, is of other embeddings, or only of evaluated queries."""
     if bank is None:
         return
-    source = bank.dataset or name
-    yield from check_split(config, key, source, bank.split)
-    yield from check_not_variant(config, f"{key}.dataset", source)
-    if source in config.datasets and not is_comparable(config, name, source):
-        yield f"{key}: {source!r} and {name!r} are not of the same encoder; imported embeddings need an imported bank"
+    yield from check_bank_source(config, key, name, bank)
     evaluated = {table.split for table in config.tables.values() if name in table.datasets}
-    if source == name and evaluated == {bank.split}:
+    if bank.dataset in (None, name) and evaluated == {bank.split}:
         yield f"{key}.split: {bank.split!r} is evaluated itself, and then the bank is not used; name another split"
 
 

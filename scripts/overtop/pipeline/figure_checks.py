@@ -13,7 +13,7 @@ from overtop.config.figures import (
 from overtop.config.model import Config
 from overtop.config.posteriors import McDropout
 from overtop.errors import did_you_mean
-from overtop.pipeline.banks import check_bank_exists, is_comparable
+from overtop.pipeline.banks import check_bank_exists, check_bank_source
 from overtop.pipeline.name_checks import (
     check_combinations,
     check_estimators,
@@ -104,10 +104,5 @@ def _check_bank_figure(config: Config, key: str, figure: BankFigure) -> Iterator
     if figure.dataset not in config.datasets:
         return
     yield from check_combinations(config, key, figure.dataset, [figure.posterior])
-    if figure.foreign is None:
-        return
-    foreign = figure.foreign.dataset or figure.dataset
-    yield from check_split(config, f"{key}.foreign", foreign, figure.foreign.split)
-    yield from check_not_variant(config, f"{key}.foreign.dataset", foreign)
-    if foreign in config.datasets and not is_comparable(config, figure.dataset, foreign):
-        yield f"{key}.foreign: {foreign!r} and {figure.dataset!r} are not of the same encoder"
+    if figure.foreign is not None:
+        yield from check_bank_source(config, f"{key}.foreign", figure.dataset, figure.foreign)

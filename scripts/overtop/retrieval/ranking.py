@@ -14,9 +14,13 @@ import numpy as np
 from overtop.errors import OvertopError
 from overtop.retrieval.normalisation import NormalisedRanking
 from overtop.storage.arrays import decode_strings, encode_strings, read_arrays, write_arrays
-from overtop.terms import DIRECTIONS, Direction, Protocol
+from overtop.terms import DIRECTIONS, VOTE_TOP, Direction, Protocol
 
 SCHEMA = "ranking/3"
+
+MAX_RIVALS = VOTE_TOP - 1
+"""Other groups whose best items are kept: with the top-1, as many as the best items of a sample."""
+
 ARRAYS = (
     "top_ids", "top_scores", "sample_top", "log_partition", "mean_gap", "group_log_partition", "group_entropy",
     "rival_ids", "rival_scores",
@@ -67,7 +71,8 @@ class Ranking:
         group_log_partition: (Q, T) float64, minus the log of the probability that the softmax over the gallery gives to
             the group of the top-1; at least 0.
         group_entropy: (Q, T) float64, entropy of the probabilities of the groups, in nats.
-        rival_ids: (Q, R) int32, the best item of each of the best groups but that of the top-1, best first.
+        rival_ids: (Q, R) int32, the best item of each of the best groups but that of the top-1, best first. R is at
+            most `MAX_RIVALS`.
         rival_scores: (Q, R) float32, mean similarities of `rival_ids`.
         normalised: by name of the normalisation, the results with similarities that are normalised per item.
     """

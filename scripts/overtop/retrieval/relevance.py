@@ -45,7 +45,7 @@ def eccv_hits(split: Split, direction: Direction, ranking: Ranking) -> np.ndarra
     ids, judged = split.caption_ids, split.eccv.judged_captions
     if direction == "i2t":
         ids, judged = split.image_ids, split.eccv.judged_images
-    judged = judged[_row_numbers(ids, ranking.query_ids)] & (np.diff(positives.indptr) > 0)
+    judged = judged[row_numbers(ids, ranking.query_ids)] & (np.diff(positives.indptr) > 0)
     return np.where(judged, best_rank(ranking.top_ids, positives) == 1, np.nan)
 
 
@@ -60,10 +60,10 @@ def _matrix_of_lists(
     queries, gallery = split.caption_ids, split.image_ids
     if direction == "i2t":
         pairs, queries, gallery = pairs.T.tocsr(), gallery, queries
-    return pairs[_row_numbers(queries, ranking.query_ids)][:, _row_numbers(gallery, ranking.gallery_ids)]
+    return pairs[row_numbers(queries, ranking.query_ids)][:, row_numbers(gallery, ranking.gallery_ids)]
 
 
-def _row_numbers(all_ids: Sequence[str], ids: Sequence[str]) -> np.ndarray:
+def row_numbers(all_ids: Sequence[str], ids: Sequence[str]) -> np.ndarray:
     """Return the position of each of `ids` in `all_ids`."""
     position = {item: row for row, item in enumerate(all_ids)}
     return np.array([position[item] for item in ids])

@@ -1,16 +1,12 @@
 """The best items outside the group of the top-1: those that could take its place."""
 
 import numpy as np
-import torch
 
 from overtop.memory import CACHE_BYTES, MAX_ARRAY_BYTES, blocks
 from overtop.retrieval.groups import GroupedItems
-from overtop.retrieval.vectors import read_unit_vectors
+from overtop.retrieval.ranking import MAX_RIVALS
+from overtop.retrieval.similarities import mean_similarities
 from overtop.storage.shards import EmbeddingSource
-from overtop.terms import VOTE_TOP
-
-MAX_RIVALS = VOTE_TOP - 1
-"""Other groups whose best items are kept."""
 
 MISSING = -1
 """Placeholder for a rival that is not among the items of a ranking."""
@@ -64,19 +60,9 @@ def complete_rivals(
     incomplete = np.flatnonzero((items == MISSING).any(axis=1))
     for part in blocks(len(incomplete), 8 * (source.n_items + max(source.dims)), MAX_ARRAY_BYTES):
         rows = incomplete[part]
-        similarities = _mean_similarities(queries, source, rows, device)
+        similarities = mean_similarities(queries, source, device, rows)
         best, of_group = gallery.best_of_groups(similarities)
         of_group[np.arange(len(rows)), gallery.group_of_item[top1[rows]]] = -np.inf
         order = np.argsort(-of_group, axis=1, kind="stable")[:, : items.shape[1]]
         items[rows] = np.take_along_axis(best, order, axis=1)
         scores[rows] = np.take_along_axis(of_group, order, axis=1)
-
-
-def _mean_similarities(queries: EmbeddingSource, gallery: EmbeddingSource, rows: np.ndarray, device: str) -> np.ndarray:
-    """Return the mean similarities of some queries with all items, (len(rows), N) float32."""
-    total = torch.zeros(len(rows), gallery.n_items, device=device)
-    for s in range(gallery.n_samples):
-        vectors = read_unit_vectors(queries, s, rows, device)
-        for part in blocks(gallery.n_items, 4 * gallery.dims[s], MAX_ARRAY_BYTES // 4):
-            total[:, part] += vectors @ read_unit_vectors(gallery, s, part, device).T
-    return (total / gallery.n_samples).cpu().numpy()
