@@ -21,7 +21,6 @@ from overtop.seeds import derive_seed
 from overtop.storage.files import write_table
 from overtop.storage.shards import ShardSource, open_posterior
 from overtop.storage.split import read_split
-from overtop.terms import DIRECTIONS
 
 
 def main(job: Job) -> None:
@@ -38,7 +37,7 @@ def main(job: Job) -> None:
             paths = job.input.foreign_image, job.input.foreign_text
             foreign = stack.enter_context(open_posterior(*paths, passes))
             banks.append(_draw_bank(foreign, evaluated, figure["foreign"]))
-        for direction in DIRECTIONS:
+        for direction in rankings:
             seed = derive_seed(job.params.seed, "bank ablation", direction)
             temperature = temperatures[direction].softmax
             gallery = make_gallery(direction, split, rankings[direction], evaluated, temperature)

@@ -15,7 +15,6 @@ from overtop.pipeline.job import Job, run
 from overtop.retrieval.ranking import read_ranking
 from overtop.seeds import derive_seed
 from overtop.storage.files import write_table
-from overtop.terms import DIRECTIONS
 
 
 def main(job: Job) -> None:
@@ -32,7 +31,7 @@ def main(job: Job) -> None:
         level=bootstrap.level,
         seed=derive_seed(job.params.seed, "cascade", job.wildcards.cascade),
     )
-    results = {direction: run_cascade(test, val, direction, settings) for direction in DIRECTIONS}
+    results = {direction: run_cascade(test, val, direction, settings) for direction in test.rankings}
     for name in ("curve", "votes", "spent"):
         tables = [getattr(result, name).assign(direction=direction) for direction, result in results.items()]
         write_table(job.output[name], pd.concat(tables, ignore_index=True))

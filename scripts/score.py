@@ -17,7 +17,6 @@ from overtop.retrieval.ranking import read_ranking
 from overtop.retrieval.temperature import load_temperatures
 from overtop.storage.files import write_table
 from overtop.storage.split import read_split
-from overtop.terms import DIRECTIONS
 
 
 def main(job: Job) -> None:
@@ -28,8 +27,7 @@ def main(job: Job) -> None:
     spreads = read_spread(job.input.spread)[0] if job.input.spread else None
     temperatures = load_temperatures(job.params.temperature, job.input.temperatures)
     scores = []
-    for direction in DIRECTIONS:
-        ranking = rankings[direction]
+    for direction, ranking in rankings.items():
         variance = spreads[direction].variance_for(ranking) if spreads else None
         inputs = EstimatorInputs(ranking, radii[direction], variance, temperatures[direction])
         scores.append(score_direction(split, direction, inputs, job.params.estimators, job.params.protocols))

@@ -21,7 +21,6 @@ from overtop.retrieval.temperature import load_temperatures
 from overtop.seeds import derive_seed
 from overtop.storage.files import write_table
 from overtop.storage.shards import open_posterior
-from overtop.terms import DIRECTIONS
 
 
 def main(job: Job) -> None:
@@ -31,7 +30,7 @@ def main(job: Job) -> None:
     temperatures = load_temperatures(job.params.temperature, job.input.temperatures)
     similarity = read_similarity(job)
     tables = []
-    for direction in DIRECTIONS:
+    for direction, ranking in rankings.items():
         scores, labelled = (read_scores(path, direction) for path in (job.input.scores, job.input.labelled))
         by_estimator = dict(list(scores.groupby("estimator", sort=False)))
         uncertainties = {
@@ -40,7 +39,6 @@ def main(job: Job) -> None:
         if not labelled.empty:
             uncertainties[LEARNED] = learned_uncertainty(labelled, scores)
         first = next(iter(by_estimator.values()))
-        ranking = rankings[direction]
         matrix = similarity if direction == "t2i" else similarity.T
         table = thin_queries(
             merge_groups(matrix.loc[first["query_id"], ranking.gallery_ids].to_numpy(), ranking.item_groups),

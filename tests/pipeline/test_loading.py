@@ -64,7 +64,11 @@ def _set(values, path, value):
         ("tables/shapes-absent/split", "tset", r"data set 'shapes-absent' has no split 'tset'; did you mean 'test'"),
         ("tables/shapes-absent/posteriors", ["imported"], r"'imported' cannot be used with data set 'shapes-absent'"),
         ("encoders/x", {"architecture": "ViT-B-32", "hub": "a/b", "tag": "openai"}, "`hub` cannot be combined"),
-        ("encoders/x", {"architecture": "ViT-B-32"}, "no weights; give `tag`, `hub`, `checkpoint` or `train`"),
+        (
+            "encoders/x",
+            {"architecture": "ViT-B-32"},
+            "no weights; give `tag`, `hub`, .* or `finetune`",
+        ),
         ("tables/table1/protocols", ["corrected"], "posterior 'l14-published' is for another protocol"),
         ("figures/figure3/rates", ["l14"], r"figures\.figure3: posterior 'l14' has no rate and no passes"),
         ("figures/figure3/passes", ["l14-pass"], r"figures\.figure3: no posterior 'l14-pass'"),

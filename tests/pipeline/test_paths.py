@@ -57,7 +57,7 @@ def test_posteriors_that_differ_only_in_passes_share_shards():
         "embedding": {"passes_per_shard": 4},
     }
     config = load_config(values)
-    samplings = {name: paths.samplings(config, posterior) for name, posterior in config.posteriors.items()}
+    samplings = {name: paths.samplings(config, config.posteriors[name]) for name in values["posteriors"]}
     ten = ["dropout-0.1x4", "dropout-0.1x4+4", "dropout-0.1x2+8"]
     assert samplings == {"p2": ten[:1], "p7": ten[:2], "p10": ten, "other": ["dropout-0.3x3"]}
 

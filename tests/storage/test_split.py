@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from overtop.errors import OvertopError
-from overtop.storage.split import EccvJudgments, Split, read_split, split_from_frame, write_split
+from overtop.storage.split import EccvJudgments, Split, read_split, split_from_frame, split_from_labels, write_split
 
 
 def _split(**changes):
@@ -113,3 +113,44 @@ def test_image_rows_of_no_captions_are_empty():
 def test_image_rows_of_unknown_caption_is_one_line_error():
     with pytest.raises(OvertopError, match="caption 'c#0' is not in the split; embed the split again"):
         _split().image_rows(["a#0", "c#0"], ["a", "b"])
+
+
+def classes_split(**changes):
+    values = {
+        "image_ids": ["a", "b", "c"],
+        "image_paths": ["a.png", "b.png", "c.png"],
+        "classes_of_image": [[2], [0, 2], [2, 2]],
+        "names": ["crane", "organ", "crane"],
+        "templates": ["a photo of a {c}.", "a drawing of a {c}."],
+    }
+    return split_from_labels(**(values | changes))
+
+
+def test_split_of_classes_is_read_as_written(tmp_path):
+    split = classes_split()
+    assert [images.tolist() for images in split.labels] == [[1], [], [0, 1, 2]]
+    assert (split.caption_ids, split.captions) == (["0", "1", "2"], ["crane", "organ", "crane"])
+    write_split(tmp_path / "split.parquet", split)
+    read = read_split(tmp_path / "split.parquet")
+    for name in ("image_ids", "image_paths", "caption_ids", "captions", "templates", "directions"):
+        assert getattr(read, name) == getattr(split, name), name
+    assert all(np.array_equal(*pair) for pair in zip(read.labels, split.labels, strict=True))
+    assert read.is_classes
+    assert read.directions == ("i2t",)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"classes_of_image": [[2], [3], [0]]}, "image 'b' has class 3, but classes are 0 to 2"),
+        ({"classes_of_image": [[2], [-1], [0]]}, "image 'b' has class -1"),
+        ({"classes_of_image": [[2], [], [0]]}, "image 'b' has no class"),
+        ({"names": ["crane", " ", "organ"]}, "class 1 has no name"),
+        ({"templates": []}, "needs templates with {c}"),
+        ({"templates": ["a photo of a {}."]}, "needs templates with {c}"),
+        ({"image_ids": ["a", "b", "a"]}, "image id 'a' occurs more than once"),
+    ],
+)
+def test_split_of_classes_with_a_mistake_is_rejected(changes, message):
+    with pytest.raises(OvertopError, match=message):
+        classes_split(**changes)

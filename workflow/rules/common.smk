@@ -7,7 +7,7 @@ from snakemake.exceptions import WorkflowError
 # Appended: some scripts have the name of an installed package.
 sys.path.append(str(Path(workflow.basedir).parent / "scripts"))
 
-from overtop.config.base import NAME_PATTERN
+from overtop.config.base import NAME_PATTERN, POSTERIOR_PATTERN
 from overtop.errors import OvertopError, did_you_mean
 from overtop.pipeline import paths
 from overtop.pipeline.banks import find_bank
@@ -42,7 +42,8 @@ def plain(model):
 def look_up(section, wildcards):
     """The entry of a section that the wildcard of its name selects, as in `encoders` and `{encoder}`."""
     entries = getattr(settings, section)
-    name = getattr(wildcards, section.removesuffix("s"))
+    singular = section.removesuffix("s")
+    name = getattr(wildcards, singular if hasattr(wildcards, singular) else section)
     if name not in entries:
         raise WorkflowError(
             f"config.yaml: {section} has no {name!r}; {did_you_mean(name, entries)}"

@@ -34,7 +34,7 @@ def downloaded_encoder(wildcards):
 def embed_files(wildcards):
     """The manifest of a split, and the weights of an encoder."""
     encoder = look_up("encoders", wildcards)
-    if encoder.train is not None:
+    if encoder.is_trained_here:
         file = paths.CHECKPOINT.format(**wildcards)
     elif encoder.is_downloaded:
         file = paths.WEIGHTS.format(**wildcards)

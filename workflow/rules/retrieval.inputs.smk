@@ -18,9 +18,12 @@ def bank_inputs(wildcards):
             f"config.yaml: {wildcards.bank!r} is not the bank of {wildcards.dataset}/{wildcards.split}; declare it "
             f"as datasets.{wildcards.dataset}.bank"
         )
-    return shards_of_roles(
-        look_up("posteriors", wildcards),
-        {"": (wildcards.dataset, wildcards.split), "bank_": (bank.dataset, bank.split)},
+    posterior = look_up("posteriors", wildcards)
+    # Images under an attack are compared with a bank of clean ones.
+    clean = settings.posteriors[wildcards.posterior.partition("@")[0]]
+    ranked = {"": (wildcards.dataset, wildcards.split)}
+    return shards_of_roles(posterior, ranked) | shards_of_roles(
+        clean, {"bank_": (bank.dataset, bank.split)}
     )
 
 

@@ -64,5 +64,6 @@ def read_spread(path: str | Path) -> tuple[dict[Direction, Spread], dict[str, An
             {protocol: arrays[f"{direction}/{protocol}"] for protocol in PROTOCOLS},
         )
         for direction in DIRECTIONS
+        if f"{direction}/query_ids" in arrays
     }
     return spreads, attributes

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from overtop.config.base import Model, Name
+from overtop.config.base import Model, Name, PosteriorName
 from overtop.terms import Protocol
 
 
@@ -12,8 +12,8 @@ class CascadeSpec(Model):
     """One study, `results/cascades/NAME/*.csv`: a cheap estimator for all queries, an expensive posterior for some."""
 
     dataset: Name
-    cheap: Name = Field(description="posterior of the cheap estimator")
-    expensive: Name = Field(description="posterior with several samples")
+    cheap: PosteriorName = Field(description="posterior of the cheap estimator")
+    expensive: PosteriorName = Field(description="posterior with several samples")
     cheap_estimator: Name = "adversarial_exact"
     expensive_estimator: Name = "top1_consistency"
     protocol: Protocol = "corrected"

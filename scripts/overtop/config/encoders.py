@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from overtop.config.base import Fraction, Model, Positive
+from overtop.config.finetuning import FinetuneSpec
 
 
 class TrainSpec(Model):
@@ -33,7 +34,9 @@ class TrainSpec(Model):
 class EncoderSpec(Model):
     """One dual-tower model that open_clip can build, and where its weights come from."""
 
-    architecture: str = Field(description="an open_clip model, or one of this project's (overtop/encoders/models)")
+    architecture: str = Field(
+        "", description="an open_clip model, or one of this project's (overtop/encoders/models); not with `finetune`"
+    )
     tag: str | None = Field(None, description="open_clip's name of pretrained weights")
     hub: str | None = Field(None, description="Hugging Face repository with weights in open_clip's layout: OWNER/NAME")
     checkpoint: str | None = Field(
@@ -43,9 +46,16 @@ class EncoderSpec(Model):
         "own", description="`own`: the activation that the weights were trained with"
     )
     train: TrainSpec | None = None
+    finetune: FinetuneSpec | None = Field(None, description="fine-tune another encoder, whose architecture it has")
 
     @model_validator(mode="after")
     def _check_one_source_of_weights(self) -> "EncoderSpec":
+        if self.finetune is not None:
+            if given := [name for name in ("architecture", "tag", "hub", "checkpoint", "train") if getattr(self, name)]:
+                raise ValueError(f"a fine-tuned encoder has the architecture of its base; remove `{given[0]}`")
+            return self
+        if not self.architecture:
+            raise ValueError("no `architecture`; give it, or `finetune` another encoder")
         if self.train is not None and (self.tag or self.hub or self.checkpoint):
             raise ValueError(
                 "an encoder is trained here (`train`) or comes with weights (`tag`, `hub`, `checkpoint`), not both"
@@ -53,10 +63,19 @@ class EncoderSpec(Model):
         if self.hub and (self.tag or self.checkpoint):
             raise ValueError("`hub` cannot be combined with `tag` or `checkpoint`; remove them, or remove `hub`")
         if self.train is None and not (self.tag or self.hub or self.checkpoint):
-            raise ValueError("no weights; give `tag`, `hub`, `checkpoint` or `train`")
+            raise ValueError("no weights; give `tag`, `hub`, `checkpoint`, `train` or `finetune`")
         return self
+
+    def finetuned_from(self, base: "EncoderSpec") -> "EncoderSpec":
+        """This entry, of a fine-tuned encoder, with the architecture, activation and preprocessing of its base."""
+        return self.model_copy(update=base.model_dump(include={"architecture", "tag", "hub", "activation"}))
+
+    @property
+    def is_trained_here(self) -> bool:
+        """Whether the pipeline trains or fine-tunes it."""
+        return self.train is not None or self.finetune is not None
 
     @property
     def is_downloaded(self) -> bool:
         """Whether its weights are downloaded."""
-        return bool(self.hub or (self.tag and not self.checkpoint))
+        return self.finetune is None and bool(self.hub or (self.tag and not self.checkpoint))

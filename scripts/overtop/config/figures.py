@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from overtop.config.banks import BankSpec
-from overtop.config.base import Count, Model, Name
+from overtop.config.base import Count, Model, Name, PosteriorName
 from overtop.terms import Binning, Positives, Protocol
 
 
@@ -33,8 +33,8 @@ class SensitivityFigure(Model):
     kind: Literal["sensitivity"]
     dataset: Name
     estimator: Name = "top1_consistency"
-    rates: list[Name] = Field([], description="posteriors that differ only in their rate")
-    passes: list[Name] = Field([], description="posteriors that differ only in their passes")
+    rates: list[PosteriorName] = Field([], description="posteriors that differ only in their rate")
+    passes: list[PosteriorName] = Field([], description="posteriors that differ only in their passes")
     split: Name = "test"
     protocol: Protocol = "corrected"
     binning: Binning = "equal_width"
@@ -54,7 +54,7 @@ class ThinningFigure(Model):
 
     kind: Literal["thinning"]
     dataset: Name
-    posterior: Name
+    posterior: PosteriorName
     split: Name = "test"
     val: Name | None = Field("val", description="labelled split of the logistic regression; null: leave it out")
     estimators: Annotated[list[Name], Field(min_length=1)] = ["max_softmax", "bank_softmax"]
@@ -67,7 +67,7 @@ class BankFigure(Model):
 
     kind: Literal["bank"]
     dataset: Name
-    posterior: Name
+    posterior: PosteriorName
     split: Name = "test"
     foreign: BankSpec | None = Field(None, description="a bank of another data set to compare the declared one with")
 

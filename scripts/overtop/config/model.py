@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field, field_validator
 
 from overtop.config.adapters import AdapterSpec
+from overtop.config.attacks import AttackSpec
 from overtop.config.banks import BankSpec
 from overtop.config.base import Model, Name
 from overtop.config.cascades import CascadeSpec
@@ -17,6 +18,7 @@ from overtop.config.operating import OperatingSpec
 from overtop.config.posteriors import PosteriorSpec
 from overtop.config.radius import RadiusSpec
 from overtop.config.ranking import RankingSpec
+from overtop.config.robustness import RobustnessSpec
 from overtop.config.sources import SourceSpec
 from overtop.config.tables import TableSpec
 from overtop.config.temperature import TemperatureSpec
@@ -44,11 +46,13 @@ class Config(Model):
     sources: dict[Name, SourceSpec] = Field({}, description="where to download files from; see workflow/sources.yaml")
     datasets: dict[Name, DatasetSpec]
     encoders: dict[Name, EncoderSpec] = {}
+    attacks: dict[Name, AttackSpec] = {}
     adapters: dict[Name, AdapterSpec] = {}
     posteriors: dict[Name, PosteriorSpec]
     tables: dict[Name, TableSpec]
     figures: dict[Name, FigureSpec] = {}
     cascades: dict[Name, CascadeSpec] = {}
+    robustness: dict[Name, RobustnessSpec] = {}
 
     @field_validator("encoders")
     @classmethod

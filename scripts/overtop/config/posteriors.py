@@ -1,12 +1,13 @@
 """`posteriors` in config.yaml: how samples of the embeddings are drawn.
 
-Every posterior has `encoders()`, `passes` (how many samples to use of shards that may hold more; None for all) and
-`adapter` (a name under `adapters`, or None).
+Every posterior has `encoders()`, `passes` (how many samples to use of shards that may hold more; None for all),
+`adapter` (a name under `adapters`, or None) and `view` (the attack that its images are seen under, or None). Posteriors
+with a view are not declared: `NAME@ATTACK` is the posterior NAME under an entry of `attacks`.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from overtop.config.base import Model, Name
 from overtop.terms import IMPORTED, Protocol
@@ -22,7 +23,22 @@ class _Adaptable(_Posterior):
     adapter: Name | None = Field(None, description="one of `adapters`; adds the estimator probvlm to this posterior")
 
 
-class Deterministic(_Adaptable):
+class _Attackable(_Adaptable):
+    _view: str | None = PrivateAttr(None)
+
+    @property
+    def view(self) -> str | None:
+        """The attack that its images are seen under; None for the clean images."""
+        return self._view
+
+    def attacked_by(self, attack: str) -> Self:
+        """The same posterior of images under an attack, an entry of `attacks`."""
+        attacked = self.model_copy()
+        attacked._view = attack
+        return attacked
+
+
+class Deterministic(_Attackable):
     """One encoder, one sample."""
 
     kind: Literal["deterministic"]
@@ -37,7 +53,7 @@ class Deterministic(_Adaptable):
         return [self.encoder]
 
 
-class McDropout(_Adaptable):
+class McDropout(_Attackable):
     """One encoder, S passes with dropout on."""
 
     kind: Literal["mc_dropout"]
@@ -69,6 +85,10 @@ class Ensemble(_Posterior):
     def adapter(self) -> None:
         """None: an adapter belongs to one encoder."""
 
+    @property
+    def view(self) -> None:
+        """None: an attack is on one encoder."""
+
     def encoders(self) -> list[str]:
         """The encoders whose shards make up the posterior."""
         return self.members
@@ -82,6 +102,10 @@ class Imported(_Adaptable):
     @property
     def passes(self) -> None:
         """All samples that were imported."""
+
+    @property
+    def view(self) -> None:
+        """None: there are no images to attack."""
 
     def encoders(self) -> list[str]:
         """A single placeholder: the shards hold what was imported."""

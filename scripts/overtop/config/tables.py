@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from overtop.config.base import Model, Name
+from overtop.config.base import Model, Name, PosteriorName
 from overtop.terms import Binning, Positives, Protocol
 
 
@@ -13,7 +13,7 @@ class TableSpec(Model):
 
     reference: Literal["table1", "table2"] | None = Field(None, description="the paper's table to compare with")
     datasets: Annotated[list[Name], Field(min_length=1)]
-    posteriors: Annotated[list[Name], Field(min_length=1)]
+    posteriors: Annotated[list[PosteriorName], Field(min_length=1)]
     split: Name = "test"
     estimators: list[Name] = Field([], description="empty: all configured estimators")
     protocols: Annotated[list[Protocol], Field(min_length=1)] = ["published", "corrected"]

@@ -126,6 +126,7 @@ def assemble_encoder(
             "tag": spec.tag,
             "checkpoint_sha256": sha256(checkpoint) if checkpoint is not None else weights_digest(model),
             "activation": "quickgelu" if _has_quick_gelu(model) else "gelu",
+            "logit_scale": float(model.logit_scale.detach().exp()),
             "preprocessing": hashlib.sha256(json.dumps(preprocessing, sort_keys=True).encode()).hexdigest()[:16],
             "versions": {library: version(library) for library in _RECORDED_LIBRARIES},
         },

@@ -12,7 +12,7 @@ from overtop.retrieval.ranking import Ranking
 from overtop.retrieval.relevance import positives_matrix
 from overtop.seeds import derive_seed
 from overtop.storage.split import Split
-from overtop.terms import DIRECTIONS, POSITIVES, Direction
+from overtop.terms import POSITIVES, Direction
 
 COLUMNS = [
     "direction", "estimator", "protocol", "positives", "form", "target", "confidence", "n_validation", "n_test",
@@ -73,7 +73,7 @@ def operating_table(
     validation = validation.sample_queries(derive_seed(seed, "operate", "val"))
     test = test.sample_queries(derive_seed(seed, "operate", "test"))
     tables = [evaluate_thresholds(validation.scores, test.scores, targets, confidence)]
-    for direction in DIRECTIONS:
+    for direction in test.rankings:
         for kind in POSITIVES:
             extended = kind == "extended"
             if extended and (validation.split.extended is None or test.split.extended is None):

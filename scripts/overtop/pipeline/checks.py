@@ -11,6 +11,7 @@ from overtop.config.banks import BankSpec
 from overtop.config.cascades import CascadeSpec
 from overtop.config.datasets import KarpathyDataset, VariantDataset
 from overtop.config.encoders import EncoderSpec
+from overtop.config.finetuning import FinetuneSpec
 from overtop.config.model import Config
 from overtop.config.posteriors import Deterministic, PosteriorSpec
 from overtop.config.tables import TableSpec
@@ -41,6 +42,7 @@ def cross_checks(config: Config) -> Iterator[str]:
             yield from _check_own_bank(config, f"datasets.{name}.bank", name, dataset.bank)
     for name, encoder in config.encoders.items():
         yield from _check_training(config, name, encoder)
+        yield from _check_finetuning(config, f"encoders.{name}.finetune", name, encoder.finetune)
     for name, adapter in config.adapters.items():
         yield from _check_adapter(config, f"adapters.{name}", adapter)
     for name, posterior in config.posteriors.items():
@@ -99,6 +101,19 @@ def _check_training(config: Config, name: str, encoder: EncoderSpec) -> Iterator
     yield from check_not_variant(config, key, dataset)
     if dataset in config.datasets and config.datasets[dataset].kind == "embeddings":
         yield f"{key}: {dataset!r} holds embeddings, not images to train on"
+
+
+def _check_finetuning(config: Config, key: str, name: str, spec: FinetuneSpec | None) -> Iterator[str]:
+    if spec is None:
+        return
+    yield from check_name(f"{key}.from", "encoder", spec.base, config.encoders)
+    if spec.base in config.encoders and not config.encoders[name].architecture:
+        yield f"{key}.from: {name!r} is fine-tuned from itself, perhaps through others; name an encoder with weights"
+    for split in (spec.train, spec.val):
+        yield from check_split(config, key, spec.dataset, split)
+    yield from check_not_variant(config, f"{key}.dataset", spec.dataset)
+    if spec.train == spec.val:
+        yield f"{key}.val: {spec.val!r} is trained on; name another split, which selects the best epoch"
 
 
 def _check_adapter(config: Config, key: str, adapter: AdapterSpec) -> Iterator[str]:

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from overtop.config.model import Config
 from overtop.errors import OvertopError, did_you_mean
 from overtop.pipeline.checks import cross_checks
+from overtop.pipeline.derived import derive_entries
 
 
 def load_config(values: Mapping[str, Any], origin: str = "config.yaml") -> Config:
@@ -22,7 +23,7 @@ def load_config(values: Mapping[str, Any], origin: str = "config.yaml") -> Confi
         OvertopError: all mistakes at once, one line each with the key, what is wrong, and the fix.
     """
     try:
-        config = Config.model_validate(values)
+        config = derive_entries(Config.model_validate(values))
     except ValidationError as error:
         raise OvertopError("\n".join(f"{origin}: {line}" for line in _format_errors(error))) from None
     mistakes = list(cross_checks(config))

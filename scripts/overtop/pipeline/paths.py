@@ -30,6 +30,10 @@ PREFETCH = f"{DATA}/prefetch/{{table}}.json"
 
 OF_SHARD = f"{OF_SPLIT}/{{encoder}}/{{sampling}}/{{modality}}-{{shard}}of{{shards}}"
 SHARD = f"results/embeddings/{OF_SHARD}.h5"
+OF_ATTACK = f"{OF_SPLIT}/{{encoder}}/{{attack}}"
+ATTACKED = f"results/attacks/{OF_ATTACK}/{{sampling}}/image-{{shard}}of{{shards}}.h5"
+"""A shard of the embeddings of attacked images."""
+PERTURBED = f"results/perturbed/{OF_ATTACK}"
 TEMPERATURES = f"results/temperatures/{OF_POSTERIOR}.json"
 BANK = f"results/banks/{OF_POSTERIOR}/{{bank}}.h5"
 RANKING = f"results/rankings/{OF_POSTERIOR}.h5"
@@ -40,6 +44,8 @@ METRICS = f"results/metrics/{OF_POSTERIOR}.parquet"
 CURVES = f"results/curves/{{kind}}/{OF_POSTERIOR}.parquet"
 OPERATING = f"results/operating/{OF_POSTERIOR}.csv"
 JUDGMENTS = f"results/judgments/{OF_POSTERIOR}.csv"
+PREDICTIONS = f"results/predictions/{OF_POSTERIOR}.parquet"
+MULTILABEL = f"results/multilabel/{OF_POSTERIOR}.csv"
 RECALL = f"results/recall/{OF_SPLIT}/{{encoder}}.csv"
 THINNING = "results/thinning/{figure}.csv"
 BANK_ABLATION = "results/ablations/{figure}.csv"
@@ -48,6 +54,11 @@ TABLE = "results/tables/{table}"
 MEMBERS = "results/members/{table}.csv"
 DIFFERENCES = "results/differences/{table}"
 FIGURE = "results/figures/{figure}"
+TRAINING_LOG = "results/training/{encoder}.csv"
+ROBUSTNESS = "results/robustness/{robustness}"
+ROBUSTNESS_CALIBRATION = f"{ROBUSTNESS}-calibration"
+ATTACK_EFFECTS = f"{ROBUSTNESS}-uncertainty"
+ROBUSTNESS_CHECKS = f"{ROBUSTNESS}-checks.csv"
 
 SAMPLES = "samples"
 """The sampling of imported embeddings: whatever samples the data set came with."""
@@ -92,13 +103,30 @@ def samplings(config: Config, posterior: PosteriorSpec) -> list[str]:
 def posterior_shards(
     config: Config, dataset: str, split: str, posterior: PosteriorSpec, modality: Modality
 ) -> list[str]:
-    """The shards of one modality of a posterior on a split, in the order of its samples."""
+    """The shards of one modality of a posterior on a split, in the order of its samples; its images may be attacked."""
+    if posterior.view is not None and modality == "image":
+        return [
+            path
+            for encoder in posterior.encoders()
+            for sampling in samplings(config, posterior)
+            for path in attacked_shards(config, dataset, split, encoder, posterior.view, sampling)
+        ]
     return [
         path
         for encoder in posterior.encoders()
         for sampling in samplings(config, posterior)
         for path in shards(config, dataset, split, encoder, sampling, modality)
     ]
+
+
+def attacked_shards(
+    config: Config, dataset: str, split: str, encoder: str, attack: str, sampling: str | None = None
+) -> list[str]:
+    """The shards of the images of a split under an attack on an encoder; by default without dropout."""
+    dataset = config.base_of(dataset)
+    count = config.stored_dataset(dataset).shards.image
+    names = {"dataset": dataset, "split": split, "encoder": encoder, "attack": attack, "shards": count}
+    return [ATTACKED.format(**names, sampling=sampling or Sampling(), shard=number) for number in range(count)]
 
 
 def deterministic_shards(config: Config, dataset: str, split: str, encoder: str, modality: Modality) -> list[str]:

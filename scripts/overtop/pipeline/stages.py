@@ -18,7 +18,7 @@ VERSIONS = {
     "train": 1,
     "weights": 1,
     "prefetch": 1,
-    "embed": 2,
+    "embed": 3,
     "import_embeddings": 2,
     "adapt": 1,
     "spread": 1,

@@ -76,7 +76,7 @@ class Radii:
 
 
 def write_radii(path: str | Path, radii: Mapping[Direction, Radii], attributes: Mapping[str, Any]) -> None:
-    """Write the radii of both directions and their provenance to one HDF5 file.
+    """Write the radii of one or both directions and their provenance to one HDF5 file.
 
     Args:
         path: the file.
@@ -102,6 +102,8 @@ def read_radii(path: str | Path) -> tuple[dict[Direction, Radii], dict[str, Any]
     arrays, attributes = read_arrays(path, SCHEMA)
     radii: dict[Direction, Radii] = {}
     for direction in DIRECTIONS:
+        if f"{direction}/corrected/exact" not in arrays:
+            continue
         has_published = f"{direction}/published/exact" in arrays
         radii[direction] = Radii(
             published=_radius(PublishedRadius, arrays, f"{direction}/published") if has_published else None,

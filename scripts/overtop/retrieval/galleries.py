@@ -8,7 +8,7 @@ import numpy as np
 from overtop.retrieval.sources import SelectedItems
 from overtop.storage.shards import EmbeddingSource
 from overtop.storage.split import Split
-from overtop.terms import DIRECTIONS, Direction
+from overtop.terms import Direction
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Retrieval:
 def split_retrievals(split: Split, images: EmbeddingSource, texts: EmbeddingSource) -> list[Retrieval]:
     """Return what has to be ranked: all items once, or for absent targets another gallery in each direction.
 
-    All images and captions are queries. An absent image is missing from the gallery of images, its captions are missing
-    from the gallery of captions.
+    All images and captions are queries; of a data set of classes only the images. An absent image is missing from the
+    gallery of images, its captions are missing from the gallery of captions.
 
     Args:
         split: the pairs of images and captions, and which images are absent.
@@ -41,7 +41,7 @@ def split_retrievals(split: Split, images: EmbeddingSource, texts: EmbeddingSour
         OvertopError: a caption is not in the split.
     """
     if split.absent is None:
-        return [Retrieval(DIRECTIONS, images, texts)]
+        return [Retrieval(split.directions, images, texts)]
     absent_ids = {image_id for image_id, absent in zip(split.image_ids, split.absent, strict=True) if absent}
     present_images = [row for row, image_id in enumerate(images.item_ids) if image_id not in absent_ids]
     present_texts = ~split.absent[split.image_rows(texts.item_ids, split.image_ids)]

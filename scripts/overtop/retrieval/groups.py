@@ -17,7 +17,7 @@ from overtop.terms import Direction
 
 
 def declare_groups(split: Split, direction: Direction, gallery_ids: Sequence[str]) -> np.ndarray:
-    """Return the groups that a split declares: the captions of an image, and each image by itself.
+    """Return the groups that a split declares: the captions of an image; each image and each class by itself.
 
     Args:
         split: the pairs of images and captions.
@@ -27,7 +27,7 @@ def declare_groups(split: Split, direction: Direction, gallery_ids: Sequence[str
     Returns:
         (N,) int64 number of the group of each item.
     """
-    if direction == "t2i":
+    if direction == "t2i" or split.is_classes:
         return np.arange(len(gallery_ids))
     return split.image_rows(gallery_ids, split.image_ids)
 

@@ -124,7 +124,7 @@ class Ranking:
 
 
 def write_ranking(path: str | Path, rankings: Mapping[Direction, Ranking], attributes: Mapping[str, Any]) -> None:
-    """Write the rankings of both directions and their provenance to one HDF5 file.
+    """Write the rankings of one or both directions and their provenance to one HDF5 file.
 
     Args:
         path: the file.
@@ -162,6 +162,7 @@ def read_ranking(path: str | Path) -> tuple[dict[Direction, Ranking], dict[str, 
             **{name: arrays[f"{direction}/{name}"] for name in ARRAYS},
         )
         for direction in DIRECTIONS
+        if f"{direction}/query_ids" in arrays
     }
     return rankings, attributes
 

@@ -26,7 +26,7 @@ def positives_matrix(split: Split, direction: Direction, ranking: Ranking, exten
     if extended:
         assert split.extended is not None, "the split has no extended positives"
         return _matrix_of_lists(split, direction, ranking, split.extended)
-    return _matrix_of_lists(split, direction, ranking, split.image_of_caption[:, None])
+    return _matrix_of_lists(split, direction, ranking, split.positives)
 
 
 def eccv_hits(split: Split, direction: Direction, ranking: Ranking) -> np.ndarray:

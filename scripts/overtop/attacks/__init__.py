@@ -1,0 +1,1 @@
+"""Perturbations of pixels within an epsilon ball that change what an encoder retrieves."""

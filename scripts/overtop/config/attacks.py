@@ -1,0 +1,44 @@
+"""`attacks` in config.yaml: how images are perturbed, and how far."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from overtop.config.base import Count, Model, Name, Positive
+
+Radius = Annotated[Positive, Field(description="radius of the L-infinity ball, in 1/255 of the range of a pixel")]
+
+
+class GradientAttack(Model):
+    """Projected gradient ascent on the cross-entropy (`pgd`) or on the margin of the best wrong answer (`cw`)."""
+
+    kind: Literal["pgd", "cw"]
+    epsilon: Radius
+    steps: Annotated[int, Field(ge=0)] = Field(100, description="0: uniform noise of the same size, as a control")
+    step: Positive | None = Field(None, description="length of a step, in 1/255; default: min(1, epsilon)")
+    restarts: Count = 1
+    early_stop: bool = Field(
+        False,
+        description="stop at the first wrong answer: the same accuracy, faster; not for uncertainties",
+    )
+    seed: int = 0
+
+
+class LibraryAttack(Model):
+    """Parameter-free attacks of Croce and Hein (2020), from the package `pyautoattack`."""
+
+    kind: Literal["apgd-ce", "apgd-dlr", "apgd-t"]
+    epsilon: Radius
+    steps: Count = 100
+    restarts: Count = 1
+    seed: int = 0
+
+
+class WorstCaseAttack(Model):
+    """For each image the worst of several attacks and the clean image; AutoAttack is one of these."""
+
+    kind: Literal["worst"]
+    of: Annotated[list[Name], Field(min_length=1)] = Field(description="names of other attacks")
+
+
+AttackSpec = Annotated[GradientAttack | LibraryAttack | WorstCaseAttack, Field(discriminator="kind")]

@@ -1,0 +1,19 @@
+"""`robustness` in config.yaml: encoders, attacks and data sets that are compared."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from overtop.config.base import Model, Name
+
+
+class RobustnessSpec(Model):
+    """One study, `results/robustness/NAME.{csv,md,tex}`: accuracy, calibration and uncertainty under attack."""
+
+    models: Annotated[dict[str, Annotated[list[Name], Field(min_length=1)]], Field(min_length=1)] = Field(
+        description="by display name, encoders that differ only in their seed; the first model is the undefended one"
+    )
+    datasets: Annotated[list[Name], Field(min_length=1)]
+    split: Name = "test"
+    attacks: Annotated[list[Name], Field(min_length=1)]
+    reference: Literal["ucat", "ucat_ablation"] | None = Field(None, description="the paper's table to compare with")
