@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from snakemake.utils import update_config
 
 BIN = Path(sys.executable).parent
 """Folder of the environment's executables."""
@@ -25,8 +26,10 @@ TINY_CONFIG = ("--configfile", "tests/workflow/tiny.yaml")
 
 def read_committed_config(repo: Path) -> dict[str, Any]:
     """Return the merged values of the configuration files, as the Snakefile reads them."""
-    parts = (yaml.safe_load((repo / name).read_text()) for name in ("workflow/sources.yaml", "config.yaml"))
-    return {key: value for part in parts for key, value in part.items()}
+    values: dict[str, Any] = {}
+    for name in ("workflow/sources.yaml", "workflow/robustness.yaml", "config.yaml"):
+        update_config(values, yaml.safe_load((repo / name).read_text()))
+    return values
 
 
 @dataclass(frozen=True)
