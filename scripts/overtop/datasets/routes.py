@@ -93,13 +93,25 @@ def _fetch_archive(source: str, context: FetchContext) -> Path:
 
 def _fetch_annotations(source: str, member: str, split: str, context: FetchContext) -> list[Record]:
     """The records of a split, from a file, a member of a zip archive, or a file in a folder or repository."""
+    return parse_split(*fetch_member(source, member, context), split)
+
+
+def fetch_member(source: str, member: str, context: FetchContext) -> tuple[str, bytes]:
+    """The name and the content of a file, a member of a zip archive, or a file in a folder or repository.
+
+    Args:
+        source: one of the `sources`.
+        member: name of the file within it; empty for a source that is the file itself.
+        context: settings of the run.
+
+    Raises:
+        OvertopError: the source cannot be fetched or has no such member.
+    """
     if context.source(source).kind != "file":
         [path] = context.fetch_files(source, [member])
-        return parse_split(str(path), path.read_bytes(), split)
+        return str(path), path.read_bytes()
     [path] = context.fetch_files(source)
-    if member:
-        return parse_split(f"{path}/{member}", read_member(path, member), split)
-    return parse_split(str(path), path.read_bytes(), split)
+    return (f"{path}/{member}", read_member(path, member)) if member else (str(path), path.read_bytes())
 
 
 class _CaptionIndex:

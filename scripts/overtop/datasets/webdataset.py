@@ -79,7 +79,7 @@ def read_samples(path: Path, suffix: str) -> Iterator[Sample]:
                 _iterate_files(archive, path), key=lambda member: _split_key_and_suffix(member.name)[0]
             ):
                 yield _read_sample(archive, path, key, list(group), suffix)
-            _check_end_of_archive(path, archive.getmembers())
+            check_end_of_archive(path, archive.getmembers())
     except (tarfile.TarError, UnicodeDecodeError) as error:
         raise OvertopError(f"{path}: cannot be read ({error}); {_FIX}") from error
 
@@ -149,8 +149,16 @@ def _read_content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     return handle.read()
 
 
-def _check_end_of_archive(path: Path, members: Sequence[tarfile.TarInfo]) -> None:
-    """Check that an empty block follows the last member; tarfile ignores truncation and damaged headers there."""
+def check_end_of_archive(path: Path, members: Sequence[tarfile.TarInfo]) -> None:
+    """Check that an empty block follows the last member; tarfile ignores truncation and damaged headers there.
+
+    Args:
+        path: an uncompressed tar archive.
+        members: all its members.
+
+    Raises:
+        OvertopError: the archive is truncated, or a header is damaged.
+    """
     end = members[-1].offset_data + members[-1].size if members else 0
     with open(path, "rb") as handle:
         handle.seek(-(-end // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE)
