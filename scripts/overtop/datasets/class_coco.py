@@ -39,8 +39,8 @@ def open_images(key: str, files: CocoClasses, split: str, context: FetchContext)
         missing = [image for image in labels if image not in path_of]
         if missing:
             raise OvertopError(
-                f"{tree.place}: no image {missing[0]!r}; {len(missing)} images of {place} are missing in total; correct "
-                f"{key}.images"
+                f"{tree.place}: no image {missing[0]!r}; {len(missing)} images of {place} are missing in total; "
+                f"correct {key}.images"
             )
 
         def iterate() -> Iterator[LabelledImage]:

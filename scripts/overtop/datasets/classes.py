@@ -5,7 +5,8 @@ Whatever the layout, the raw folder of a split has the images in `images/`, the 
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from itertools import islice
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from overtop.storage.split import Split, split_from_labels
 LABELS_FILE = "labels.csv"
 CLASSES_FILE = "classes.json"
 
-LAYOUTS = {
+LAYOUTS: dict[str, Callable[..., AbstractContextManager[LabelledImages]]] = {
     "shards": class_shards.open_images,
     "folders": class_folders.open_images,
     "table": class_table.open_images,
@@ -75,8 +76,8 @@ def _select_images(spec: ClassesDataset, split: str, source: LabelledImages) -> 
         n_held_out = round(held.share * len(names))
         if not 0 < n_held_out < len(names):
             raise OvertopError(
-                f"held_out.{held_out}: a share of {held.share:g} of {len(names)} images is {n_held_out}; change `share`, "
-                "so that both splits have images"
+                f"held_out.{held_out}: a share of {held.share:g} of {len(names)} images is {n_held_out}; change "
+                "`share`, so that both splits have images"
             )
         mask = draw_items(names.tolist(), n_held_out, held.seed, "held_out")
         names = names[mask] if split == held_out else names[~mask]

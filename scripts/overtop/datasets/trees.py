@@ -65,7 +65,7 @@ def open_tree(path: Path) -> Iterator[Tree]:
 
 def _list_folder(folder: Path) -> list[str]:
     """All files below a folder, sorted; links are followed."""
-    found = []
+    found: list[str] = []
     for root, _, names in os.walk(folder, followlinks=True):
         found.extend(Path(root, name).relative_to(folder).as_posix() for name in names)
     return sorted(found)
