@@ -4,7 +4,7 @@ import tarfile
 
 import pytest
 
-from overtop.datasets.webdataset import Sample, count_shards, read_samples
+from overtop.datasets.webdataset import Sample, count_shards, parse_captions, parse_label, read_samples
 from overtop.errors import OvertopError
 
 TWO_SAMPLES = {"s0.jpg": b"A" * 700, "s0.txt": b"one\ntwo", "s1.json": b"{}", "s1.txt": b"three\n", "s1.PNG": b"B"}
@@ -20,22 +20,23 @@ def _write_tar(tmp_path, members, name="0.tar"):
 
 
 def test_samples_are_read_in_order_of_the_archive(tmp_path):
-    assert list(read_samples(_write_tar(tmp_path, TWO_SAMPLES))) == [
-        Sample("s0.jpg", b"A" * 700, ("one", "two")),
-        Sample("s1.PNG", b"B", ("three",)),
+    assert list(read_samples(_write_tar(tmp_path, TWO_SAMPLES), "txt")) == [
+        Sample("s0.jpg", b"A" * 700, "one\ntwo"),
+        Sample("s1.PNG", b"B", "three\n"),
     ]
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "jpeg", "png", "webp"])
 def test_image_suffix_is_accepted(tmp_path, suffix):
-    (sample,) = read_samples(_write_tar(tmp_path, {f"a/s.{suffix}": b"A", "a/s.txt": b"one"}))
+    (sample,) = read_samples(_write_tar(tmp_path, {f"a/s.{suffix}": b"A", "a/s.txt": b"one"}), "txt")
     assert sample.name == f"a/s.{suffix}"
 
 
 def test_caption_with_other_line_separators_is_one_caption(tmp_path):
     text = "a\\nb \r\n\n c\u2028d\x85e\n".encode()
-    (sample,) = read_samples(_write_tar(tmp_path, {"s.jpg": b"A", "s.txt": text}))
-    assert sample.captions == ("a\nb", "c\u2028d\x85e")
+    path = _write_tar(tmp_path, {"s.jpg": b"A", "s.txt": text})
+    (sample,) = read_samples(path, "txt")
+    assert parse_captions(path, sample) == ("a\nb", "c\u2028d\x85e")
 
 
 @pytest.mark.parametrize(
@@ -45,7 +46,7 @@ def test_caption_with_other_line_separators_is_one_caption(tmp_path):
         ({"s0.txt": b"one", "s1.jpg": b"A", "s1.txt": b"two"}, "sample 's0' has s0.txt"),
         ({"s0.jpg": b"A", "s1.jpg": b"A", "s0.txt": b"one", "s1.txt": b"two"}, "sample 's0' has s0.jpg;"),
         ({"s0.jpg": b"A", "s0.png": b"A", "s0.txt": b"one"}, "has s0.jpg, s0.png, s0.txt"),
-        ({"s0.jpg": b"A", "s0.txt": b"\n \n"}, "s0.txt has no caption"),
+        ({"s0.jpg": b"A", "s0.txt": b"\n \n"}, "sample 's0.jpg' has no caption"),
         ({"s0.jpg": b"A", "s0.txt": b"\xff"}, "cannot be read"),
         ({"../s0.jpg": b"A", "../s0.txt": b"one"}, "'../s0.jpg' points outside"),
         ({"/s0.jpg": b"A", "/s0.txt": b"one"}, "'/s0.jpg' points outside"),
@@ -53,7 +54,7 @@ def test_caption_with_other_line_separators_is_one_caption(tmp_path):
 )
 def test_invalid_sample_is_one_line_error(tmp_path, members, message):
     with pytest.raises(OvertopError, match=message):
-        list(read_samples(_write_tar(tmp_path, members)))
+        [parse_captions(tmp_path / "0.tar", sample) for sample in read_samples(_write_tar(tmp_path, members), "txt")]
 
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE])
@@ -63,7 +64,7 @@ def test_links_and_devices_are_rejected(tmp_path, kind):
         info.type, info.linkname = kind, "/etc/hostname"
         archive.addfile(info)
     with pytest.raises(OvertopError, match=r"0\.tar: member 's0\.jpg' is neither file nor folder"):
-        list(read_samples(tmp_path / "0.tar"))
+        list(read_samples(tmp_path / "0.tar", "txt"))
 
 
 def test_shard_with_only_a_folder_has_no_samples(tmp_path):
@@ -71,7 +72,7 @@ def test_shard_with_only_a_folder_has_no_samples(tmp_path):
         info = tarfile.TarInfo("folder")
         info.type = tarfile.DIRTYPE
         archive.addfile(info)
-    assert list(read_samples(tmp_path / "0.tar")) == []
+    assert list(read_samples(tmp_path / "0.tar", "txt")) == []
 
 
 @pytest.mark.parametrize("length", [100, 512, 900, 1536, 2048, 2500, 3000, 3072])
@@ -80,7 +81,7 @@ def test_shard_truncated_at_any_length_is_rejected(tmp_path, length):
     path = _write_tar(tmp_path, TWO_SAMPLES)
     path.write_bytes(path.read_bytes()[:length])
     with pytest.raises(OvertopError, match=r"0\.tar: .*(damaged|get it again)"):
-        list(read_samples(path))
+        list(read_samples(path, "txt"))
 
 
 def test_shard_with_damaged_header_is_rejected(tmp_path):
@@ -89,7 +90,7 @@ def test_shard_with_damaged_header_is_rejected(tmp_path):
     content[2560 + 148] ^= 0xFF  # the checksum of s1's first header
     path.write_bytes(content)
     with pytest.raises(OvertopError, match=r"0\.tar: truncated after s0\.txt"):
-        list(read_samples(path))
+        list(read_samples(path, "txt"))
 
 
 @pytest.mark.parametrize(
@@ -98,7 +99,7 @@ def test_shard_with_damaged_header_is_rejected(tmp_path):
 def test_file_that_is_not_a_tar_archive_is_rejected(tmp_path, content):
     (tmp_path / "0.tar").write_bytes(content)
     with pytest.raises(OvertopError, match=r"0\.tar: "):
-        list(read_samples(tmp_path / "0.tar"))
+        list(read_samples(tmp_path / "0.tar", "txt"))
 
 
 def test_number_of_shards_is_read_or_rejected(tmp_path):
@@ -109,3 +110,18 @@ def test_number_of_shards_is_read_or_rejected(tmp_path):
         path.write_text(text)
         with pytest.raises(OvertopError, match=r"nshards\.txt: .* is not a number of shards; get the file again"):
             count_shards(path)
+
+
+@pytest.mark.parametrize("text", ["0", " 7\n", "9"])
+def test_label_is_the_class_number(tmp_path, text):
+    path = _write_tar(tmp_path, {"s.jpg": b"A", "s.cls": text.encode(), "s.txt": b"a caption, ignored"})
+    (sample,) = read_samples(path, "cls")
+    assert parse_label(path, sample, 10) == int(text)
+
+
+@pytest.mark.parametrize("text", ["10", "-1", "", "dog", "1.0", "\u0663", "1 2"])
+def test_label_that_is_no_class_number_is_rejected(tmp_path, text):
+    path = _write_tar(tmp_path, {"s.jpg": b"A", "s.cls": text.encode()})
+    (sample,) = read_samples(path, "cls")
+    with pytest.raises(OvertopError, match=r"0\.tar: the label of sample 's\.jpg' is '.*', not a number from 0 to 9"):
+        parse_label(path, sample, 10)

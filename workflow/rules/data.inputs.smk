@@ -7,7 +7,12 @@ ONLY_LATER = {"shards", "benchmark", "bank"}
 def fetch_spec(wildcards):
     """The keys of a data set that decide which files are fetched."""
     spec = look_up_stored(wildcards)
-    excluded = ONLY_LATER | {"captions_per_image", "expect", "extended"}
+    excluded = ONLY_LATER | {
+        "captions_per_image",
+        "expect",
+        "extended",
+        "templates",
+    }
     if spec.kind != "karpathy":
         excluded.add(
             "on_error"

@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from overtop.config.banks import BankSpec
 from overtop.config.base import Count, Model, Name
+from overtop.config.classes import ClassFiles, HeldOut, Template
 
 
 class Counts(Model):
@@ -13,6 +14,13 @@ class Counts(Model):
 
     images: Count
     captions: Count
+
+
+class ClassCounts(Model):
+    """Declared size of a split of a data set of classes."""
+
+    images: Count
+    classes: Count
 
 
 class Shards(Model):
@@ -152,8 +160,49 @@ class EmbeddingsDataset(_Dataset):
         return list(self.splits)
 
 
+class ClassesDataset(_Dataset):
+    """Labelled images: each ranks the classes, whose texts are prompts with the class names."""
+
+    kind: Literal["classes"]
+    files: ClassFiles
+    templates: Annotated[list[Template], Field(min_length=1)] | None = Field(
+        None, description="prompts with {c} in place of the class name; default: those of the files"
+    )
+    held_out: dict[Name, HeldOut] = Field({}, description="further splits, drawn from those of the files")
+    limit: dict[Name, Count] = Field({}, description="largest number of images of each split: a seeded sample")
+    expect: dict[Name, ClassCounts] = Field(  # type: ignore[assignment]
+        {}, description="declared size of each split; a different size is an error"
+    )
+
+    @model_validator(mode="after")
+    def _check_splits(self) -> "ClassesDataset":
+        names, origins = self.files.split_names(), [held.of for held in self.held_out.values()]
+        for split, held in self.held_out.items():
+            if split == held.of or split in (names or ()):
+                raise ValueError(f"held_out.{split}: the files have this split; name another one")
+            if held.of in self.held_out or (names is not None and held.of not in names):
+                raise ValueError(f"held_out.{split}.of: the files have no split {held.of!r}")
+        if len(set(origins)) < len(origins):
+            raise ValueError("held_out: only one split can be drawn from another one")
+        unknown = (
+            None if names is None else next((key for key in self.limit if key not in [*names, *self.held_out]), None)
+        )
+        if unknown is not None:
+            raise ValueError(f"limit.{unknown}: there is no split of this name")
+        return self
+
+    def source_names(self) -> list[str]:
+        """Names under `sources` that it can be downloaded from."""
+        return self.files.source_names()
+
+    def split_names(self) -> list[str] | None:
+        """The splits that its entry lists; None if only its files tell."""
+        names = self.files.split_names()
+        return None if names is None else [*names, *self.held_out]
+
+
 StoredDatasetSpec = Annotated[
-    ShapesDataset | KarpathyDataset | TableDataset | EmbeddingsDataset, Field(discriminator="kind")
+    ShapesDataset | KarpathyDataset | TableDataset | EmbeddingsDataset | ClassesDataset, Field(discriminator="kind")
 ]
 
 
@@ -173,5 +222,6 @@ class VariantDataset(Model):
 
 
 DatasetSpec = Annotated[
-    ShapesDataset | KarpathyDataset | TableDataset | EmbeddingsDataset | VariantDataset, Field(discriminator="kind")
+    ShapesDataset | KarpathyDataset | TableDataset | EmbeddingsDataset | ClassesDataset | VariantDataset,
+    Field(discriminator="kind"),
 ]

@@ -21,7 +21,7 @@ def read_member(path: Path, member: str) -> bytes:
     Raises:
         OvertopError: the archive is damaged or has no such member.
     """
-    with _open_archive(path) as archive:
+    with open_zip(path) as archive:
         if member not in archive.namelist():
             files = ", ".join(name for name in archive.namelist() if ".json" in name)
             raise OvertopError(f"{path}: no member {member!r}; its JSON files: {files or 'none'}; correct `member`")
@@ -46,7 +46,7 @@ def extract_images(path: Path, records: Sequence[Record], folder: Path) -> set[s
         OvertopError: the archive is damaged, or several members match one image.
     """
     extracted = set()
-    with _open_archive(path) as archive:
+    with open_zip(path) as archive:
         members = defaultdict(list)
         for member in archive.namelist():
             if not member.endswith("/"):
@@ -80,7 +80,7 @@ def _select_member(path: Path, candidates: Sequence[str], record: Record) -> str
 
 
 @contextmanager
-def _open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
+def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
     """Open an archive, and report any damage as an `OvertopError`."""
     try:
         with zipfile.ZipFile(path) as archive:

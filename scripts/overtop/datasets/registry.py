@@ -11,14 +11,14 @@ The raw folder of a split is `data/raw/DATASET/SPLIT`.
 from dataclasses import replace
 from pathlib import Path
 
-from overtop.config.datasets import Counts, StoredDatasetSpec
-from overtop.datasets import embeddings, karpathy, shapes, table
+from overtop.config.datasets import ClassCounts, Counts, StoredDatasetSpec
+from overtop.datasets import classes, embeddings, karpathy, shapes, table
 from overtop.datasets.raw import FetchContext, write_source_record
 from overtop.errors import OvertopError
 from overtop.storage.files import resolve_inside
 from overtop.storage.split import Split
 
-KINDS = {"shapes": shapes, "karpathy": karpathy, "table": table, "embeddings": embeddings}
+KINDS = {"shapes": shapes, "karpathy": karpathy, "table": table, "embeddings": embeddings, "classes": classes}
 """The module of each kind of data set."""
 
 
@@ -76,10 +76,13 @@ def _check_images_exist(split: Split, raw: Path) -> None:
             raise OvertopError(f"image {raw / path} is missing; fetch again or remove its captions")
 
 
-def _check_counts(split: Split, declared: Counts, key: str) -> None:
-    n_images, n_captions = len(split.image_ids), len(split.captions)
-    if (n_images, n_captions) != (declared.images, declared.captions):
+def _check_counts(split: Split, declared: Counts | ClassCounts, key: str) -> None:
+    n_images, n_texts = len(split.image_ids), len(split.captions)
+    noun, expected = (
+        ("classes", declared.classes) if isinstance(declared, ClassCounts) else ("captions", declared.captions)
+    )
+    if (n_images, n_texts) != (declared.images, expected):
         raise OvertopError(
-            f"has {n_images} images and {n_captions} captions, but {key} declares {declared.images} and "
-            f"{declared.captions}; correct the source or the declaration"
+            f"has {n_images} images and {n_texts} {noun}, but {key} declares {declared.images} and {expected}; correct "
+            "the source or the declaration"
         )

@@ -4,14 +4,14 @@ On every route the images are written to one folder, under the file names of the
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from overtop.config.datasets import ArchivesRoute, Route, ShardsRoute
 from overtop.datasets.annotations import Record, parse_split
 from overtop.datasets.archives import extract_images, read_member
 from overtop.datasets.raw import FetchContext
-from overtop.datasets.webdataset import Sample, count_shards, read_samples
+from overtop.datasets.webdataset import iterate_shards, parse_captions, read_samples
 from overtop.errors import OvertopError
 from overtop.storage.files import atomic_path, resolve_inside
 
@@ -62,9 +62,10 @@ def _fetch_from_shards(route: ShardsRoute, split: str, images: Path, context: Fe
         annotated = _fetch_annotations(route.annotations, route.member, split, context)
     index = None if annotated is None else _CaptionIndex(annotated)
     written: dict[str, Record] = {}
-    for path in _fetch_shards(route, split, context):
-        for sample in read_samples(path):
-            record = Record(sample.name, sample.captions) if index is None else index.find(path, sample)
+    for path in iterate_shards(lambda file: context.fetch_files(route.shards, [file])[0], split):
+        for sample in read_samples(path, "txt"):
+            captions = parse_captions(path, sample)
+            record = Record(sample.name, captions) if index is None else index.find(path, sample.name, captions)
             if record.filename in written:
                 raise OvertopError(
                     f"{path}: sample {sample.name!r} is image {record.filename!r}, which occurs more than once"
@@ -92,19 +93,25 @@ def _fetch_archive(source: str, context: FetchContext) -> Path:
 
 def _fetch_annotations(source: str, member: str, split: str, context: FetchContext) -> list[Record]:
     """The records of a split, from a file, a member of a zip archive, or a file in a folder or repository."""
+    return parse_split(*fetch_member(source, member, context), split)
+
+
+def fetch_member(source: str, member: str, context: FetchContext) -> tuple[str, bytes]:
+    """The name and the content of a file, a member of a zip archive, or a file in a folder or repository.
+
+    Args:
+        source: one of the `sources`.
+        member: name of the file within it; empty for a source that is the file itself.
+        context: settings of the run.
+
+    Raises:
+        OvertopError: the source cannot be fetched or has no such member.
+    """
     if context.source(source).kind != "file":
         [path] = context.fetch_files(source, [member])
-        return parse_split(str(path), path.read_bytes(), split)
+        return str(path), path.read_bytes()
     [path] = context.fetch_files(source)
-    if member:
-        return parse_split(f"{path}/{member}", read_member(path, member), split)
-    return parse_split(str(path), path.read_bytes(), split)
-
-
-def _fetch_shards(route: ShardsRoute, split: str, context: FetchContext) -> Iterator[Path]:
-    [count_file] = context.fetch_files(route.shards, [f"{split}/nshards.txt"])
-    for number in range(count_shards(count_file)):
-        yield from context.fetch_files(route.shards, [f"{split}/{number}.tar"])
+    return (f"{path}/{member}", read_member(path, member)) if member else (str(path), path.read_bytes())
 
 
 class _CaptionIndex:
@@ -115,17 +122,17 @@ class _CaptionIndex:
         for record in records:
             self._records[_normalise_captions(record.captions)].append(record)
 
-    def find(self, path: Path, sample: Sample) -> Record:
-        """The record of a sample of the shard `path`.
+    def find(self, path: Path, name: str, captions: Sequence[str]) -> Record:
+        """The record of the sample `name` of the shard `path`.
 
         Raises:
             OvertopError: no record, or more than one, has the captions of the sample.
         """
-        matches = self._records.get(_normalise_captions(sample.captions), [])
+        matches = self._records.get(_normalise_captions(captions), [])
         if len(matches) != 1:
             names = " and ".join(repr(record.filename) for record in matches) or "no image of the annotations"
             raise OvertopError(
-                f"{path}: sample {sample.name!r} has the captions of {names}; use the annotations of this split, or "
+                f"{path}: sample {name!r} has the captions of {names}; use the annotations of this split, or "
                 "another route"
             )
         return matches[0]

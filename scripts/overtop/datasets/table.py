@@ -22,7 +22,7 @@ def fetch(name: str, spec: TableDataset, split: str, raw: Path, context: FetchCo
     """
     folder = resolve_source(f"datasets.{name}.source", spec.source, context.mirror)
     copy_into(raw, folder, {spec.table: spec.table})
-    rows = _read_rows(raw / spec.table)
+    rows = read_rows(raw / spec.table, "caption")
     images = sorted(set(rows["image"][rows["split"] == split]))
     if not images:
         raise unknown_split_error(split, str(folder / spec.table), set(rows["split"].dropna()))
@@ -36,7 +36,7 @@ def read(name: str, spec: TableDataset, raw: Path, split: str) -> Split:
     Raises:
         OvertopError: the table or its rows are not valid.
     """
-    rows = _read_rows(raw / spec.table)
+    rows = read_rows(raw / spec.table, "caption")
     rows = rows[rows["split"] == split]
     rows = rows.assign(image_id=rows["image"], image_path=rows["image"])
     if "caption_id" not in rows:
@@ -51,14 +51,22 @@ def read(name: str, spec: TableDataset, raw: Path, split: str) -> Split:
     return split_from_frame(rows)
 
 
-def _read_rows(path: Path) -> pd.DataFrame:
-    """All rows of the table, with a `split` column."""
+def read_rows(path: Path, text: str) -> pd.DataFrame:
+    """All rows of a table of images, with a `split` column.
+
+    Args:
+        path: CSV or parquet.
+        text: the column that it needs in addition to `image`, `caption` or `class`; empty where it has no value.
+
+    Raises:
+        OvertopError: it is no table, or lacks a column.
+    """
     try:
         rows = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, dtype=str)
     except (ValueError, OSError) as error:
         raise OvertopError(f"{path}: cannot be read as a table ({error}); give CSV or parquet") from error
-    missing = {"image", "caption"} - set(rows.columns)
+    missing = {"image", text} - set(rows.columns)
     if missing:
-        raise OvertopError(f"{path}: column {sorted(missing)[0]!r} is missing; it needs `image` and `caption`")
-    rows["caption"] = rows["caption"].fillna("")
+        raise OvertopError(f"{path}: column {sorted(missing)[0]!r} is missing; it needs `image` and `{text}`")
+    rows[text] = rows[text].fillna("")
     return rows if "split" in rows else rows.assign(split="test")

@@ -2,18 +2,15 @@
 
 from dataclasses import replace
 
-import numpy as np
-
+from overtop.datasets.draws import draw_items
 from overtop.errors import OvertopError
-from overtop.seeds import derive_seed
 from overtop.storage.split import Split
 
 
 def draw_absent(split: Split, share: float, seed: int) -> Split:
     """Return a split in which a share of the images, and their captions, are absent from the galleries.
 
-    Every image has a pseudo-random number that depends on its id and the seed; those with the lowest numbers are
-    absent. The draw does not depend on the order of the images, and changes little if images are added.
+    The draw (`draw_items`) does not depend on the order of the images, and changes little if images are added.
 
     Args:
         split: a split with complete galleries.
@@ -30,7 +27,4 @@ def draw_absent(split: Split, share: float, seed: int) -> Split:
             f"a share of {share:g} of {n_images} images is {n_absent}; change `absent` so that at least one image is "
             "absent and one is present"
         )
-    numbers = [derive_seed(seed, "absent", image_id) for image_id in split.image_ids]
-    absent = np.zeros(n_images, dtype=bool)
-    absent[np.argsort(numbers, kind="stable")[:n_absent]] = True
-    return replace(split, absent=absent)
+    return replace(split, absent=draw_items(split.image_ids, n_absent, seed, "absent"))

@@ -1,13 +1,13 @@
-"""Reading images and captions from webdataset shards: plain tar archives with the files of each sample in sequence.
+"""Reading images with captions or labels from webdataset shards: tar archives with the files of a sample in sequence.
 
-A sample is an image (`KEY.jpg`, `.jpeg`, `.png` or `.webp`) and `KEY.txt` with one caption per line; as in the shards
-of CLIP_benchmark, a newline within a caption is written as backslash and n. Other files of a sample are ignored. The
-package `webdataset` is not used: it opens pipes and URLs in addition to files, may unpickle members, and accepts
-samples without captions.
+A sample is an image (`KEY.jpg`, `.jpeg`, `.png` or `.webp`) and a text: `KEY.txt` with one caption per line, or
+`KEY.cls` with the number of its class. As in the shards of CLIP_benchmark, a newline within a caption is written as
+backslash and n. Other files of a sample are ignored. The package `webdataset` is not used: it opens pipes and URLs in
+addition to files, may unpickle members, and accepts samples without captions.
 """
 
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -15,23 +15,25 @@ from pathlib import Path
 from overtop.errors import OvertopError
 from overtop.storage.files import resolve_inside
 
-_IMAGE_SUFFIXES = ("jpg", "jpeg", "png", "webp")
+IMAGE_SUFFIXES = ("jpg", "jpeg", "png", "webp")
+"""Suffixes of image files, in lower case."""
+
 _FIX = "the shard is damaged or has another format, get it again"
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One image with its captions.
+    """One image with its text.
 
     Attributes:
         name: name of the image's member, `KEY.jpg`.
         image: the encoded image.
-        captions: one per non-empty line.
+        text: its captions or its label, as stored.
     """
 
     name: str
     image: bytes
-    captions: tuple[str, ...]
+    text: str
 
 
 def count_shards(path: Path) -> int:
@@ -46,11 +48,29 @@ def count_shards(path: Path) -> int:
     return int(text)
 
 
-def read_samples(path: Path) -> Iterator[Sample]:
-    """Iterate over the samples of one shard.
+def iterate_shards(fetch: Callable[[str], Path], folder: str) -> Iterator[Path]:
+    """Iterate over the shards of a folder; each is fetched when it is needed.
+
+    Args:
+        fetch: returns the local path of a file of the source.
+        folder: the folder of the split within the source.
 
     Raises:
-        OvertopError: the shard is damaged or truncated, a sample lacks its image or captions, or a member's name points
+        OvertopError: the number of shards is not stated, or a shard cannot be fetched.
+    """
+    for number in range(count_shards(fetch(f"{folder}/nshards.txt"))):
+        yield fetch(f"{folder}/{number}.tar")
+
+
+def read_samples(path: Path, suffix: str) -> Iterator[Sample]:
+    """Iterate over the samples of one shard.
+
+    Args:
+        path: the shard.
+        suffix: of the text of each sample, `txt` or `cls`.
+
+    Raises:
+        OvertopError: the shard is damaged or truncated, a sample lacks its image or text, or a member's name points
             outside the folder.
     """
     try:
@@ -58,10 +78,38 @@ def read_samples(path: Path) -> Iterator[Sample]:
             for key, group in groupby(
                 _iterate_files(archive, path), key=lambda member: _split_key_and_suffix(member.name)[0]
             ):
-                yield _read_sample(archive, path, key, list(group))
-            _check_end_of_archive(path, archive.getmembers())
+                yield _read_sample(archive, path, key, list(group), suffix)
+            check_end_of_archive(path, archive.getmembers())
     except (tarfile.TarError, UnicodeDecodeError) as error:
         raise OvertopError(f"{path}: cannot be read ({error}); {_FIX}") from error
+
+
+def parse_captions(path: Path, sample: Sample) -> tuple[str, ...]:
+    """The captions of a sample of the shard `path`, one per non-empty line of its text.
+
+    Raises:
+        OvertopError: it has no caption.
+    """
+    lines = sample.text.split("\n")
+    captions = tuple(line.replace("\\n", "\n").strip() for line in lines if line.strip())
+    if not captions:
+        raise OvertopError(f"{path}: sample {sample.name!r} has no caption; {_FIX}")
+    return captions
+
+
+def parse_label(path: Path, sample: Sample, n_classes: int) -> int:
+    """The class number of a sample of the shard `path`, from 0.
+
+    Raises:
+        OvertopError: its text is not the number of one of the classes.
+    """
+    text = sample.text.strip()
+    if not (text.isascii() and text.isdigit() and int(text) < n_classes):
+        raise OvertopError(
+            f"{path}: the label of sample {sample.name!r} is {text[:40]!r}, not a number from 0 to {n_classes - 1}; "
+            "the shard, or the list of class names, is damaged or of another data set"
+        )
+    return int(text)
 
 
 def _iterate_files(archive: tarfile.TarFile, path: Path) -> Iterator[tarfile.TarInfo]:
@@ -81,19 +129,18 @@ def _split_key_and_suffix(name: str) -> tuple[str, str]:
     return folder + slash + stem, suffix.lower()
 
 
-def _read_sample(archive: tarfile.TarFile, path: Path, key: str, members: Sequence[tarfile.TarInfo]) -> Sample:
-    images = [member for member in members if _split_key_and_suffix(member.name)[1] in _IMAGE_SUFFIXES]
-    texts = [member for member in members if _split_key_and_suffix(member.name)[1] == "txt"]
+def _read_sample(
+    archive: tarfile.TarFile, path: Path, key: str, members: Sequence[tarfile.TarInfo], suffix: str
+) -> Sample:
+    images = [member for member in members if _split_key_and_suffix(member.name)[1] in IMAGE_SUFFIXES]
+    texts = [member for member in members if _split_key_and_suffix(member.name)[1] == suffix]
     if len(images) != 1 or len(texts) != 1:
         raise OvertopError(
             f"{path}: sample {key!r} has {', '.join(member.name for member in members)}; it needs one image "
-            f"(.{', .'.join(_IMAGE_SUFFIXES)}) and one .txt; {_FIX}"
+            f"(.{', .'.join(IMAGE_SUFFIXES)}) and one .{suffix}; {_FIX}"
         )
-    lines = _read_content(archive, texts[0]).decode("utf-8").split("\n")
-    captions = tuple(line.replace("\\n", "\n").strip() for line in lines if line.strip())
-    if not captions:
-        raise OvertopError(f"{path}: {texts[0].name} has no caption; {_FIX}")
-    return Sample(images[0].name, _read_content(archive, images[0]), captions)
+    text = _read_content(archive, texts[0]).decode("utf-8")
+    return Sample(images[0].name, _read_content(archive, images[0]), text)
 
 
 def _read_content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
@@ -102,8 +149,16 @@ def _read_content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     return handle.read()
 
 
-def _check_end_of_archive(path: Path, members: Sequence[tarfile.TarInfo]) -> None:
-    """Check that an empty block follows the last member; tarfile ignores truncation and damaged headers there."""
+def check_end_of_archive(path: Path, members: Sequence[tarfile.TarInfo]) -> None:
+    """Check that an empty block follows the last member; tarfile ignores truncation and damaged headers there.
+
+    Args:
+        path: an uncompressed tar archive.
+        members: all its members.
+
+    Raises:
+        OvertopError: the archive is truncated, or a header is damaged.
+    """
     end = members[-1].offset_data + members[-1].size if members else 0
     with open(path, "rb") as handle:
         handle.seek(-(-end // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE)

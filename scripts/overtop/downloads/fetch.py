@@ -6,7 +6,7 @@ from pathlib import Path
 from overtop.config.sources import FileSource, FolderSource, SourceSpec
 from overtop.downloads.cache import fetch_verified
 from overtop.downloads.mirror import resolve_in_mirror
-from overtop.errors import OvertopError
+from overtop.errors import MissingFileError, OvertopError
 
 
 def fetch_files(name: str, source: SourceSpec, members: Sequence[str], data: Path, mirror: str | None) -> list[Path]:
@@ -51,5 +51,5 @@ def _source_folder(name: str, source: FolderSource, mirror: str | None) -> Path:
 def _existing_member(name: str, folder: Path, member: str) -> Path:
     path = folder / member
     if not path.is_file():
-        raise OvertopError(f"sources.{name}: {path} is missing; complete the folder, or use another source")
+        raise MissingFileError(f"sources.{name}: {path} is missing; complete the folder, or use another source")
     return path

@@ -1,7 +1,7 @@
 """Embeddings of images and captions: S samples of each, with every image decoded only once."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -123,12 +123,53 @@ def _unique_rows(tokens: torch.Tensor) -> tuple[torch.Tensor, np.ndarray, np.nda
     return distinct, inverse.numpy(), counts.numpy()
 
 
+def embed_classes(
+    encoder: Encoder,
+    names: Sequence[str],
+    templates: Sequence[str],
+    sampling: Sampling,
+    seed: int,
+    batch_size: int = 256,
+    *,
+    options: ComputeOptions = FULL_PRECISION,
+    progress: Progress = no_progress,
+) -> EmbeddingBatch:
+    """Embed classes: the unit embeddings of a class's prompts are averaged and normalised again, in each sample.
+
+    This is the zero-shot classifier of CLIP (Radford et al. 2021, section 3.1.4).
+
+    Args:
+        encoder: a loaded encoder.
+        names: C class names.
+        templates: T prompts, in which `{c}` stands for the class name.
+        sampling: as for `embed_texts`.
+        seed: as for `embed_texts`.
+        batch_size: prompts in one forward pass.
+        options: as for `embed_texts`.
+        progress: called after each batch with the number of prompts done, and C x T.
+
+    Returns:
+        Unit embeddings (S, C, D). All S x C x T embeddings of prompts are in memory; more text shards need less.
+    """
+    prompts = [template.replace("{c}", name) for name in names for template in templates]
+    batch = embed_texts(encoder, prompts, sampling, seed, batch_size, options=options, progress=progress)
+    unit = _normalise(batch.embedding)
+    means = unit.reshape(len(unit), len(names), len(templates), unit.shape[-1]).mean(axis=2)
+    return replace(batch, embedding=_normalise(means), valid=np.ones(len(names), dtype=bool))
+
+
+def _normalise(vectors: np.ndarray) -> np.ndarray:
+    """Vectors of length 1 along the last axis."""
+    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return np.asarray(vectors / np.maximum(lengths, np.finfo(vectors.dtype).tiny))
+
+
 @dataclass(frozen=True)
 class ShardKey:
     """The items of one shard of a split.
 
     Attributes:
-        modality: images or captions.
+        modality: images, or captions or classes.
         number: index of the shard.
         count: number of shards into which the items are divided evenly.
     """
@@ -151,11 +192,11 @@ def embed_shard(
     options: ComputeOptions = FULL_PRECISION,
     progress: Progress = no_progress,
 ) -> tuple[EmbeddingBatch, list[str]]:
-    """Embed the items of one shard.
+    """Embed the items of one shard. Classes are embedded by `embed_classes`.
 
     Args:
         encoder: a loaded encoder.
-        split: images and captions.
+        split: images, and captions or classes.
         key: which of them.
         sampling: one deterministic pass, or S passes with dropout.
         seed: seed of the run; the seed of the shard's masks is derived from it.
@@ -181,7 +222,11 @@ def embed_shard(
         )
         return batch, split.image_ids[rows]
     rows = shard_slice(len(split.caption_ids), key.number, key.count)
-    batch = embed_texts(
-        encoder, split.captions[rows], sampling, mask_seed, batch_size, options=options, progress=progress
-    )
+    texts = split.captions[rows]
+    if split.templates is None:
+        batch = embed_texts(encoder, texts, sampling, mask_seed, batch_size, options=options, progress=progress)
+    else:
+        batch = embed_classes(
+            encoder, texts, split.templates, sampling, mask_seed, batch_size, options=options, progress=progress
+        )
     return batch, split.caption_ids[rows]

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from overtop.config.adapters import AdapterSpec
 from overtop.config.banks import BankSpec
 from overtop.config.cascades import CascadeSpec
-from overtop.config.datasets import KarpathyDataset, VariantDataset
+from overtop.config.datasets import ClassesDataset, KarpathyDataset, VariantDataset
 from overtop.config.encoders import EncoderSpec
 from overtop.config.finetuning import FinetuneSpec
 from overtop.config.model import Config
@@ -36,6 +36,9 @@ def cross_checks(config: Config) -> Iterator[str]:
     for name, dataset in config.datasets.items():
         if isinstance(dataset, KarpathyDataset):
             yield from _check_routes(config, name, dataset)
+        if isinstance(dataset, ClassesDataset):
+            for source in dataset.source_names():
+                yield from check_name(f"datasets.{name}.files", "source", source, config.sources)
         if isinstance(dataset, VariantDataset):
             yield from _check_variant(config, f"datasets.{name}.of", dataset)
         else:
@@ -83,6 +86,8 @@ def _check_variant(config: Config, key: str, variant: VariantDataset) -> Iterato
     stored = [name for name, spec in config.datasets.items() if not isinstance(spec, VariantDataset)]
     if isinstance(base := config.datasets.get(variant.of), VariantDataset):
         yield f"{key}: {variant.of!r} is a variant itself; name its base {base.of!r}"
+    elif isinstance(base, ClassesDataset):
+        yield f"{key}: {variant.of!r} has classes, whose gallery has no images that could be absent"
     else:
         yield from check_name(key, "data set", variant.of, stored)
 
@@ -101,6 +106,8 @@ def _check_training(config: Config, name: str, encoder: EncoderSpec) -> Iterator
     yield from check_not_variant(config, key, dataset)
     if dataset in config.datasets and config.datasets[dataset].kind == "embeddings":
         yield f"{key}: {dataset!r} holds embeddings, not images to train on"
+    if dataset in config.datasets and config.datasets[dataset].kind == "classes":
+        yield f"{key}: {dataset!r} has classes, not captions to train on; `finetune` trains on classes"
 
 
 def _check_finetuning(config: Config, key: str, name: str, spec: FinetuneSpec | None) -> Iterator[str]:
@@ -122,6 +129,8 @@ def _check_adapter(config: Config, key: str, adapter: AdapterSpec) -> Iterator[s
     if isinstance(dataset, VariantDataset):
         yield from check_not_variant(config, f"{key}.dataset", adapter.dataset)
         return
+    if dataset is not None and dataset.kind == "classes":
+        yield f"{key}.dataset: {adapter.dataset!r} has classes, not captions to train on"
     if dataset is not None and (dataset.kind == "embeddings") != (adapter.encoder == IMPORTED):
         yield f"{key}: encoder {IMPORTED!r} and data sets of kind embeddings can only be used together"
     yield from check_split(config, key, adapter.dataset, adapter.train)

@@ -1,0 +1,104 @@
+"""Labelled images for zero-shot classification, in one of five layouts.
+
+Whatever the layout, the raw folder of a split has the images in `images/`, the numbers of the classes of each image in
+`labels.csv`, and the names of the classes and the templates in `classes.json`.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from overtop.config.classes import DEFAULT_TEMPLATE
+from overtop.config.datasets import ClassesDataset
+from overtop.datasets import class_coco, class_folders, class_shards, class_table, scene_classes
+from overtop.datasets.annotations import IMAGES_FOLDER
+from overtop.datasets.draws import draw_items
+from overtop.datasets.labelled import LabelledImage, LabelledImages
+from overtop.datasets.raw import FetchContext, remove_other_files, unknown_split_error
+from overtop.errors import OvertopError
+from overtop.storage.files import atomic_path, resolve_inside, write_json, write_table
+from overtop.storage.split import Split, split_from_labels
+
+LABELS_FILE = "labels.csv"
+CLASSES_FILE = "classes.json"
+
+LAYOUTS: dict[str, Callable[..., AbstractContextManager[LabelledImages]]] = {
+    "shards": class_shards.open_images,
+    "folders": class_folders.open_images,
+    "table": class_table.open_images,
+    "coco": class_coco.open_images,
+    "shapes": scene_classes.open_images,
+}
+"""For each layout the function that opens the images of a split."""
+
+
+def fetch(name: str, spec: ClassesDataset, split: str, raw: Path, context: FetchContext) -> None:
+    """Write the images and labels of one split into `raw`.
+
+    Raises:
+        OvertopError: the data set has no such split, or its files cannot be fetched or are damaged.
+    """
+    names = spec.split_names()
+    if names is not None and split not in names:
+        raise unknown_split_error(split, f"datasets.{name}", names)
+    origin = spec.held_out[split].of if split in spec.held_out else split
+    labels: dict[str, str] = {}
+    with LAYOUTS[spec.files.layout](f"datasets.{name}.files", spec.files, origin, context) as source:
+        for image in tqdm(_select_images(spec, split, source), desc="fetch", unit="image", disable=None):
+            if image.name in labels:
+                raise OvertopError(f"data set {name!r}, split {split!r}: image {image.name!r} occurs more than once")
+            with atomic_path(resolve_inside(raw / IMAGES_FOLDER, image.name)) as temporary:
+                temporary.write_bytes(image.read())
+            labels[image.name] = " ".join(map(str, image.labels))
+    if not labels:
+        raise OvertopError(f"data set {name!r}, split {split!r}: its files contain no image; check the split's place")
+    order = list(labels) if source.is_shuffled else sorted(labels)
+    write_table(raw / LABELS_FILE, pd.DataFrame({"image": order, "classes": [labels[name] for name in order]}))
+    write_json(raw / CLASSES_FILE, {"names": source.class_names, "templates": source.templates})
+    remove_other_files(raw, [LABELS_FILE, CLASSES_FILE, *(f"{IMAGES_FOLDER}/{image}" for image in labels)])
+
+
+def _select_images(spec: ClassesDataset, split: str, source: LabelledImages) -> Iterator[LabelledImage]:
+    """The images of a split: without those that another split holds out, and at most as many as its limit."""
+    limit = spec.limit.get(split)
+    drawn = next(((name, held) for name, held in spec.held_out.items() if split in (name, held.of)), None)
+    if drawn is None and (limit is None or source.is_shuffled):
+        return islice(source.iterate(), limit)  # a single pass, which fetches no more shards than it needs
+    names = np.array([image.name for image in source.iterate()])
+    if drawn is not None:
+        held_out, held = drawn
+        n_held_out = round(held.share * len(names))
+        if not 0 < n_held_out < len(names):
+            raise OvertopError(
+                f"held_out.{held_out}: a share of {held.share:g} of {len(names)} images is {n_held_out}; change "
+                "`share`, so that both splits have images"
+            )
+        mask = draw_items(names.tolist(), n_held_out, held.seed, "held_out")
+        names = names[mask] if split == held_out else names[~mask]
+    if limit is not None:
+        names = names[:limit] if source.is_shuffled else names[draw_items(names.tolist(), limit, 0, "limit")]
+    selected = set(names.tolist())
+    return (image for image in source.iterate() if image.name in selected)
+
+
+def read(name: str, spec: ClassesDataset, raw: Path, split: str) -> Split:
+    """The images of `split` with their classes.
+
+    Raises:
+        OvertopError: the files are not a valid split.
+    """
+    rows = pd.read_csv(raw / LABELS_FILE, dtype=str, keep_default_na=False)
+    classes = json.loads((raw / CLASSES_FILE).read_text(encoding="utf-8"))
+    return split_from_labels(
+        image_ids=rows["image"].tolist(),
+        image_paths=[f"{IMAGES_FOLDER}/{image}" for image in rows["image"]],
+        classes_of_image=[[int(number) for number in numbers.split()] for numbers in rows["classes"]],
+        names=classes["names"],
+        templates=spec.templates or classes["templates"] or [DEFAULT_TEMPLATE],
+    )

@@ -1,0 +1,102 @@
+"""The files of a folder, a zip or a tar archive, read in place."""
+
+import os
+import posixpath
+import tarfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from overtop.datasets.archives import open_zip
+from overtop.datasets.raw import FetchContext, resolve_source
+from overtop.datasets.webdataset import check_end_of_archive
+from overtop.errors import OvertopError
+
+
+@dataclass(frozen=True)
+class Tree:
+    """Files by name.
+
+    Attributes:
+        place: the folder or archive, for messages.
+        names: relative paths of all files, with `/`, in the order of an archive, or sorted.
+        read: returns the content of a file.
+    """
+
+    place: str
+    names: list[str]
+    read: Callable[[str], bytes]
+
+
+def find_tree(source: str, context: FetchContext) -> Path:
+    """The local folder or archive of one of the `sources`.
+
+    Raises:
+        OvertopError: it cannot be fetched, or is a repository, whose files cannot be listed.
+    """
+    entry = context.source(source)
+    if entry.kind == "hub":
+        raise OvertopError(f"config.yaml: sources.{source} is of kind hub; this layout needs a folder or an archive")
+    if entry.kind == "folder":
+        return resolve_source(f"sources.{source}.path", entry.path, context.mirror)
+    [path] = context.fetch_files(source)
+    return path
+
+
+@contextmanager
+def open_tree(path: Path) -> Iterator[Tree]:
+    """Open a folder, a zip archive (`.zip`) or a tar archive (any other file, compressed or not).
+
+    Raises:
+        OvertopError: the archive is damaged, or has a link, or a member outside its folder.
+    """
+    if path.is_dir():
+        yield Tree(str(path), _list_folder(path), lambda name: (path / name).read_bytes())
+    elif path.suffix.lower() == ".zip":
+        with open_zip(path) as archive:
+            members = {_inner_name(path, name): name for name in archive.namelist() if not name.endswith("/")}
+            yield Tree(str(path), list(members), lambda name: archive.read(members[name]))
+    else:
+        with _open_tar(path) as tree:
+            yield tree
+
+
+def _list_folder(folder: Path) -> list[str]:
+    """All files below a folder, sorted; links are followed."""
+    found: list[str] = []
+    for root, _, names in os.walk(folder, followlinks=True):
+        found.extend(Path(root, name).relative_to(folder).as_posix() for name in names)
+    return sorted(found)
+
+
+def _inner_name(path: Path, name: str) -> str:
+    """The normalised name of a member of an archive."""
+    normal = posixpath.normpath(name)
+    if posixpath.isabs(normal) or normal.split("/")[0] == "..":
+        raise OvertopError(f"{path}: member {name!r} points outside the archive; use another archive")
+    return normal
+
+
+@contextmanager
+def _open_tar(path: Path) -> Iterator[Tree]:
+    try:
+        with tarfile.open(path) as archive:
+            members = {}
+            for member in archive:
+                if not (member.isreg() or member.isdir()):
+                    raise OvertopError(f"{path}: member {member.name!r} is neither file nor folder; extract it by hand")
+                if member.isreg():
+                    members[_inner_name(path, member.name)] = member
+            if path.suffix.lower() == ".tar":
+                check_end_of_archive(path, archive.getmembers())
+
+            def read(name: str) -> bytes:
+                handle = archive.extractfile(members[name])
+                assert handle is not None, "regular files have content"
+                return handle.read()
+
+            yield Tree(str(path), list(members), read)
+    except (tarfile.TarError, EOFError, zlib.error) as error:
+        raise OvertopError(f"{path}: cannot be read as a tar archive ({error}); get it again") from error
