@@ -3,7 +3,7 @@
 UCAT reads the cosines s_k of an image with the prompts of C classes as a Dirichlet distribution of concentrations
 alpha_k = 1e-6 + exp((s_k + 1) / T), T = 0.07. Their sum alpha_0 is the evidence; alpha_k / alpha_0, the mean, is the
 softmax of s / T. At CLIP's cosines concentrations are 1e7 to 1e9, and the divergence is a small difference of terms
-lnGamma that float32 cannot represent. Stirling's series, lnGamma(x) = (x - 1/2) ln x - x + ln(2 pi) / 2 + O(1 / x), gives
+lnGamma that float32 cannot represent. Stirling's series lnGamma(x) = (x - 1/2) ln x - x + ln(2 pi) / 2 + O(1 / x) gives
 
     KL(Dir(a) || Dir(b)) = b_0 KL_cat(b / b_0 || a / a_0) + O(sum_k b_k / a_k),
 

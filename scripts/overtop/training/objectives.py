@@ -102,7 +102,7 @@ DEFINITIONS = {
         terms=objective_terms.reverse_dirichlet,
     ),
     "weighted_kl": Definition(
-        equation=f"{_CE} + w(x) KL(softmax(s₀(x) / T′) ‖ softmax(s(xₐ) / T′)), w = λ Σ exp((s₀(x) + 1) / 0.07) or constant",
+        equation=f"{_CE} + w(x) KL(p₀(x) ‖ p(xₐ)) at any temperature, w = λ Σ exp((s₀(x) + 1) / 0.07) or constant",
         citation=UCAT,
         published="none (by overtop)",
         terms=objective_terms.weighted_kl,
