@@ -1,6 +1,7 @@
 """Whether the regularisers of an objective outweigh its data term: a weight does not carry over between encoders."""
 
 from collections.abc import Mapping
+from math import inf
 
 import torch
 
@@ -15,8 +16,8 @@ class TermBalance:
     >>> balance.add({"cross_entropy": torch.tensor(5.5), "kl_dirichlet": torch.tensor(729.0)})
     >>> balance.is_complete, balance.means()
     (True, {'cross_entropy': 5.5, 'kl_dirichlet': 729.0})
-    >>> balance.warnings()
-    ['kl_dirichlet (729) is 133 times cross_entropy (5.5) in the first steps; reduce the weight of the objective']
+    >>> balance.warnings()  # doctest: +ELLIPSIS
+    ['kl_dirichlet (729) is 133 times cross_entropy (5.5) in the first steps and dominates training; ...
     """
 
     def __init__(self, steps: int = 10) -> None:
@@ -45,8 +46,8 @@ class TermBalance:
         """One line for each regulariser that exceeds the data term by more than `MAX_RATIO`."""
         (data, base), *regularisers = self.means().items() or [("", 0.0)]
         return [
-            f"{name} ({value:.3g}) is {value / base:.0f} times {data} ({base:.3g}) in the first steps; "
-            "reduce the weight of the objective"
+            f"{name} ({value:.3g}) is {value / base if base else inf:.0f} times {data} ({base:.3g}) in the first steps "
+            "and dominates training; reduce the weight of the objective if it has one"
             for name, value in regularisers
-            if value > MAX_RATIO * base > 0
+            if value > MAX_RATIO * base
         ]
