@@ -68,5 +68,8 @@ SOFTMAX_TEMPERATURE = 0.01
 DIRICHLET_TEMPERATURE = 0.07
 """Of the Dirichlet estimators by default: tau' of UCAT."""
 
+CONCENTRATION_OFFSET = 1e-6
+"""Added to every concentration of a Dirichlet distribution (UCAT)."""
+
 IMPORTED = "imported"
 """The encoder's name in the paths of embeddings that were made elsewhere."""

@@ -11,9 +11,7 @@ import numpy as np
 from overtop.estimators.inputs import EstimatorInputs
 from overtop.estimators.similarity import top1_scores
 from overtop.retrieval.ranking import Softmax
-from overtop.terms import Protocol
-
-CONCENTRATION_OFFSET = 1e-6
+from overtop.terms import CONCENTRATION_OFFSET, Protocol
 
 
 def dirichlet_entropy(inputs: EstimatorInputs, protocol: Protocol) -> np.ndarray:

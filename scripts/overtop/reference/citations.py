@@ -44,3 +44,22 @@ CHOWDHURY = Citation(
     "Chowdhury et al. 2024",
     "Chowdhury et al., Nearest Neighbor Normalization Improves Multimodal Retrieval (NNN), EMNLP 2024",
 )
+MAO = Citation(
+    "Mao et al. 2023",
+    "Mao et al., Understanding Zero-Shot Adversarial Robustness for Large-Scale Models (TeCoA), ICLR 2023",
+)
+WANG = Citation(
+    "Wang et al. 2024",
+    "Wang et al., Pre-trained Model Guided Fine-Tuning for Zero-Shot Adversarial Robustness (PMG-AFT), CVPR 2024",
+)
+SCHLARMANN = Citation(
+    "Schlarmann et al. 2024",
+    "Schlarmann et al., Robust CLIP: Unsupervised Adversarial Fine-Tuning of Vision Embeddings for Robust Large "
+    "Vision-Language Models (FARE), ICML 2024",
+)
+YU = Citation(
+    "Yu et al. 2024",
+    "Yu et al., Text-Guided Attention is All You Need for Zero-Shot Robustness in Vision-Language Models (TGA-ZSR), "
+    "NeurIPS 2024",
+)
+AGFT = Citation("AGFT 2026", "AGFT, arXiv 2603.29410, CVPR 2026")
