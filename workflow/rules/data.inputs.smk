@@ -63,7 +63,7 @@ def prefetch_files(wildcards):
     encoders = {encoder for posterior in posteriors for encoder in posterior.encoders()}
     specs = {name: settings.encoders[name] for name in sorted(encoders - {IMPORTED})}
     for recipe in filter(None, (spec.train for spec in specs.values())):
-        splits |= {(recipe.dataset, split) for split in ("train", "val")}
+        splits |= {(d, split) for d in recipe.datasets() for split in ("train", "val")}
     records = [paths.SOURCE.format(dataset=d, split=s) for d, s in sorted(splits)]
     downloaded = [name for name, spec in specs.items() if spec.is_downloaded]
     return records + [paths.WEIGHTS.format(encoder=name) for name in downloaded]

@@ -2,17 +2,19 @@
 
 
 def train_files(wildcards):
-    """The train and val splits of an encoder, and their features if only heads are trained."""
+    """The train and val splits of an encoder's data sets, and their features if only heads are trained."""
     encoder = look_up("encoders", wildcards)
     if encoder.train is None:
         raise WorkflowError(
             f"config.yaml: encoders.{wildcards.encoder} has pretrained weights and is not trained"
         )
-    dataset, splits = encoder.train.dataset, ("train", "val")
-    files = {s: paths.SPLIT.format(dataset=dataset, split=s) for s in splits}
-    if encoder.train.towers == "locked":
-        names = {"dataset": dataset, "architecture": encoder.architecture}
-        files["features"] = [paths.FEATURES.format(**names, split=s) for s in splits]
+    files = {}
+    for split in ("train", "val"):
+        names = [{"dataset": d, "split": split} for d in encoder.train.datasets()]
+        files[split] = [paths.SPLIT.format(**name) for name in names]
+        if encoder.train.towers == "locked":
+            features = paths.fill(paths.FEATURES, architecture=encoder.architecture)
+            files[f"{split}_features"] = [features.format(**name) for name in names]
     return files
 
 

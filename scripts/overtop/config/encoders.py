@@ -11,7 +11,10 @@ from overtop.config.finetuning import FinetuneSpec
 class TrainSpec(Model):
     """How an encoder is trained: the contrastive loss, AdamW, linear warm-up, then a cosine to zero."""
 
-    dataset: str = Field(description="data set whose train split it is trained on")
+    dataset: str = Field(description="data set whose train split it is trained on: captions, or images of classes")
+    classes: str | None = Field(
+        None, description="data set of classes that it is trained on as well, in the same batches as `dataset`"
+    )
     towers: Literal["whole", "locked"] = Field(
         "whole", description="`whole`: train all weights; `locked`: only the heads, on features of pretrained towers"
     )
@@ -29,6 +32,10 @@ class TrainSpec(Model):
     threads: Annotated[int, Field(ge=1)] = Field(
         1, description="CPU threads; part of the result, because sums depend on it"
     )
+
+    def datasets(self) -> list[str]:
+        """The data sets that it is trained on."""
+        return [self.dataset, *filter(None, [self.classes])]
 
 
 class EncoderSpec(Model):

@@ -101,13 +101,14 @@ def _check_routes(config: Config, name: str, dataset: KarpathyDataset) -> Iterat
 def _check_training(config: Config, name: str, encoder: EncoderSpec) -> Iterator[str]:
     if encoder.train is None:
         return
-    key, dataset = f"encoders.{name}.train.dataset", encoder.train.dataset
-    yield from check_name(key, "data set", dataset, config.datasets)
-    yield from check_not_variant(config, key, dataset)
-    if dataset in config.datasets and config.datasets[dataset].kind == "embeddings":
-        yield f"{key}: {dataset!r} holds embeddings, not images to train on"
-    if dataset in config.datasets and config.datasets[dataset].kind == "classes":
-        yield f"{key}: {dataset!r} has classes, not captions to train on; `finetune` trains on classes"
+    for field in ("dataset", "classes"):
+        key, dataset = f"encoders.{name}.train.{field}", getattr(encoder.train, field)
+        if dataset is None:
+            continue
+        yield from check_name(key, "data set", dataset, config.datasets)
+        yield from check_not_variant(config, key, dataset)
+        if dataset in config.datasets and config.datasets[dataset].kind == "embeddings":
+            yield f"{key}: {dataset!r} holds embeddings, not images to train on"
 
 
 def _check_finetuning(config: Config, key: str, name: str, spec: FinetuneSpec | None) -> Iterator[str]:

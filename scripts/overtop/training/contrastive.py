@@ -1,4 +1,4 @@
-"""Training of all weights of an encoder on a data set's captions, with the contrastive loss of CLIP."""
+"""Training of all weights of an encoder on captions or prompts of classes, with the contrastive loss of CLIP."""
 
 import math
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ from overtop.config.encoders import EncoderSpec, TrainSpec
 from overtop.device import reproducible
 from overtop.encoders.decoding import read_image
 from overtop.encoders.loading import Encoder, assemble_encoder, build_model, load_encoder
+from overtop.encoders.prompts import list_texts
 from overtop.errors import OvertopError
 from overtop.progress import Progress, no_progress
 from overtop.seeds import derive_seed
@@ -20,7 +21,7 @@ from overtop.training.batches import check_train_spec, count_steps, sample_batch
 from overtop.training.checkpoint import save_checkpoint
 from overtop.training.loss import contrastive_loss
 from overtop.training.schedule import learning_rate
-from overtop.training.validation import encoder_recall, log_recalls
+from overtop.training.validation import log_recalls, split_recalls
 
 _MAX_LOG_SCALE = math.log(100)
 """CLIP's upper bound on the logarithm of the logit scale."""
@@ -29,8 +30,8 @@ _MAX_LOG_SCALE = math.log(100)
 def train_encoder(
     name: str,
     spec: EncoderSpec,
-    train: Split,
-    validation: Split,
+    train: Sequence[Split],
+    validation: Sequence[Split],
     output: str | Path,
     seed: int,
     device: str = "cpu",
@@ -45,8 +46,8 @@ def train_encoder(
     Args:
         name: the encoder's name in config.yaml.
         spec: its entry, with `train`.
-        train: the training split; every epoch uses one caption of each of its images.
-        validation: the split on which recall is computed at the end.
+        train: the training split of each data set; every epoch uses one text of each of their images.
+        validation: the splits on which recall is computed at the end.
         output: the checkpoint to write.
         seed: seed of the run; `spec.train.seed` makes members of an ensemble differ.
         device: the device to train on.
@@ -54,7 +55,7 @@ def train_encoder(
         progress: called after each step with the steps done and the number of all.
 
     Returns:
-        Recall@1 on the validation split by direction, and of t2i by caption level if the data set has levels.
+        Recall@1 on the validation splits: see `split_recalls`.
 
     Raises:
         OvertopError: there are fewer images than one batch has, an image cannot be read, training diverges, or no
@@ -63,10 +64,10 @@ def train_encoder(
     train_spec = check_train_spec(name, spec, train)
     with reproducible(train_spec.threads, derive_seed(seed, "weights", train_spec.seed)):
         encoder = assemble_encoder(name, spec, build_model(name, spec, None), None, device)
-        images = _read_images(encoder, [Path(data) / path for path in train.image_paths])
+        images = _read_images(encoder, [Path(data) / path for split in train for path in split.image_paths])
         _fit(encoder, train_spec, images, train, seed, progress)
         save_checkpoint(encoder.model, output)
-        recalls = encoder_recall(load_encoder(name, spec, output, device), validation, data)
+        recalls = split_recalls(load_encoder(name, spec, output, device), validation, data)
     log_recalls(name, recalls)
     return recalls
 
@@ -78,20 +79,26 @@ def _read_images(encoder: Encoder, paths: Sequence[Path]) -> torch.Tensor:
 
 
 def _fit(
-    encoder: Encoder, train_spec: TrainSpec, images: torch.Tensor, split: Split, seed: int, progress: Progress
+    encoder: Encoder,
+    train_spec: TrainSpec,
+    images: torch.Tensor,
+    splits: Sequence[Split],
+    seed: int,
+    progress: Progress,
 ) -> None:
-    """Train the model of `encoder` in place; `images` are the decoded images of `split`."""
-    tokens = encoder.tokenizer(split.captions)
+    """Train the model of `encoder` in place; `images` are the decoded images of `splits`."""
+    tokens = encoder.tokenizer([text for split in splits for text in list_texts(split)])
     model = encoder.model.train()
     optimizers = _make_optimizers(model, train_spec)
-    steps = count_steps(train_spec, split)
-    for step, (image_rows, caption_rows) in enumerate(sample_batches(split, train_spec, seed)):
+    steps = count_steps(train_spec, splits)
+    for step, pairs in enumerate(sample_batches(splits, train_spec, seed)):
         for optimizer in optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(step, steps, train_spec)
-        image_features = model.encode_image(images[image_rows].to(encoder.device), normalize=True)
-        text_features = model.encode_text(tokens[caption_rows].to(encoder.device), normalize=True)
-        loss = contrastive_loss(image_features, text_features, model.logit_scale.exp(), train_spec.label_smoothing)
+        image_features = model.encode_image(images[pairs.images].to(encoder.device), normalize=True)
+        text_features = model.encode_text(tokens[pairs.texts].to(encoder.device), normalize=True)
+        scale = model.logit_scale.exp()
+        loss = contrastive_loss(image_features, text_features, scale, train_spec.label_smoothing, pairs.groups)
         for optimizer in optimizers:
             optimizer.zero_grad()
         loss.backward()

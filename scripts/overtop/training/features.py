@@ -15,7 +15,7 @@ from overtop.storage.split import Split
 
 @dataclass(frozen=True)
 class TrunkFeatures:
-    """Outputs of both towers before their heads, for N images and M captions.
+    """Outputs of both towers before their heads, for N images and M texts.
 
     Attributes:
         image: (N, Di) float32.
@@ -33,7 +33,7 @@ def write_trunk_features(path: str | Path, features: TrunkFeatures, architecture
         path: the file.
         features: the features.
         architecture: the architecture whose towers computed them.
-        split: the images and captions.
+        split: the images, and the captions or the prompts of classes.
     """
     tensors = {"image": features.image, "text": features.text}
     with atomic_path(path) as temporary:
@@ -59,5 +59,5 @@ def read_trunk_features(path: str | Path, architecture: str, split: Split) -> Tr
 
 
 def _digest_inputs(architecture: str, split: Split) -> str:
-    parts = [architecture, *split.image_ids, *split.caption_ids, *split.captions]
+    parts = [architecture, *split.image_ids, *split.caption_ids, *split.captions, *(split.templates or [])]
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()

@@ -1,5 +1,6 @@
 """Training of linear heads on locked towers, whose features are computed once and shared by all seeds."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from overtop.device import reproducible
 from overtop.encoders.embedding import embed_images, embed_texts
 from overtop.encoders.lite import is_lite, load_pretrained_towers
 from overtop.encoders.loading import Encoder, assemble_encoder, build_model
+from overtop.encoders.prompts import list_texts
 from overtop.encoders.sampling import Sampling
 from overtop.errors import OvertopError
 from overtop.progress import Progress, no_progress
@@ -42,7 +44,7 @@ def compute_trunk_features(
     Args:
         name: the encoder's name in config.yaml.
         spec: its entry, with `train.towers: locked`.
-        split: N images and M captions.
+        split: N images and M texts: its captions, or the prompts of its classes.
         device: the device of the towers.
         data: the data folder, which image paths are relative to.
         progress: called after each batch with the items done, and N + M.
@@ -52,10 +54,11 @@ def compute_trunk_features(
     """
     encoder = _remove_heads(assemble_encoder(name, spec, _build_with_towers(name, spec), None, device))
     paths = [Path(data) / path for path in split.image_paths]
-    n_images, total = len(paths), len(paths) + len(split.captions)
+    sentences = list_texts(split)
+    n_images, total = len(paths), len(paths) + len(sentences)
     images = embed_images(encoder, paths, Sampling(), seed=0, progress=lambda done, _: progress(done, total))
     texts = embed_texts(
-        encoder, split.captions, Sampling(), seed=0, progress=lambda done, _: progress(n_images + done, total)
+        encoder, sentences, Sampling(), seed=0, progress=lambda done, _: progress(n_images + done, total)
     )
     return TrunkFeatures(torch.from_numpy(images.embedding[0]), torch.from_numpy(texts.embedding[0]))
 
@@ -63,10 +66,10 @@ def compute_trunk_features(
 def train_heads(
     name: str,
     spec: EncoderSpec,
-    train: Split,
-    validation: Split,
-    train_features: TrunkFeatures,
-    validation_features: TrunkFeatures,
+    train: Sequence[Split],
+    validation: Sequence[Split],
+    train_features: Sequence[TrunkFeatures],
+    validation_features: Sequence[TrunkFeatures],
     output: str | Path,
     seed: int,
     *,
@@ -79,16 +82,16 @@ def train_heads(
     Args:
         name: the encoder's name in config.yaml.
         spec: its entry, with `train.towers: locked`.
-        train: the training split.
-        validation: the split on which recall is computed at the end.
-        train_features: the towers' features of `train`.
-        validation_features: the towers' features of `validation`.
+        train: the training split of each data set.
+        validation: the splits on which recall is computed at the end.
+        train_features: the towers' features of each split of `train`.
+        validation_features: the towers' features of each split of `validation`.
         output: the checkpoint to write.
         seed: seed of the run; `spec.train.seed` makes members of an ensemble differ.
         progress: called after each step with the steps done and the number of all.
 
     Returns:
-        Recall@1 on the validation split, as `train_encoder`.
+        Recall@1 on the validation splits, as `train_encoder`.
 
     Raises:
         OvertopError: there are fewer images than one batch has, the package of a tower is missing, or no space is left
@@ -99,31 +102,39 @@ def train_heads(
         model = _build_with_towers(name, spec)
         _fit_heads(model, train_spec, train_features, train, seed, progress)
     model.eval()
-    with torch.inference_mode():
-        images = model.visual.head(validation_features.image).numpy()
-        texts = model.text.proj(validation_features.text).numpy()
-    recalls = embedding_recall(images, texts, validation)
+    recalls: dict[str, float] = {}
+    for split, features in zip(validation, validation_features, strict=True):
+        with torch.inference_mode():
+            images, texts = model.visual.head(features.image).numpy(), model.text.proj(features.text).numpy()
+        recalls |= embedding_recall(images, texts, split)
     save_checkpoint(model, output)
     log_recalls(name, recalls)
     return recalls
 
 
 def _fit_heads(
-    model: Any, train_spec: TrainSpec, features: TrunkFeatures, split: Split, seed: int, progress: Progress
+    model: Any,
+    train_spec: TrainSpec,
+    features: Sequence[TrunkFeatures],
+    splits: Sequence[Split],
+    seed: int,
+    progress: Progress,
 ) -> None:
-    """Train the heads of `model` in place; `features` are those of `split`."""
+    """Train the heads of `model` in place; `features` are those of `splits`."""
+    images, texts = torch.cat([part.image for part in features]), torch.cat([part.text for part in features])
     image_head, text_head = model.visual.head, model.text.proj
     parameters = [*image_head.parameters(), *text_head.parameters(), model.logit_scale]
     optimizer = torch.optim.AdamW(parameters, lr=train_spec.learning_rate, weight_decay=train_spec.weight_decay)
     image_head.train()
     text_head.train()
-    steps = count_steps(train_spec, split)
-    for step, (image_rows, caption_rows) in enumerate(sample_batches(split, train_spec, seed)):
+    steps = count_steps(train_spec, splits)
+    for step, pairs in enumerate(sample_batches(splits, train_spec, seed)):
         optimizer.param_groups[0]["lr"] = learning_rate(step, steps, train_spec)
-        text_inputs = functional.dropout(features.text[caption_rows], train_spec.text_dropout)
-        image_features = functional.normalize(image_head(features.image[image_rows]), dim=-1)
+        text_inputs = functional.dropout(texts[pairs.texts], train_spec.text_dropout)
+        image_features = functional.normalize(image_head(images[pairs.images]), dim=-1)
         text_features = functional.normalize(text_head(text_inputs), dim=-1)
-        loss = contrastive_loss(image_features, text_features, model.logit_scale.exp(), train_spec.label_smoothing)
+        scale = model.logit_scale.exp()
+        loss = contrastive_loss(image_features, text_features, scale, train_spec.label_smoothing, pairs.groups)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -135,7 +146,7 @@ def _build_with_towers(name: str, spec: EncoderSpec) -> Any:
     if not is_lite(spec.architecture):
         raise OvertopError(
             f"encoders.{name}.train.towers is locked, but {spec.architecture} has no installed towers to lock; "
-            "use lite0-minilm, lite1-minilm or lite2-minilm, or train all weights"
+            "use lite0-minilm or another aligned unimodal encoder, or train all weights"
         )
     model = build_model(name, spec, None)
     load_pretrained_towers(model, spec.architecture)

@@ -1,12 +1,14 @@
 """Recall@1 of a trained encoder on a validation split."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from overtop.encoders.embedding import embed_images, embed_texts
 from overtop.encoders.loading import Encoder
+from overtop.encoders.prompts import average_prompts, list_texts
 from overtop.encoders.sampling import Sampling
 from overtop.retrieval.exact import rank
 from overtop.retrieval.relevance import best_rank, positives_matrix
@@ -17,18 +19,21 @@ from overtop.terms import DIRECTIONS
 _LOG = logging.getLogger(__name__)
 
 
-def encoder_recall(encoder: Encoder, split: Split, data: str | Path) -> dict[str, float]:
-    """Recall@1 of an encoder; see `embedding_recall`.
+def split_recalls(encoder: Encoder, splits: Sequence[Split], data: str | Path) -> dict[str, float]:
+    """Recall@1 of an encoder on some splits; see `embedding_recall`.
 
     Args:
         encoder: a loaded encoder.
-        split: images and captions.
+        splits: images and captions or classes; at most one split of each kind.
         data: the data folder, which image paths are relative to.
     """
-    paths = [Path(data) / path for path in split.image_paths]
-    images = embed_images(encoder, paths, Sampling(), seed=0).embedding[0]
-    texts = embed_texts(encoder, split.captions, Sampling(), seed=0).embedding[0]
-    return embedding_recall(images, texts, split)
+    recalls: dict[str, float] = {}
+    for split in splits:
+        paths = [Path(data) / path for path in split.image_paths]
+        images = embed_images(encoder, paths, Sampling(), seed=0).embedding[0]
+        texts = embed_texts(encoder, list_texts(split), Sampling(), seed=0).embedding[0]
+        recalls |= embedding_recall(images, texts, split)
+    return recalls
 
 
 def embedding_recall(images: np.ndarray, texts: np.ndarray, split: Split) -> dict[str, float]:
@@ -36,19 +41,28 @@ def embedding_recall(images: np.ndarray, texts: np.ndarray, split: Split) -> dic
 
     Args:
         images: embeddings (N, D) of the split's images.
-        texts: embeddings (M, D) of its captions.
-        split: which captions belong to which images.
+        texts: embeddings (M, D) of its texts, as `list_texts` lists them.
+        split: which captions or classes belong to which images.
 
     Returns:
-        Recalls by `t2i`, `i2t` and, if the split has levels, `t2i LEVEL`.
+        Recalls by `t2i`, `i2t` and, if the split has levels, `t2i LEVEL`; of a split of classes only `accuracy`, the
+        share of the images whose nearest class is one of their own.
     """
+    texts = texts if split.templates is None else average_prompts(texts, len(split.templates))
     rankings = rank(
-        ArraySource([images], split.image_ids), ArraySource([texts], split.caption_ids), top=1, vote_top=1, device="cpu"
+        ArraySource([images], split.image_ids),
+        ArraySource([texts], split.caption_ids),
+        top=1,
+        vote_top=1,
+        directions=split.directions,
+        device="cpu",
     )
     hits = {}
-    for direction, ranking in rankings.items():
-        positives = positives_matrix(split, direction, ranking, extended=False)
-        hits[direction] = best_rank(ranking.top_ids, positives) == 1
+    for direction in split.directions:
+        positives = positives_matrix(split, direction, rankings[direction], extended=False)
+        hits[direction] = best_rank(rankings[direction].top_ids, positives) == 1
+    if split.is_classes:
+        return {"accuracy": float(hits["i2t"].mean())}
     recalls = {str(direction): float(hits[direction].mean()) for direction in DIRECTIONS}
     levels = np.array(split.levels or [])
     for level in dict.fromkeys(split.levels or []):
