@@ -85,10 +85,11 @@ def _fit(
     model = encoder.model.train()
     optimizers = _make_optimizers(model, train_spec)
     steps = count_steps(train_spec, split)
+    warm_up_steps = round(steps * train_spec.warm_up)
     for step, (image_rows, caption_rows) in enumerate(sample_batches(split, train_spec, seed)):
         for optimizer in optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = learning_rate(step, steps, train_spec)
+                group["lr"] = learning_rate(step, steps, train_spec.learning_rate, warm_up_steps)
         image_features = model.encode_image(images[image_rows].to(encoder.device), normalize=True)
         text_features = model.encode_text(tokens[caption_rows].to(encoder.device), normalize=True)
         loss = contrastive_loss(image_features, text_features, model.logit_scale.exp(), train_spec.label_smoothing)

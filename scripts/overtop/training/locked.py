@@ -118,8 +118,9 @@ def _fit_heads(
     image_head.train()
     text_head.train()
     steps = count_steps(train_spec, split)
+    warm_up_steps = round(steps * train_spec.warm_up)
     for step, (image_rows, caption_rows) in enumerate(sample_batches(split, train_spec, seed)):
-        optimizer.param_groups[0]["lr"] = learning_rate(step, steps, train_spec)
+        optimizer.param_groups[0]["lr"] = learning_rate(step, steps, train_spec.learning_rate, warm_up_steps)
         text_inputs = functional.dropout(features.text[caption_rows], train_spec.text_dropout)
         image_features = functional.normalize(image_head(features.image[image_rows]), dim=-1)
         text_features = functional.normalize(text_head(text_inputs), dim=-1)
