@@ -1,4 +1,5 @@
 # Input and params functions of the rules in encoders.smk (the linter wants rules and functions in separate files).
+import re
 
 
 def train_files(wildcards):
@@ -23,6 +24,50 @@ def train_threads(wildcards):
     return recipe.threads if recipe else 1
 
 
+def finetuned_encoders():
+    """A pattern of the names of all fine-tuned encoders; without any it matches no name."""
+    names = [name for name, spec in settings.encoders.items() if spec.finetune]
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
+def finetune_files(wildcards):
+    """The train and val splits of a fine-tuned encoder, and the weights of its base."""
+    spec = look_up("encoders", wildcards).finetune
+    splits = {"train": spec.train, "val": spec.val}
+    files = {
+        key: paths.SPLIT.format(dataset=spec.dataset, split=split)
+        for key, split in splits.items()
+    }
+    return files | {"checkpoint": encoder_weights(spec.base)}
+
+
+def finetune_base(wildcards):
+    """The entry of the encoder that fine-tuning starts from."""
+    base = look_up("encoders", wildcards).finetune.base
+    return plain(settings.encoders[base])
+
+
+def finetune_threads(wildcards):
+    spec = look_up("encoders", wildcards).finetune
+    return spec.threads * spec.gpus
+
+
+def finetune_gpus(wildcards):
+    return look_up("encoders", wildcards).finetune.gpus
+
+
+def encoder_weights(name):
+    """The file with the weights of an encoder, or the record of downloaded ones."""
+    encoder = settings.encoders[name]
+    if encoder.is_trained_here:
+        return paths.CHECKPOINT.format(encoder=name)
+    return (
+        paths.WEIGHTS.format(encoder=name)
+        if encoder.is_downloaded
+        else encoder.checkpoint
+    )
+
+
 def downloaded_encoder(wildcards):
     """The entry of an encoder whose weights are downloaded."""
     encoder = look_up("encoders", wildcards)
@@ -35,14 +80,9 @@ def downloaded_encoder(wildcards):
 
 def embed_files(wildcards):
     """The manifest of a split, and the weights of an encoder."""
-    encoder = look_up("encoders", wildcards)
-    if encoder.is_trained_here:
-        file = paths.CHECKPOINT.format(**wildcards)
-    elif encoder.is_downloaded:
-        file = paths.WEIGHTS.format(**wildcards)
-    else:
-        file = encoder.checkpoint
-    return {"split": paths.SPLIT.format(**wildcards), "checkpoint": file}
+    look_up("encoders", wildcards)
+    weights = encoder_weights(wildcards.encoder)
+    return {"split": paths.SPLIT.format(**wildcards), "checkpoint": weights}
 
 
 def batch_size(wildcards):

@@ -54,6 +54,40 @@ rule train:
         "../../scripts/train.py"
 
 
+rule finetune:
+    """Fine-tune an encoder that is declared with `finetune`; a killed job continues where it stopped."""
+    input:
+        unpack(finetune_files),
+    output:
+        checkpoint=paths.CHECKPOINT,
+        log=paths.TRAINING_LOG,
+    log:
+        log_file("finetune", "{encoder}"),
+    benchmark:
+        benchmark_file("finetune", "{encoder}")
+    wildcard_constraints:
+        encoder=finetuned_encoders(),
+    conda:
+        "../../envs/overtop.yaml"
+    threads: finetune_threads
+    resources:
+        mem_mb=16000,
+        runtime=1440,
+        gpu=finetune_gpus,
+    params:
+        encoder=entry("encoders"),
+        base=finetune_base,
+        data=data_folder,
+        seed=settings.seed,
+        version=VERSIONS["finetune"],
+    script:
+        "../../scripts/finetune.py"
+
+
+# Both write checkpoints; only `finetune` is limited to the encoders that it can make.
+ruleorder: finetune > train
+
+
 rule weights:
     """Download the weights of an encoder, and record which file they are."""
     output:

@@ -57,9 +57,7 @@ class EncoderSpec(Model):
 
     @model_validator(mode="after")
     def _check_one_source_of_weights(self) -> "EncoderSpec":
-        if self.finetune is not None:
-            if given := [name for name in ("architecture", "tag", "hub", "checkpoint", "train") if getattr(self, name)]:
-                raise ValueError(f"a fine-tuned encoder has the architecture of its base; remove `{given[0]}`")
+        if self.finetune is not None:  # what it has from its base is checked where the configuration is read
             return self
         if not self.architecture:
             raise ValueError("no `architecture`; give it, or `finetune` another encoder")

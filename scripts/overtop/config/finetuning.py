@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
 from overtop.config.base import Count, Model, Name, Positive
 from overtop.config.objectives import ObjectiveSpec
@@ -37,10 +37,21 @@ class FinetuneSpec(Model):
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     warm_up_steps: Annotated[int, Field(ge=0)] = Field(0, description="linear warm-up; then a cosine to zero")
     blocks: Count | None = Field(None, description="train the last blocks of the tower only; default: all of it")
-    prompt: str | None = Field(None, description="prompt with {c} for the class; default: those of the data set")
+    prompt: Annotated[str, Field(pattern=r"\{c\}")] | None = Field(
+        None, description="prompt with {c} for the class; default: those of the data set"
+    )
     resize: Count | None = Field(None, description="size before the centre crop; default: that of the encoder")
     precision: Literal["fp32", "bf16"] = Field("fp32", description="of all but the attack, which is always fp32")
     compile: bool = Field(False, description="use torch.compile on a GPU")
     checkpoint_steps: Count = Field(200, description="steps after which a killed job continues")
     threads: Count = Field(1, description="CPU threads; part of the result, because sums depend on it")
     gpus: Count = Field(1, description="GPUs of one node; each computes its part of a batch")
+
+    @model_validator(mode="after")
+    def _check_parts(self) -> "FinetuneSpec":
+        if self.batch_size % (self.gpus * self.accumulate):
+            raise ValueError(
+                f"batch_size {self.batch_size} cannot be divided into {self.accumulate} parts on {self.gpus} GPUs; "
+                "choose a multiple of accumulate x gpus"
+            )
+        return self

@@ -56,9 +56,13 @@ class Config(Model):
 
     @field_validator("encoders")
     @classmethod
-    def _check_reserved_names(cls, encoders: dict[str, EncoderSpec]) -> dict[str, EncoderSpec]:
+    def _check_entries(cls, encoders: dict[str, EncoderSpec]) -> dict[str, EncoderSpec]:
         if IMPORTED in encoders:
             raise ValueError(f"{IMPORTED!r} is reserved for imported embeddings; choose another name")
+        for name, spec in encoders.items():
+            given = spec.model_fields_set - {"finetune"}
+            if spec.finetune is not None and given:
+                raise ValueError(f"{name}: a fine-tuned encoder has what its base has; remove `{min(given)}`")
         return encoders
 
     def base_of(self, dataset: str) -> str:

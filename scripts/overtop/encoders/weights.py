@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
+from safetensors import SafetensorError, safe_open
 
 from overtop.config.encoders import EncoderSpec
 from overtop.config.sources import FileSource, HubSource
@@ -18,6 +19,9 @@ from overtop.storage.files import sha256, write_json
 CONFIG_FILE = "open_clip_config.json"
 WEIGHTS_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin")
 """File names of weights in open_clip's layout, safest first; the last is a pickle, read without running its code."""
+
+METADATA_KEY = "overtop"
+"""Key of the facts in the metadata of checkpoints that are written here: JSON, with `preprocessing` among them."""
 
 
 class WeightsRecord(BaseModel):
@@ -113,7 +117,17 @@ def locate_weights(name: str, location: str | Path, data: str | Path) -> tuple[P
         raise OvertopError(
             f"encoder {name!r}: checkpoint {location} does not exist; give the path of a file with weights"
         )
-    return location, {}
+    return location, _read_stored_preprocessing(location)
+
+
+def _read_stored_preprocessing(file: Path) -> dict[str, Any]:
+    """The preprocessing options in a checkpoint that was written here; empty if there are none."""
+    try:
+        with safe_open(file, framework="pt") as content:
+            facts = json.loads((content.metadata() or {}).get(METADATA_KEY, "{}"))
+    except SafetensorError:  # another format, or damaged: reported when the weights are loaded
+        return {}
+    return dict(facts.get("preprocessing", {}))
 
 
 def find_weights(name: str, folder: str | Path) -> Path:

@@ -16,6 +16,7 @@ VERSIONS = {
     "split": 3,
     "features": 1,
     "train": 1,
+    "finetune": 1,
     "weights": 1,
     "prefetch": 1,
     "embed": 3,

@@ -91,10 +91,11 @@ def _fit(
     model = encoder.model.train()
     optimizers = _make_optimizers(model, train_spec)
     steps = count_steps(train_spec, splits)
+    warm_up_steps = round(steps * train_spec.warm_up)
     for step, pairs in enumerate(sample_batches(splits, train_spec, seed)):
         for optimizer in optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = learning_rate(step, steps, train_spec)
+                group["lr"] = learning_rate(step, steps, train_spec.learning_rate, warm_up_steps)
         image_features = model.encode_image(images[pairs.images].to(encoder.device), normalize=True)
         text_features = model.encode_text(tokens[pairs.texts].to(encoder.device), normalize=True)
         scale = model.logit_scale.exp()

@@ -128,8 +128,9 @@ def _fit_heads(
     image_head.train()
     text_head.train()
     steps = count_steps(train_spec, splits)
+    warm_up_steps = round(steps * train_spec.warm_up)
     for step, pairs in enumerate(sample_batches(splits, train_spec, seed)):
-        optimizer.param_groups[0]["lr"] = learning_rate(step, steps, train_spec)
+        optimizer.param_groups[0]["lr"] = learning_rate(step, steps, train_spec.learning_rate, warm_up_steps)
         text_inputs = functional.dropout(texts[pairs.texts], train_spec.text_dropout)
         image_features = functional.normalize(image_head(images[pairs.images]), dim=-1)
         text_features = functional.normalize(text_head(text_inputs), dim=-1)

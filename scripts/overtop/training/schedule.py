@@ -2,19 +2,17 @@
 
 import math
 
-from overtop.config.encoders import TrainSpec
 
-
-def learning_rate(step: int, steps: int, spec: TrainSpec) -> float:
-    """Linear warm-up to `spec.learning_rate`, then a half cosine to zero.
+def learning_rate(step: int, steps: int, maximum: float, warm_up_steps: int) -> float:
+    """Linear warm-up to `maximum`, then a half cosine to zero.
 
     Args:
         step: index of the step, from 0.
         steps: number of all steps.
-        spec: gives the maximum and the fraction of warm-up steps.
+        maximum: the rate at the end of the warm-up.
+        warm_up_steps: steps of the warm-up; with as many as `steps` or more the rate only rises.
     """
-    warm_up_steps = round(steps * spec.warm_up)
     if step < warm_up_steps:
-        return spec.learning_rate * (step + 1) / warm_up_steps
+        return maximum * (step + 1) / warm_up_steps
     progress = (step - warm_up_steps) / max(1, steps - warm_up_steps)
-    return spec.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+    return maximum * 0.5 * (1 + math.cos(math.pi * progress))

@@ -1,0 +1,79 @@
+"""The state of an unfinished training run, from which a killed job continues."""
+
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from overtop.storage.files import atomic_path
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass
+class TrainingState:
+    """Everything that the next step depends on, and what was recorded so far.
+
+    Attributes:
+        step: number of steps done.
+        weights: the trained weights, in the order of the model.
+        optimizer: state of the optimizer.
+        best_weights: the weights after the best epoch so far; empty before the first.
+        best_score: validation score of that epoch.
+        best_epoch: number of that epoch, from 1.
+        rows: rows of the training log.
+    """
+
+    step: int = 0
+    weights: list[torch.Tensor] = field(default_factory=list)
+    optimizer: dict[str, Any] = field(default_factory=dict)
+    best_weights: list[torch.Tensor] = field(default_factory=list)
+    best_score: float = -1.0
+    best_epoch: int = 0
+    rows: list[dict[str, float]] = field(default_factory=list)
+
+
+def state_path(output: str | Path) -> Path:
+    """The hidden file with the state of the run that will write `output`."""
+    path = Path(output)
+    return path.with_name(f".{path.stem}.state")
+
+
+def write_state(path: Path, state: TrainingState, digest: str) -> None:
+    """Write a state, atomically.
+
+    Args:
+        path: the file.
+        state: the state.
+        digest: of everything that determines the run.
+
+    Raises:
+        OvertopError: no space is left on the disk.
+    """
+    with atomic_path(path) as temporary:
+        torch.save({"digest": digest, **vars(state)}, temporary)
+
+
+def read_state(path: Path, digest: str) -> TrainingState | None:
+    """The state that `write_state` wrote, on the CPU; None if there is none of this run.
+
+    A damaged file, or the state of another configuration, is reported in the log and not used.
+
+    Args:
+        path: the file.
+        digest: of everything that determines this run.
+    """
+    if not path.is_file():
+        return None
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        found = content.pop("digest")
+    except Exception as error:  # torch has no common class for what a damaged file raises
+        _LOG.warning("%s: cannot be read (%s); training starts from the beginning", path, type(error).__name__)
+        return None
+    if found != digest:
+        _LOG.warning("%s: of another configuration or other inputs; training starts from the beginning", path)
+        return None
+    return TrainingState(**content)
