@@ -3,7 +3,8 @@ import pytest
 import torch
 from PIL import Image
 
-from overtop.attacks.classifier import Classifier, positives_of_images
+from overtop.attacks.classifier import Classifier
+from overtop.attacks.gallery import positives_of_images
 from overtop.encoders.loading import Encoder
 from overtop.storage.split import split_from_labels
 
@@ -33,8 +34,8 @@ def test_logits_are_scaled_cosines_and_the_best_of_each_group(encoder: Encoder) 
     pixels = pixels_of(classifier)
     images = encoder.model.encode_image(classifier.normalise(pixels)).detach().double().numpy()
     logits, groups = classifier.logits(pixels).detach().numpy(), grouped.logits(pixels).detach().numpy()
-    scale = float(encoder.model.logit_scale.exp())
-    assert grouped.n_groups == 3
+    scale = float(encoder.model.logit_scale.detach().exp())
+    assert grouped.gallery.n_groups == 3
     for i, image in enumerate(images):
         for j, text in enumerate(TEXTS.astype(float)):
             cosine = image @ text / np.linalg.norm(image) / np.linalg.norm(text)

@@ -116,7 +116,7 @@ def test_early_stop_returns_the_first_wrong_iterate_of_each_image():
 
     start, steps = random_point(pixels, 0.02, generator()), 6
     attacked = perturb_until_wrong(
-        pixels, is_positive, model.logits, margin, start=start, epsilon=0.02, steps=steps, step=0.004
+        start, pixels, is_positive, model.logits, margin, epsilon=0.02, steps=steps, step=0.004
     )
     iterates = plain_pgd(pixels, loss, start, 0.02, steps, 0.004)
     wrong = torch.stack([is_misclassified(model.logits(x), is_positive) for x in iterates])
@@ -133,7 +133,7 @@ def test_early_stop_computes_only_images_that_are_still_right():
     is_positive = model.labels(pixels)
     is_positive[:6] = ~is_positive[:6]
     model.images_seen = 0
-    perturb_until_wrong(pixels, is_positive, model.logits, margin, start=pixels, epsilon=1e-9, steps=10, step=1e-9)
+    perturb_until_wrong(pixels, pixels, is_positive, model.logits, margin, epsilon=1e-9, steps=10, step=1e-9)
     assert model.images_seen == 8 + 9 * 2
 
 
@@ -141,7 +141,7 @@ def test_early_stop_leaves_the_tensors_of_its_caller():
     model = LinearModel(2)
     pixels = model.images(2)
     start = pixels.clone()
-    perturb_until_wrong(pixels, model.labels(pixels), model.logits, margin, start=start, epsilon=1, steps=2, step=0.5)
+    perturb_until_wrong(start, pixels, model.labels(pixels), model.logits, margin, epsilon=1, steps=2, step=0.5)
     assert not start.requires_grad
     torch.testing.assert_close(start, pixels, rtol=0, atol=0)
 
@@ -151,7 +151,5 @@ def test_one_class_cannot_be_wrong():
     pixels = model.images(1)
     is_positive = torch.ones(1, 1, dtype=torch.bool)
     for loss in (cross_entropy, margin):
-        attacked = perturb_until_wrong(
-            pixels, is_positive, model.logits, loss, start=pixels, epsilon=0.1, steps=3, step=0.1
-        )
+        attacked = perturb_until_wrong(pixels, pixels, is_positive, model.logits, loss, epsilon=0.1, steps=3, step=0.1)
         assert torch.isfinite(attacked).all()

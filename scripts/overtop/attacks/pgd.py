@@ -39,52 +39,67 @@ def perturb(
     >>> perturb(pixels, lambda x: x.sum(dim=1), epsilon=0.2, steps=4, step=0.1, generator=generator)
     tensor([[0.7000, 1.0000]])
     """
+    start = random_point(pixels, epsilon, generator) if random_start else pixels
+    return perturb_from(start, pixels, loss, epsilon=epsilon, steps=steps, step=step)
+
+
+def perturb_from(
+    start: torch.Tensor,
+    pixels: torch.Tensor,
+    loss: Callable[[torch.Tensor], torch.Tensor],
+    *,
+    epsilon: float,
+    steps: int,
+    step: float,
+) -> torch.Tensor:
+    """`perturb`, from a given first iterate (B, ...)."""
     low, high = _bounds(pixels, epsilon)
-    current = random_point(pixels, epsilon, generator) if random_start else pixels.detach()
+    current = start.detach()
     for _ in range(steps):
-        (gradient,) = torch.autograd.grad(loss(current.requires_grad_()).sum(), current)
+        current.requires_grad_()
+        (gradient,) = torch.autograd.grad(loss(current).sum(), current)
         current = _ascend(current, gradient, step, low, high)
-    return current.detach()
+    return current
 
 
 def perturb_until_wrong(
+    start: torch.Tensor,
     pixels: torch.Tensor,
     is_positive: torch.Tensor,
     logits: Callable[[torch.Tensor], torch.Tensor],
     loss: AttackLoss,
     *,
-    start: torch.Tensor,
     epsilon: float,
     steps: int,
     step: float,
 ) -> torch.Tensor:
     """Return the first misclassified iterate of each image, and the last iterate of images without one.
 
-    The iterates are those of `perturb`. Images leave the batch as soon as they are wrong, so later steps are computed
-    for the others only; the accuracy is that of the worst iterate.
+    The iterates are those of `perturb_from`. Images leave the batch as soon as they are wrong, so that later steps are
+    computed for the others only; the accuracy is that of the worst iterate.
 
     Args:
+        start: (B, ...) first iterate.
         pixels: (B, ...) in [0, 1].
         is_positive: (B, G) bool.
         logits: maps pixels (b, ...) to logits (b, G).
         loss: what is maximised.
-        start: (B, ...) first iterate.
         epsilon, steps, step: as in `perturb`.
     """
     low, high = _bounds(pixels, epsilon)
     result = start.clone()
     rows = torch.arange(len(pixels), device=pixels.device)
-    current, positives = start.detach(), is_positive
+    current = start.detach()
     for _ in range(steps):
-        scores = logits(current.requires_grad_())
-        is_right = ~is_misclassified(scores.detach(), positives)
+        current.requires_grad_()
+        scores = logits(current)
+        is_right = ~is_misclassified(scores.detach(), is_positive)
         if not is_right.any():
-            return result
-        (gradient,) = torch.autograd.grad(loss(scores, positives).sum(), current)
-        current = current.detach()
+            break
+        (gradient,) = torch.autograd.grad(loss(scores, is_positive).sum(), current)
         if not is_right.all():
-            rows, positives, current, gradient = (t[is_right] for t in (rows, positives, current, gradient))
-            low, high = low[is_right], high[is_right]
+            rows, is_positive, low, high = (values[is_right] for values in (rows, is_positive, low, high))
+            current, gradient = current.detach()[is_right], gradient[is_right]
         current = _ascend(current, gradient, step, low, high)
         result[rows] = current
     return result
