@@ -44,11 +44,7 @@ def make_predictions(n_images, seed=0, values=None, classes=5):
 def ece_width(confidence, hit):
     total = 0.0
     for b in range(ECE_BINS):
-        inside = [
-            i
-            for i, c in enumerate(confidence)
-            if b / ECE_BINS < c <= (b + 1) / ECE_BINS or (b == 0 and c == 0)
-        ]
+        inside = [i for i, c in enumerate(confidence) if b / ECE_BINS < c <= (b + 1) / ECE_BINS or (b == 0 and c == 0)]
         if inside:
             accuracy = sum(hit[i] for i in inside) / len(inside)
             mean = sum(confidence[i] for i in inside) / len(inside)
