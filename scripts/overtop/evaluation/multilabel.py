@@ -2,11 +2,11 @@
 
 The measures are those of the literature on COCO and on zero-shot multi-label recognition with CLIP:
 
-- mAP: the mean over classes of the average precision of finding the images of the class, AP = sum_n (R_n - R_{n-1}) P_n
-  over the distinct scores (scikit-learn's `average_precision_score`; images of equal score are taken together).
-- P, R and F1 at 3, over all predictions ("overall"; Huynh and Elhamifar, CVPR 2020; Sun et al., DualCoOp, NeurIPS 2022):
-  each image is given its 3 best classes; P is the share of all given labels that are right, R the share of all right
-  labels that are given, and F1 = 2 P R / (P + R). An image with fewer than three labels lowers P at best to its share.
+- mAP: the mean over classes of the average precision of finding their images, AP = sum_n (R_n - R_{n-1}) P_n over the
+  distinct scores (scikit-learn's `average_precision_score`; images of equal score are taken together).
+- P, R and F1 at 3, over all predictions ("overall"; Huynh and Elhamifar 2020; DualCoOp, Sun et al. 2022): each image
+  is given its 3 best classes; P is the share of all given labels that are right, R the share of all right labels that
+  are given, and F1 = 2 P R / (P + R). Images with fewer than three labels limit P: 1/3 at best with one label each.
 - The same per class (Wang et al., CNN-RNN, CVPR 2016): the means over classes of the precision and the recall of the
   class, and the F1 of these two means. A class that no image is given has precision 0.
 

@@ -10,8 +10,8 @@ the images of b of (hit - confidence)| / N; a bin without images adds nothing.
   N / 15; images of equal confidence are in one bin, that of the middle one of them, so bins may be uneven or empty. In
   a resample the bins are made anew, since the edges are part of what is estimated.
 
-ECE is biased upwards: noise in a bin counts whatever its sign, and resamples have twice the noise. The symmetric interval
-(`evaluation.significance`) includes that bias in its width; docs/evaluation.md states its measured coverage.
+ECE is biased upwards: noise in a bin counts whatever its sign, and resamples have twice the noise. The symmetric
+interval (`evaluation.significance`) includes that bias in its width; docs/evaluation.md states its measured coverage.
 """
 
 import numpy as np
@@ -92,7 +92,7 @@ def reliability_bins(predictions: pd.DataFrame, n_bins: int = ECE_BINS) -> pd.Da
 
     Returns:
         One row per bin, empty ones included: `low` and `high`, its edges; `n_images`; `confidence` and `accuracy`, the
-        means over its images, NaN if it has none. The mean of |accuracy - confidence| weighted by `n_images` is the ECE.
+        means over its images, NaN if it has none.
     """
     number = equal_width_bin(predictions["confidence"].to_numpy(np.float64), n_bins)
     of_bins = predictions[["confidence", "hit"]].astype(np.float64).groupby(number).mean().reindex(range(n_bins))

@@ -1,8 +1,8 @@
 """The probabilities of a zero-shot classifier: for each image the class it predicts, and how probable it is.
 
 An image has similarity s_k with class k, and the probability p_k = exp(s_k / T) / sum_j exp(s_j / T). Kinds of
-probability differ in the temperature T: that of the model itself, one over its logit scale; 0.07, where p is the mean of
-the Dirichlet distribution of UCAT; or one that was fitted on other images.
+probability differ in the temperature T: that of the model itself, one over its logit scale; 0.07, where p is the
+mean of the Dirichlet distribution of UCAT; or one that was fitted on other images.
 """
 
 from collections.abc import Mapping
@@ -48,8 +48,8 @@ def predict_classes(
         One row per image and kind of probability: `image_id`; `top1_id`, the class of greatest similarity, of equal
         ones the first; `hit`, whether it is a label of the image; `probability` (the name) and `temperature`;
         `confidence`, the probability of the top-1, and `uncertainty`, its negative logarithm, which tells confidences
-        apart that round to 1; `nll`, the negative log-probability of the label in nats, and `brier`, sum_k (p_k - y_k)^2
-        (0 to 2), both NaN where an image has several labels; `entropy` in nats.
+        apart that round to 1; `nll`, the negative log-probability of the label in nats, and `brier`, the sum over the
+        classes of (p_k - y_k)^2, both NaN where an image has several labels; `entropy` in nats.
 
     Raises:
         OvertopError: the split is not one of classes, the sources do not match, or a temperature is not positive.

@@ -1,8 +1,8 @@
 """Fitting the temperature of the softmax over the gallery on a validation split.
 
 The fitted temperature maximises the likelihood of the positives: it minimises the mean over queries of
--log sum_{j positive} softmax(s/T)_j, for each direction of the split (Guo et al., On Calibration of Modern Neural Networks, 2017,
-with the gallery as classes and any positive as correct).
+-log sum_{j positive} softmax(s/T)_j, for each direction of the split (Guo et al., On Calibration of
+Modern Neural Networks, 2017, with the gallery as classes and any positive as correct).
 """
 
 from collections.abc import Sequence
@@ -65,9 +65,12 @@ def fit_temperatures(
         texts: M captions or classes of the split.
         progress: called with the captions ranked and their total.
 
+    For classes an end of the grid is a result, too: a classifier may be right on all images, which fit ever lower
+    temperatures best, or be no better than chance.
+
     Raises:
         OvertopError: the sources cannot be ranked, a caption is not in the split, no query has a positive, or the
-            likelihood is greatest at an end of the grid.
+            likelihood of captions is greatest at an end of the grid.
     """
     pairs = labelled_pairs(split, images.item_ids, texts.item_ids)
     rankings = rank(
@@ -83,7 +86,8 @@ def fit_temperatures(
     fits: dict[Direction, TemperatureFit] = {}
     for direction, ranking in rankings.items():
         queries = pairs.texts if direction == "t2i" else pairs.images
-        fits[direction] = fit_temperature(ranking, _log_positive_sums(ranking, queries, similarity))
+        sums = _log_positive_sums(ranking, queries, similarity)
+        fits[direction] = fit_temperature(ranking, sums, accept_ends=split.is_classes)
     return fits
 
 
@@ -104,16 +108,17 @@ def labelled_pairs(split: Split, image_ids: Sequence[str], text_ids: Sequence[st
     return Pairs(*(column[pairs.images >= 0] for column in pairs))
 
 
-def fit_temperature(ranking: Ranking, log_positive_sums: np.ndarray) -> TemperatureFit:
+def fit_temperature(ranking: Ranking, log_positive_sums: np.ndarray, accept_ends: bool = False) -> TemperatureFit:
     """Fit the temperature of one direction.
 
     Args:
         ranking: Q queries with softmax sums at T temperatures.
         log_positive_sums: (Q, T) log of the sum over the positives of a query of exp((s - s_(1))/temperature); -inf
             for a query without a positive, which is left out.
+        accept_ends: whether an end of the grid may be the result.
 
     Raises:
-        OvertopError: no query has a positive, or the likelihood is greatest at an end of the grid.
+        OvertopError: no query has a positive, or the likelihood is greatest at an end of the grid that is not accepted.
     """
     usable = np.isfinite(log_positive_sums).all(axis=1)
     if not usable.any():
@@ -122,6 +127,8 @@ def fit_temperature(ranking: Ranking, log_positive_sums: np.ndarray) -> Temperat
     nll = (ranking.log_partition - log_positive_sums)[usable].mean(axis=0)
     best = int(nll.argmin())
     if best in (0, len(nll) - 1):
+        if accept_ends:
+            return TemperatureFit(ranking.temperatures[best], float(nll[best]), int(usable.sum()))
         raise OvertopError(
             "the likelihood of the validation split is greatest at an end of the range of temperatures "
             f"({ranking.temperatures[best]:g}): its similarities do not separate positives from other items; "
