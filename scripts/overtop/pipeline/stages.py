@@ -29,6 +29,8 @@ VERSIONS = {
     "score": 3,
     "evaluate": 4,
     "recall": 1,
+    "predict": 1,
+    "multilabel": 1,
     "compare": 2,
     "operate": 2,
     "judge": 3,
