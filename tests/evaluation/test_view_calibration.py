@@ -6,8 +6,9 @@ from overtop.config.evaluation import BootstrapSpec
 from overtop.errors import OvertopError
 from overtop.evaluation.bootstrap import bootstrap_seed, draw_cluster_weights
 from overtop.evaluation.probabilities import MEASURE_BOUNDS, measure_probabilities
+from overtop.evaluation.robustness import AVERAGE
 from overtop.evaluation.significance import symmetric_interval
-from overtop.evaluation.view_calibration import AVERAGE, COLUMNS, ViewPredictions, measure_view_calibration
+from overtop.evaluation.view_calibration import COLUMNS, ViewPredictions, measure_view_calibration
 
 SPEC = BootstrapSpec(resamples=200, level=0.9)
 
@@ -71,13 +72,20 @@ def test_average_weighs_data_sets_equally_and_has_a_narrower_interval():
     np.testing.assert_allclose(average["accuracy_high"] - average["accuracy_low"], width, rtol=0.25)
 
 
-def test_data_set_with_several_labels_has_no_proper_scores_and_neither_has_the_average():
+def test_images_with_several_labels_have_no_proper_scores_and_are_not_in_the_average():
     several = make_predictions(1).assign(nll=np.nan, brier=np.nan)
-    views = [ViewPredictions("a", "m", "clean", [make_predictions(0)]), ViewPredictions("b", "m", "clean", [several])]
+    views = [
+        ViewPredictions(name, "m", "clean", [predictions])
+        for name, predictions in (("a", make_predictions(0)), ("b", several), ("c", make_predictions(2)))
+    ]
     table = measure_view_calibration(views, SPEC, seed=0, split="test").set_index("dataset")
-    assert table.loc["a", "nll"].notna().all()
-    assert table.loc[["b", AVERAGE], ["nll", "nll_low", "nll_high", "brier"]].isna().all(axis=None)
-    assert table.loc[["b", AVERAGE], ["accuracy", "ece_mass_low"]].notna().all(axis=None)
+    assert table.loc["b", ["nll", "nll_low", "nll_high", "brier"]].isna().all(axis=None)
+    assert table.loc["b", ["accuracy", "ece_mass_low"]].notna().all(axis=None)
+    np.testing.assert_allclose(
+        table.loc[AVERAGE, "ece_mass"],
+        table.loc[["a"], "ece_mass"].to_numpy() / 2 + table.loc[["c"], "ece_mass"].to_numpy() / 2,
+    )
+    assert set(measure_view_calibration(views[:2], SPEC, seed=0, split="test")["dataset"]) == {"a", "b"}
 
 
 def test_encoders_that_do_not_match_are_errors():

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 
 from overtop.evaluation.probabilities import MEASURE_BOUNDS
-from overtop.evaluation.view_calibration import AVERAGE
+from overtop.evaluation.robustness import AVERAGE
 from overtop.tables.view_calibration import calibration_to_markdown
 
 

@@ -15,10 +15,8 @@ from overtop.config.evaluation import BootstrapSpec
 from overtop.errors import OvertopError
 from overtop.evaluation.bootstrap import bootstrap_seed, draw_cluster_weights
 from overtop.evaluation.probabilities import MEASURE_BOUNDS, measure_probabilities
+from overtop.evaluation.robustness import AVERAGE
 from overtop.evaluation.significance import symmetric_interval
-
-AVERAGE = "average"
-"""In the place of a data set: the mean over all data sets of a study, each with the same weight."""
 
 COLUMNS = [
     "dataset", "model", "view", "probability", "temperature", "n_seeds", "n_images",
@@ -75,9 +73,8 @@ def measure_view_calibration(
 
     Returns:
         Columns `COLUMNS`: for each measure its mean over the encoders and the ends of its interval; `temperature` is
-        the geometric mean over the encoders. If there are several data sets, further rows, with `dataset` `AVERAGE`,
-        have the mean over them; it is missing where a data set lacks the measure (`nll` and `brier` of images with
-        several labels).
+        the geometric mean over the encoders. `nll` and `brier` are missing where images have several labels. If there
+        are several data sets of images with one label, further rows, with `dataset` `AVERAGE`, have the mean over them.
 
     Raises:
         OvertopError: the encoders of a model predict different images or kinds of probability, or there are no images.
@@ -92,9 +89,10 @@ def measure_view_calibration(
             weights = draw_cluster_weights(n_images, bootstrap.resamples, bootstrap_seed(seed, view.dataset, split))
         for probability, of_encoders in tables.items():
             measured = _measure(of_encoders, weights)
-            of_datasets.setdefault((view.model, view.view, probability), []).append(measured)
             rows.append(_row(view.dataset, (view.model, view.view, probability), measured, bootstrap.level))
-    if len({row["dataset"] for row in rows}) > 1:
+            if not np.isnan(rows[-1]["nll"]):
+                of_datasets.setdefault((view.model, view.view, probability), []).append(measured)
+    if max(map(len, of_datasets.values()), default=0) > 1:
         rows += [_row(AVERAGE, key, _average(measured), bootstrap.level) for key, measured in of_datasets.items()]
     return pd.DataFrame(rows, columns=COLUMNS)
 

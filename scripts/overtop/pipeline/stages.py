@@ -31,6 +31,7 @@ VERSIONS = {
     "recall": 1,
     "predict": 1,
     "multilabel": 1,
+    "view_calibration": 1,
     "compare": 2,
     "operate": 2,
     "judge": 3,

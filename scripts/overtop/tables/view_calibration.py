@@ -6,7 +6,7 @@ import pandas as pd
 
 from overtop import labels
 from overtop.evaluation.probabilities import ECE_BINS
-from overtop.evaluation.view_calibration import AVERAGE
+from overtop.evaluation.robustness import AVERAGE
 from overtop.tables.blocks import Cell, format_number
 from overtop.tables.markdown import escape, format_cell, format_grid
 
