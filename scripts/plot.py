@@ -1,15 +1,16 @@
 """Draw one declared figure for print and screen, and write every plotted number.
 
-Reads: results/curves and results/metrics of the figure's table or posteriors, or results/cascades, ablations, thinning.
+Reads: results/curves and results/metrics of the figure's table or posteriors, or results/cascades, ablations, thinning,
+predictions.
 Writes: results/figures/{figure}.pdf, .png, .csv.
 """
 
 import pandas as pd
 from pydantic import TypeAdapter
 
-from overtop.config.figures import BankFigure, CascadeFigure, FigureSpec, ThinningFigure
+from overtop.config.figures import BankFigure, CascadeFigure, FigureSpec, ReliabilityFigure, ThinningFigure
 from overtop.figures.bank import bank_figure
-from overtop.figures.draw import draw_cascade, draw_curves, draw_thinning
+from overtop.figures.draw import draw_cascade, draw_curves, draw_reliability, draw_thinning
 from overtop.figures.style import save_figure
 from overtop.pipeline.job import Job, run
 from overtop.storage.files import write_table
@@ -25,6 +26,10 @@ def main(job: Job) -> None:
     elif isinstance(spec, BankFigure):
         numbers = pd.read_csv(job.input.ablation, keep_default_na=False)
         figure = bank_figure(numbers)
+    elif isinstance(spec, ReliabilityFigure):
+        files = zip(job.params.values, job.input.predictions, strict=True)
+        predictions = pd.concat([pd.read_parquet(path).assign(**view) for view, path in files], ignore_index=True)
+        numbers, figure = draw_reliability(spec, predictions, f"figures.{job.wildcards.figure}")
     else:
         curves, metrics = (
             pd.concat(map(pd.read_parquet, paths), ignore_index=True) for paths in (job.input.curves, job.input.metrics)

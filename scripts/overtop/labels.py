@@ -13,6 +13,11 @@ KINDS = {
 }
 PROTOCOLS = {"corrected": "corrected protocol", "published": "published protocol"}
 BINNINGS = {"equal_width": "bins of equal width", "equal_count": "bins of equal count"}
+PROBABILITIES = {
+    "model": "softmax at the model's own temperature",
+    "fitted": "softmax at the fitted temperature",
+    "dirichlet": "Dirichlet mean",
+}
 POSITIVES = {"labelled": "labelled positives", "extended": "extended positives"}
 ESTIMATORS = {
     "top1_similarity": "Top-1 similarity",
@@ -52,11 +57,11 @@ DATASETS = {
 DATASET_SUFFIXES = {"-subset": " subset", "-absent": " with absent targets"}
 """Display form of the end of the name of a data set that is derived from another one."""
 
-_DISPLAY_NAMES = DIRECTIONS | PROTOCOLS | BINNINGS | POSITIVES | ESTIMATORS | DATASETS
+_DISPLAY_NAMES = DIRECTIONS | PROTOCOLS | BINNINGS | POSITIVES | PROBABILITIES | ESTIMATORS | DATASETS
 
 
 def format_name(name: str) -> str:
-    """Display name of a data set, direction, estimator, protocol, binning or set of positives.
+    """Display name of a data set, direction, estimator, protocol, binning, set of positives or probability.
 
     `mscoco-subset` becomes `MSCOCO subset`, `shapes-absent` becomes `Shapes with absent targets`; a name that is not
     listed above gets blanks and a capital letter.

@@ -23,6 +23,11 @@ PROTOCOLS: tuple[Protocol, ...] = ("published", "corrected")
 BINNINGS: tuple[Binning, ...] = ("equal_width", "equal_count")
 POSITIVES: tuple[Positives, ...] = ("labelled", "extended")
 
+Probability = Literal["model", "fitted", "dirichlet"]
+"""Of a class: the softmax at the model's own temperature, at a fitted one, or at that of the Dirichlet distribution."""
+
+PROBABILITIES: tuple[Probability, ...] = ("model", "fitted", "dirichlet")
+
 ESTIMATORS = (
     "top1_similarity",
     "top1_consistency",

@@ -12,3 +12,10 @@ def test_fitted_temperatures_are_read_from_the_fit(tmp_path):
     temperatures = load_temperatures({"softmax": "fitted", "dirichlet": 0.07}, tmp_path / "fit.json")
     assert (temperatures["t2i"].softmax, temperatures["i2t"].softmax) == (0.03, 0.04)
     assert temperatures_to_sum(temperatures) == (0.03, 0.04, 0.07)
+
+
+def test_fit_of_one_direction_gives_the_temperatures_of_that_direction(tmp_path):
+    write_json(tmp_path / "fit.json", {"i2t": {"temperature": 0.04}})
+    temperatures = load_temperatures({"softmax": "fitted", "dirichlet": 0.07}, tmp_path / "fit.json")
+    assert temperatures == {"i2t": Temperatures(0.04, 0.07)}
+    assert temperatures_to_sum(temperatures) == (0.04, 0.07)

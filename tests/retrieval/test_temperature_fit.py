@@ -5,10 +5,11 @@ from scipy.special import logsumexp, softmax
 
 from helpers import oracles
 from overtop.errors import OvertopError
+from overtop.retrieval import temperature_fit
 from overtop.retrieval.exact import rank
-from overtop.retrieval.temperature_fit import TEMPERATURE_GRID, fit_temperature, fit_temperatures
+from overtop.retrieval.temperature_fit import TEMPERATURE_GRID, fit_temperature, fit_temperatures, labelled_pairs
 from overtop.storage.shards import ArraySource
-from overtop.storage.split import Split
+from overtop.storage.split import Split, split_from_labels
 
 RNG = np.random.default_rng(0)
 
@@ -106,3 +107,60 @@ def test_progress_is_reported():
     reports = []
     fit_temperatures(*make_pairs(), progress=lambda *report: reports.append(report))
     assert reports[-1] == (120, 120)
+
+
+def test_classes_are_fitted_in_their_single_direction():
+    """Images have one to three labels; one class has no image, and one image was skipped."""
+    rng = np.random.default_rng(8)
+    classes, n_images, dim = 7, 60, 16
+    of_image = [rng.choice(classes - 1, rng.integers(1, 4), replace=False).tolist() for _ in range(n_images)]
+    names = [f"image{i}" for i in range(n_images)]
+    split = split_from_labels(names, [""] * n_images, of_image, ["a class"] * classes, ["a {c}"])
+    prompts = [rng.normal(size=(classes, dim)) for _ in range(2)]
+    images = [
+        np.stack([prompt[labels].mean(axis=0) for labels in of_image]) + rng.normal(size=(n_images, dim))
+        for prompt in prompts
+    ]
+    present = np.delete(np.arange(n_images), 5)
+    sources = ArraySource([i[present] for i in images], [names[i] for i in present]), ArraySource(prompts)
+    fits = fit_temperatures(split, *sources)
+    assert list(fits) == ["i2t"]
+    assert fits["i2t"].n_queries == n_images - 1
+    scores = np.mean(
+        [oracles.normalise(i[present]) @ oracles.normalise(p).T for i, p in zip(images, prompts, strict=True)], axis=0
+    )
+
+    def nll(log_temperature):
+        logits = scores / np.exp(log_temperature)
+        terms = [logsumexp(row) - logsumexp(row[of_image[i]]) for row, i in zip(logits, present, strict=True)]
+        return np.mean(terms)
+
+    bounds = np.log([TEMPERATURE_GRID[0], TEMPERATURE_GRID[-1]])
+    expected = minimize_scalar(nll, bounds=bounds, method="bounded")
+    assert np.log(fits["i2t"].temperature) == pytest.approx(expected.x, abs=5e-3)
+    assert fits["i2t"].nll == pytest.approx(expected.fun, abs=1e-4)
+
+
+@pytest.mark.parametrize(("shift", "end"), [(0, 0), (1, -1)])
+def test_classifier_that_is_always_right_or_at_chance_has_an_end_of_the_grid(shift, end):
+    names = [f"image{i}" for i in range(12)]
+    split = split_from_labels(names, [""] * 12, [[i % 4] for i in range(12)], ["a class"] * 4, ["a {c}"])
+    prompts = np.eye(4)
+    images = prompts[(np.arange(12) + shift) % 4] + 0.1
+    fit = fit_temperatures(split, ArraySource([images], names), ArraySource([prompts]))["i2t"]
+    assert fit.temperature == TEMPERATURE_GRID[end]
+    assert fit.n_queries == 12
+
+
+def test_labelled_pairs_are_those_of_the_given_items():
+    split = split_from_labels(["a", "b", "c"], [""] * 3, [[1, 2], [2], [0]], ["x", "y", "z"], ["{c}"])
+    pairs = labelled_pairs(split, ["c", "b"], ["2", "0", "1"])
+    assert list(zip(*(column.tolist() for column in pairs), strict=True)) == [(1, 0), (0, 1)]
+
+
+@pytest.mark.parametrize("read_items", [1, 4, 1000])
+def test_blocks_of_pairs_do_not_change_the_fit(monkeypatch, read_items):
+    pairs = make_pairs(n_images=12, noise=6.0)
+    expected = fit_temperatures(*pairs)
+    monkeypatch.setattr(temperature_fit, "PAIR_READ_ITEMS", read_items)
+    assert fit_temperatures(*pairs) == expected

@@ -11,6 +11,7 @@ from overtop.config.base import NAME_PATTERN, POSTERIOR_PATTERN
 from overtop.errors import OvertopError, did_you_mean
 from overtop.pipeline import paths
 from overtop.pipeline.banks import find_bank
+from overtop.pipeline.fits import find_fit
 from overtop.pipeline.loading import load_config
 from overtop.pipeline.stages import VERSIONS
 from overtop.terms import IMPORTED, MODALITIES

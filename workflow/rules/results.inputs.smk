@@ -17,7 +17,7 @@ def table_recalls(wildcards):
 
 
 def figure_files(wildcards):
-    """What a figure shows: a cascade, an ablation, thinned queries, or curves and metrics of some posteriors."""
+    """What a figure shows: a cascade, an ablation, thinned queries, predictions, or curves and metrics."""
     figure = look_up("figures", wildcards)
     if figure.kind == "cascade":
         parts = ("curve", "spent")
@@ -26,6 +26,9 @@ def figure_files(wildcards):
         return {"thinning": paths.THINNING.format(figure=wildcards.figure)}
     if figure.kind == "bank":
         return {"ablation": paths.BANK_ABLATION.format(figure=wildcards.figure)}
+    if figure.kind == "reliability":
+        split = settings.robustness[figure.robustness].split
+        return {"predictions": prediction_files(split, reliability_views(figure))}
     if figure.kind == "sensitivity":
         kind = "calibration"
         where = [figure.dataset], figure.split, figure.posteriors()
@@ -36,9 +39,22 @@ def figure_files(wildcards):
     return {"curves": curves, "metrics": paths.for_posteriors(paths.METRICS, *where)}
 
 
+def reliability_views(figure):
+    """Every encoder of a reliability figure, clean and under its attack."""
+    study = settings.robustness[figure.robustness]
+    views = studies.study_views(study, [figure.dataset], [figure.attack])
+    return [v for v in views if not figure.models or v.model in figure.models]
+
+
 def figure_values(wildcards):
-    """Rate and number of passes of the posteriors that a sensitivity figure compares."""
+    """What a script does not read from the paths of its files.
+
+    Rate and number of passes of the posteriors of a sensitivity figure; models, encoders and views of a reliability
+    figure.
+    """
     figure = look_up("figures", wildcards)
+    if figure.kind == "reliability":
+        return [view._asdict() for view in reliability_views(figure)]
     if figure.kind != "sensitivity":
         return {}
     specs = {name: settings.posteriors[name] for name in figure.posteriors()}

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from overtop.config.banks import BankSpec
 from overtop.config.base import Count, Model, Name, PosteriorName
-from overtop.terms import Binning, Positives, Protocol
+from overtop.terms import Binning, Positives, Probability, Protocol
 
 
 class CurveFigure(Model):
@@ -62,6 +62,19 @@ class ThinningFigure(Model):
     draws: Count = Field(50, description="random subsets of each size")
 
 
+class ReliabilityFigure(Model):
+    """One figure, `results/figures/NAME.{pdf,png,csv}`: reliability of a study's models, clean beside attacked."""
+
+    kind: Literal["reliability"]
+    robustness: Name
+    dataset: Name
+    attack: Name
+    models: list[str] = Field([], description="display names of models of the study; empty: all")
+    probabilities: Annotated[list[Probability], Field(min_length=1)] = Field(
+        ["model", "fitted"], description="those that a model does not have are left out"
+    )
+
+
 class BankFigure(Model):
     """One figure, `results/figures/NAME.{pdf,png,csv}`: what the bank estimators of a posterior depend on."""
 
@@ -73,5 +86,6 @@ class BankFigure(Model):
 
 
 FigureSpec = Annotated[
-    CurveFigure | CascadeFigure | SensitivityFigure | BankFigure | ThinningFigure, Field(discriminator="kind")
+    CurveFigure | CascadeFigure | SensitivityFigure | BankFigure | ThinningFigure | ReliabilityFigure,
+    Field(discriminator="kind"),
 ]

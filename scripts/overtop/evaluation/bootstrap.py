@@ -85,7 +85,7 @@ def bootstrap_measures(
         for protocol in PROTOCOLS:
             bounds = _equal_width_bounds(queries.distinct, counts, n_bins, protocol)
             part["bins", calibration_variant("equal_width", protocol)] = _count_in_bins(counts, bounds)
-        part["bins", "equal_count"] = _count_in_bins(counts, _equal_count_bounds(counts, n_bins))
+        part["bins", "equal_count"] = _count_in_bins(counts, equal_count_bounds(counts, n_bins))
         parts.append(part)
     draws = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
     for variant in [variant for name, variant in draws if name == "bins"]:
@@ -181,8 +181,16 @@ def _equal_width_bounds(distinct: np.ndarray, counts: CumulativeCounts, n_bins: 
     return _add_outer_bounds(np.searchsorted(distinct, limits, side="right"), len(distinct))
 
 
-def _equal_count_bounds(counts: CumulativeCounts, n_bins: int) -> np.ndarray:
-    """(B, n_bins + 1) bounds of bins of equal count; a group belongs to the bin that contains its middle query."""
+def equal_count_bounds(counts: CumulativeCounts, n_bins: int) -> np.ndarray:
+    """Return bounds of bins of equal count; a group belongs to the bin that contains its middle query.
+
+    Args:
+        counts: of G groups under B weightings.
+        n_bins: number of bins; some are empty where groups are large.
+
+    Returns:
+        (B, n_bins + 1), the number of groups before each bin, and G.
+    """
     edges = counts.total[:, None] * np.arange(1, n_bins) / n_bins
     group = _groups_with(counts.n_queries, edges)
     rows = np.arange(len(group))[:, None]

@@ -73,6 +73,7 @@ class SortedQueries:
         last_of_group = np.flatnonzero(np.append(ascending[1:] != ascending[:-1], True))
         self.distinct, self.n_queries = ascending[last_of_group], len(ascending)
         self._group_ends = np.append(0, last_of_group + 1)
+        self._order = order
         self._miss = (~hit[order]).astype(np.float64)
         self._cluster = order if cluster is None else cluster[order]
 
@@ -88,6 +89,20 @@ class SortedQueries:
         n_queries = self._sum_to_group_ends(copies)
         copies *= self._miss
         return CumulativeCounts(n_queries, self._sum_to_group_ends(copies))
+
+    def sum_cumulatively(self, values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """Sum values over the queries of the first g groups, g = 0, ..., G.
+
+        Args:
+            values: (Q,), in the order that the queries were given in.
+            weights: (B, clusters) integers.
+
+        Returns:
+            (B, G + 1).
+        """
+        copies = weights.astype(np.float64).take(self._cluster, axis=1)
+        copies *= values[self._order]
+        return self._sum_to_group_ends(copies)
 
     def _sum_to_group_ends(self, copies: np.ndarray) -> np.ndarray:
         sums = np.empty((len(copies), self.n_queries + 1))

@@ -77,7 +77,7 @@ def selective_measures(counts: CumulativeCounts, precision: float) -> dict[str, 
         "eaurc": area - optimal_aurc(counts.total, counts.total_misses),
         "augrc": counts.area_under_misses / counts.total**2,
         "auroc": auroc(counts),
-        "aupr": _average_precision(counts),
+        "aupr": average_precision(counts),
         "coverage": _coverage(counts, precision),
     }
 
@@ -111,7 +111,8 @@ def auroc(counts: CumulativeCounts) -> np.ndarray:
     return np.where(pairs > 0, ordered_pairs / np.maximum(pairs, 1), 0.5)
 
 
-def _average_precision(counts: CumulativeCounts) -> np.ndarray:
+def average_precision(counts: CumulativeCounts) -> np.ndarray:
+    """(B,) average precision of finding misses by high uncertainty, with ties taken together; 0 without misses."""
     precision = counts.total_misses[:, None] - counts.n_misses[:, :-1]
     precision /= np.maximum(counts.total[:, None] - counts.n_queries[:, :-1], 1)
     return _dot(counts.group_misses, precision) / np.maximum(counts.total_misses, 1)

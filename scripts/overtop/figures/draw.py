@@ -5,12 +5,13 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.figure import Figure
 
-from overtop.config.figures import CurveFigure, SensitivityFigure
+from overtop.config.figures import CurveFigure, ReliabilityFigure, SensitivityFigure
 from overtop.errors import OvertopError
 from overtop.evaluation.selection import select_rows
 from overtop.figures.calibration import calibration_figure, calibration_numbers
 from overtop.figures.cascade import cascade_figure
 from overtop.figures.rejection import rejection_figure, rejection_numbers
+from overtop.figures.reliability import reliability_figure, reliability_numbers
 from overtop.figures.sensitivity import make_settings, sensitivity_figure, sensitivity_numbers
 from overtop.figures.thinning import thinning_figure, thinning_numbers
 
@@ -35,6 +36,25 @@ def draw_thinning(thinning: pd.DataFrame) -> tuple[pd.DataFrame, Figure]:
     """
     numbers = thinning_numbers(thinning)
     return numbers, thinning_figure(numbers)
+
+
+def draw_reliability(spec: ReliabilityFigure, predictions: pd.DataFrame, place: str) -> tuple[pd.DataFrame, Figure]:
+    """The numbers and the figure of reliability diagrams.
+
+    Args:
+        spec: which kinds of probability to show.
+        predictions: as in `reliability_numbers`.
+        place: named in error messages: `figures.reliability`.
+
+    Raises:
+        OvertopError: the predictions have none of the kinds of probability.
+    """
+    shown = select_rows(predictions, probability=spec.probabilities)
+    if shown.empty:
+        kinds = ", ".join(map(str, predictions["probability"].unique()))
+        raise OvertopError(f"{place}.probabilities: the predictions have only {kinds}; name one of these")
+    numbers = reliability_numbers(shown)
+    return numbers, reliability_figure(numbers)
 
 
 def draw_curves(

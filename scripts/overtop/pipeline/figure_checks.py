@@ -7,6 +7,7 @@ from overtop.config.figures import (
     CascadeFigure,
     CurveFigure,
     FigureSpec,
+    ReliabilityFigure,
     SensitivityFigure,
     ThinningFigure,
 )
@@ -36,6 +37,8 @@ def check_figure(config: Config, key: str, figure: FigureSpec) -> Iterator[str]:
             yield from _check_thinning_figure(config, key, figure)
         case BankFigure():
             yield from _check_bank_figure(config, key, figure)
+        case ReliabilityFigure():
+            yield from _check_reliability_figure(config, key, figure)
         case CurveFigure():
             yield from _check_curve_figure(config, key, figure)
 
@@ -106,3 +109,14 @@ def _check_bank_figure(config: Config, key: str, figure: BankFigure) -> Iterator
     yield from check_combinations(config, key, figure.dataset, [figure.posterior])
     if figure.foreign is not None:
         yield from check_bank_source(config, f"{key}.foreign", figure.dataset, figure.foreign)
+
+
+def _check_reliability_figure(config: Config, key: str, figure: ReliabilityFigure) -> Iterator[str]:
+    yield from check_name(f"{key}.robustness", "robustness study", figure.robustness, config.robustness)
+    study = config.robustness.get(figure.robustness)
+    if study is None:
+        return
+    yield from check_name(f"{key}.dataset", "data set of the study", figure.dataset, study.datasets)
+    yield from check_name(f"{key}.attack", "attack of the study", figure.attack, study.attacks)
+    for name in figure.models:
+        yield from check_name(f"{key}.models", "model of the study", name, study.models)

@@ -29,18 +29,21 @@ def load_temperatures(spec: Mapping[str, float | str], fit_path: str | Path | No
 
     Args:
         spec: the configuration: `softmax`, a number or `fitted`, and `dirichlet`, a number.
-        fit_path: the fit, needed where `softmax` is `fitted`: JSON with `temperature` for each direction.
+        fit_path: the fit, needed where `softmax` is `fitted`: JSON with `temperature` for each direction of its split.
+
+    Returns:
+        By direction: both, or those of the fit.
     """
     softmax: dict[Direction, float]
     if spec["softmax"] == FITTED:
         assert fit_path, "a fitted temperature needs the file of the fit"
         fits = json.loads(Path(fit_path).read_text(encoding="utf-8"))
-        softmax = {direction: fits[direction]["temperature"] for direction in DIRECTIONS}
+        softmax = {direction: fits[direction]["temperature"] for direction in DIRECTIONS if direction in fits}
     else:
         softmax = dict.fromkeys(DIRECTIONS, float(spec["softmax"]))
-    return {direction: Temperatures(softmax[direction], float(spec["dirichlet"])) for direction in DIRECTIONS}
+    return {direction: Temperatures(softmax[direction], float(spec["dirichlet"])) for direction in softmax}
 
 
 def temperatures_to_sum(temperatures: Mapping[Direction, Temperatures]) -> tuple[float, ...]:
-    """Return the distinct temperatures of both directions in ascending order, as `rank` takes them."""
+    """Return the distinct temperatures of all directions in ascending order, as `rank` takes them."""
     return tuple(sorted({t for pair in temperatures.values() for t in (pair.softmax, pair.dirichlet)}))

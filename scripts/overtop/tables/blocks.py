@@ -136,12 +136,12 @@ def render_rows(block: Block) -> tuple[list[tuple[str, str]], list[Row]]:
         shown = values.iloc[:, column].round(decimals) + 0.0  # no "-0.0"
         best = MEASURES[name].best(shown)
         for row, (method, value) in enumerate(shown.items()):
-            ends = ", ".join(_format_number(bound[row, column], decimals) for bound in (low, high))
+            ends = ", ".join(format_number(bound[row, column], decimals) for bound in (low, high))
             cells[row].append(
                 Cell(
-                    number=_format_number(value, decimals),
+                    number=format_number(value, decimals),
                     interval="" if pd.isna(value) else f"[{ends}]",
-                    paper="" if pd.isna(paper[row, column]) else _format_number(paper[row, column], decimals),
+                    paper="" if pd.isna(paper[row, column]) else format_number(paper[row, column], decimals),
                     best=bool(value == best),
                     starred=name == "aurc" and (*method, dataset, direction) in starred,
                 )
@@ -154,5 +154,6 @@ def render_rows(block: Block) -> tuple[list[tuple[str, str]], list[Row]]:
     return [(direction, name) for _, direction, name in values.columns], rows
 
 
-def _format_number(number: float, decimals: int) -> str:
+def format_number(number: float, decimals: int) -> str:
+    """A number with fixed decimals and no "-0.0"; a dash if it is missing."""
     return UNDEFINED if pd.isna(number) else f"{round(number, decimals) + 0.0:.{decimals}f}"

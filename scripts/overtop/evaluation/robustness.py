@@ -1,0 +1,183 @@
+"""Accuracy of several models on clean and on attacked images, with intervals.
+
+A model is one or several encoders that differ only in their seed; its accuracy is the mean of theirs. A view is
+`clean` or the name of an attack. An image counts as right in a view if its top-1 in that view is right.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from overtop.config.evaluation import BootstrapSpec
+from overtop.errors import OvertopError
+from overtop.evaluation.bootstrap import bootstrap_seed, draw_cluster_weights, sum_in_resamples
+from overtop.evaluation.significance import Bounds, symmetric_interval
+
+CLEAN = "clean"
+"""The view of images that are not attacked."""
+
+AVERAGE = "average"
+"""In the place of a data set: the mean over all data sets of a study, each with the same weight."""
+
+ModelView = tuple[str, str]
+"""Display name of a model, and a view."""
+
+COLUMNS = [
+    "dataset", "model", "view", "n_seeds", "n_images", "accuracy", "accuracy_low", "accuracy_high", "accuracy_sd",
+    "harmonic", "harmonic_low", "harmonic_high", "difference", "difference_low", "difference_high",
+]  # fmt: skip
+"""Columns of the result of `measure_robustness`."""
+
+
+@dataclass(frozen=True)
+class DatasetHits:
+    """Which images of a data set are right, for each model in each view.
+
+    Attributes:
+        dataset: its name.
+        hits: (S, n) bool for the S encoders of a model, in the same order of the images everywhere.
+    """
+
+    dataset: str
+    hits: Mapping[ModelView, np.ndarray]
+
+
+@dataclass(frozen=True)
+class _Accuracies:
+    """Accuracies of V models in a view.
+
+    Attributes:
+        by_seed: V times (S,), that of each encoder.
+        draws: (V, B) mean over the encoders in B resamples of the images.
+        n_images: number of images.
+    """
+
+    by_seed: list[np.ndarray]
+    draws: np.ndarray
+    n_images: int
+
+
+def measure_robustness(
+    datasets: Sequence[DatasetHits], bootstrap: BootstrapSpec, seed: int, split: str, baseline: str
+) -> pd.DataFrame:
+    """Measure the accuracy of every model in every view on each data set, and on average.
+
+    All models and views have the same resamples of the images of a data set, so that their differences are paired;
+    those of different data sets are independent. Encoders are not resampled: how much they differ is `accuracy_sd`.
+
+    Args:
+        datasets: with the same models and views each. The average is added if there are several.
+        bootstrap: number of resamples and level of the intervals.
+        seed: of the run.
+        split: of the data sets.
+        baseline: model that the others are compared with.
+
+    Returns:
+        Columns `COLUMNS`, a row per data set, model and view. `accuracy_sd` is the standard deviation over encoders,
+        missing for a single one. `harmonic` is the harmonic mean of the accuracy and the clean accuracy of the model,
+        missing for the view `clean`; that of the average is the harmonic mean of the two averages, as in UCAT.
+        `difference` is the accuracy minus that of the baseline in the same view, missing for the baseline.
+    """
+    measured = {
+        each.dataset: _measure_dataset(each, bootstrap.resamples, bootstrap_seed(seed, each.dataset, split))
+        for each in datasets
+    }
+    if len(measured) > 1:
+        measured[AVERAGE] = _average(list(measured.values()))
+    keys = list(datasets[0].hits)
+    rows = [
+        row
+        for dataset, accuracies in measured.items()
+        for row in _rows(dataset, keys, accuracies, bootstrap.level, baseline)
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def harmonic_mean(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Harmonic mean of numbers that are not negative, element by element; 0 where either is 0.
+
+    Example:
+        >>> harmonic_mean(np.array([0.4383]), np.array([0.2874])).round(4).tolist()
+        [0.3472]
+    """
+    total = np.asarray(first + second, dtype=np.float64)
+    return np.divide(2 * first * second, total, out=np.zeros_like(total), where=total > 0)
+
+
+def align_hits(dataset: str, tables: Mapping[ModelView, Sequence[pd.DataFrame]]) -> DatasetHits:
+    """Arrange the hits of all models and views by image.
+
+    Args:
+        dataset: its name.
+        tables: for each model and view a table per encoder with the columns `image_id` and `hit`, a row per image.
+
+    Raises:
+        OvertopError: an encoder was evaluated on other images than the first one, or there are no images.
+    """
+    expected: np.ndarray | None = None
+    hits = {}
+    for (model, view), of_encoders in tables.items():
+        rows = [table.sort_values("image_id") for table in of_encoders]
+        for table in rows:
+            images = table["image_id"].to_numpy()
+            expected = images if expected is None else expected
+            if not np.array_equal(images, expected):
+                raise OvertopError(
+                    f"{dataset}: {model} ({view}) was evaluated on other images than the first model of the study; "
+                    "embed and attack the data set again with the same skipped images"
+                )
+        hits[model, view] = np.stack([table["hit"].to_numpy(dtype=bool) for table in rows])
+    if expected is None or not len(expected):
+        raise OvertopError(f"{dataset}: there are no images to evaluate; check that its split is not empty")
+    return DatasetHits(dataset, hits)
+
+
+def _measure_dataset(each: DatasetHits, resamples: int, seed: int) -> _Accuracies:
+    shares = [hits.mean(axis=0) for hits in each.hits.values()]  # of the encoders that are right, for every image
+    n_images = len(shares[0])
+    weights = draw_cluster_weights(n_images, resamples, seed)
+    draws = sum_in_resamples(shares, np.arange(n_images), weights) / n_images
+    return _Accuracies([hits.mean(axis=1) for hits in each.hits.values()], draws, n_images)
+
+
+def _average(measured: Sequence[_Accuracies]) -> _Accuracies:
+    """Mean over data sets, which have the same weight."""
+    by_seed = [np.mean(of_key, axis=0) for of_key in zip(*(each.by_seed for each in measured), strict=True)]
+    draws = np.mean([each.draws for each in measured], axis=0)
+    return _Accuracies(by_seed, draws, sum(each.n_images for each in measured))
+
+
+def _rows(
+    dataset: str, keys: Sequence[ModelView], accuracies: _Accuracies, level: float, baseline: str
+) -> list[dict[str, Any]]:
+    value = np.array([of_seeds.mean() for of_seeds in accuracies.by_seed])
+    clean = [keys.index((model, CLEAN)) for model, _ in keys]
+    reference = [keys.index((baseline, view)) for _, view in keys]
+    draws = accuracies.draws
+    columns: dict[str, np.ndarray] = {}
+
+    def add(name: str, values: np.ndarray, drawn: np.ndarray, defined: Sequence[bool], bounds: Bounds) -> None:
+        values = np.where(defined, values, np.nan)
+        low, high = symmetric_interval(values, drawn, level, bounds)
+        columns.update({name: values, f"{name}_low": low, f"{name}_high": high})
+
+    add("accuracy", value, draws, [True] * len(keys), (0, 1))
+    is_attacked = [view != CLEAN for _, view in keys]
+    add("harmonic", harmonic_mean(value, value[clean]), harmonic_mean(draws, draws[clean]), is_attacked, (0, 1))
+    is_compared = [model != baseline for model, _ in keys]
+    add("difference", value - value[reference], draws - draws[reference], is_compared, (-1, 1))
+    return [
+        {
+            "dataset": dataset,
+            "model": model,
+            "view": view,
+            "n_seeds": len(accuracies.by_seed[i]),
+            "n_images": accuracies.n_images,
+            "accuracy_sd": accuracies.by_seed[i].std(ddof=1) if len(accuracies.by_seed[i]) > 1 else np.nan,
+            **{name: values[i] for name, values in columns.items()},
+        }
+        for i, (model, view) in enumerate(keys)
+    ]
