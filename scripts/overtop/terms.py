@@ -70,3 +70,6 @@ DIRICHLET_TEMPERATURE = 0.07
 
 IMPORTED = "imported"
 """The encoder's name in the paths of embeddings that were made elsewhere."""
+
+CLEAN = "clean"
+"""The view of images that are not attacked; other views are named as the attack."""

@@ -43,10 +43,11 @@ def _section(block: Block) -> str:
 def _grid(block: Block) -> str:
     columns, rows = render_rows(block)
     headers = [f"{labels.format_name(direction)}<br>{MEASURES[name].markdown}" for direction, name in columns]
-    return format_grid(["Method", *headers], [[escape(row.method), *map(_format_cell, row.cells)] for row in rows])
+    return format_grid(["Method", *headers], [[escape(row.method), *map(format_cell, row.cells)] for row in rows])
 
 
-def _format_cell(cell: Cell) -> str:
+def format_cell(cell: Cell) -> str:
+    """A number, with its interval and the paper's number on further lines."""
     number = (f"**{cell.number}**" if cell.best else cell.number) + (escape("*") if cell.starred else "")
     lines = filter(None, [number, cell.interval, cell.paper and f"paper {cell.paper}"])
     return "<br>".join(line.replace(" ", "\N{NO-BREAK SPACE}") for line in lines)
