@@ -1,17 +1,22 @@
 """Small sources of images with captions: a local folder, zip archives and webdataset shards."""
 
+import gzip
 import io
 import json
 import tarfile
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from helpers.fake_server import FakeServer, serve_hub
+from overtop.config.datasets import ClassesDataset
 from overtop.config.sources import FileSource, FolderSource
 from overtop.datasets.raw import FetchContext
+from overtop.datasets.registry import fetch_split, read_raw_split
+from overtop.storage.split import Split
 
 
 @dataclass(frozen=True)
@@ -34,12 +39,29 @@ class SourceFiles:
         """A context with these sources."""
         return FetchContext(str(self.mirror), 0, self.data, sources)
 
+    def fetch_classes(self, files: Mapping, split: str = "test", sources: Mapping | None = None, **keys) -> Split:
+        """Fetch and read a split of the data set of classes `x`."""
+        spec = ClassesDataset(kind="classes", files=files, **keys)
+        fetch_split("x", spec, split, self.raw(split), self.context(**(sources or {})))
+        return read_raw_split("x", spec, self.raw(split), self.data, split)
+
     def add_file(self, name: str, file: str, content: bytes) -> FileSource:
         """Write a source that is one file."""
         path = self.data / "downloads" / name / file
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
         return FileSource(kind="file", addresses=[], file=file, licence="none")
+
+    def add_tree(self, form: str, members: Mapping[str, bytes]) -> tuple[dict[str, str], dict[str, FileSource]]:
+        """Write files as a `folder`, a `zip`, `tar` or `tar.gz` archive: the keys that name it, and its sources."""
+        if form == "folder":
+            for name, content in members.items():
+                (self.mirror / "set" / name).parent.mkdir(parents=True, exist_ok=True)
+                (self.mirror / "set" / name).write_bytes(content)
+            return {"source": "set"}, {}
+        content = zip_bytes(members) if form == "zip" else tar_bytes(members)
+        content = gzip.compress(content) if form == "tar.gz" else content
+        return {"download": "set"}, {"set": self.add_file("set", f"set.{form}", content)}
 
     def add_zip(self, name: str, members: Mapping[str, bytes]) -> FileSource:
         """Write a source that is a zip archive."""
@@ -91,3 +113,10 @@ def tar_bytes(members: Mapping[str, bytes]) -> bytes:
 def source_files(tmp_path: Path) -> SourceFiles:
     (tmp_path / "mirror").mkdir()
     return SourceFiles(tmp_path / "mirror", tmp_path / "data")
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServer]:
+    """A local server instead of the hub."""
+    with serve_hub(tmp_path / "served", tmp_path / "cache", monkeypatch) as server:
+        yield server

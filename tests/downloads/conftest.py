@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from helpers.fake_server import FakeServer
+from helpers.fake_server import FakeServer, serve_hub
 from overtop.downloads import http, retries
 
 
@@ -16,21 +16,12 @@ from overtop.downloads import http, retries
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retries, "DELAYS_SECONDS", (0.01, 0.01, 0.01))
     monkeypatch.setattr(http, "TIMEOUT_SECONDS", (2.0, 0.3))
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServer]:
     """A server of `tmp_path/served` that is also the hub."""
-    with FakeServer(tmp_path / "served") as server:
-        monkeypatch.setattr(constants, "ENDPOINT", server.url)
-        monkeypatch.setattr(
-            constants, "HUGGINGFACE_CO_URL_TEMPLATE", server.url + "/{repo_id}/resolve/{revision}/{filename}"
-        )
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-        monkeypatch.setattr(constants, "HF_HUB_DISABLE_IMPLICIT_TOKEN", True)
-        monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 1)
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    with serve_hub(tmp_path / "served", tmp_path / "cache", monkeypatch) as server:
         monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1 << 10)  # bytes that the client loses with a connection
         yield server
 

@@ -9,11 +9,11 @@ from transformers import BertConfig
 
 from helpers.encoder_inputs import CAPTIONS, LimitedMemoryEncode
 from overtop.encoders.compat import open_clip
-from overtop.encoders.embedding import ShardKey, embed_images, embed_shard, embed_texts
+from overtop.encoders.embedding import ShardKey, embed_classes, embed_images, embed_shard, embed_texts
 from overtop.encoders.loading import Encoder
 from overtop.encoders.sampling import Sampling
 from overtop.seeds import derive_seed
-from overtop.storage.split import Split
+from overtop.storage.split import Split, split_from_labels
 
 DROPOUT = Sampling.dropout(0.3, 4)
 
@@ -140,3 +140,67 @@ def test_first_passes_of_a_shard_do_not_depend_on_the_number_of_passes(encoder: 
     key = ShardKey("text", 1, 2)
     two, four = (embed_shard(encoder, split, key, Sampling.dropout(0.3, passes), 5, 3, data="")[0] for passes in (2, 4))
     np.testing.assert_array_equal(two.embedding, four.embedding[:2])
+
+
+def mean_of_prompts(encoder: Encoder, name: str, templates: list[str], sampling: Sampling, seed: int) -> np.ndarray:
+    """Oracle for one class embedded alone, in float64: (S, D)."""
+    prompts = [template.replace("{c}", name) for template in templates]
+    vectors = embed_texts(encoder, prompts, sampling, seed).embedding.astype(np.float64)
+    means = np.zeros((len(vectors), vectors.shape[2]))
+    for sample, of_prompts in enumerate(vectors):
+        for vector in of_prompts:
+            means[sample] += vector / np.sqrt((vector**2).sum()) / len(templates)
+        means[sample] /= np.sqrt((means[sample] ** 2).sum())
+    return means
+
+
+TEMPLATES = ["a large {c}", "there is a large {c} or a small {c}", "{c}"]
+
+
+def test_class_is_the_normalised_mean_of_its_unit_prompts(encoder: Encoder) -> None:
+    names = ["red circle", "blue star", "red circle"]
+    result = embed_classes(encoder, names, TEMPLATES, Sampling(), seed=0, batch_size=2)
+    expected = [mean_of_prompts(encoder, name, TEMPLATES, Sampling(), 0)[0] for name in names]
+    np.testing.assert_allclose(result.embedding[0], expected, atol=1e-6)
+    np.testing.assert_array_equal(result.embedding[0, 0], result.embedding[0, 2])
+    assert result.embedding.dtype == np.float32
+    assert result.valid.tolist() == [True] * 3
+    # Not the direction of the sum of the un-normalised embeddings.
+    raw = embed_texts(encoder, [t.replace("{c}", "red circle") for t in TEMPLATES], Sampling(), 0).embedding[0].sum(0)
+    assert np.abs(result.embedding[0, 0] - raw / np.linalg.norm(raw)).max() > 1e-5
+
+
+def test_class_is_averaged_within_each_sample(encoder: Encoder) -> None:
+    result = embed_classes(encoder, ["red circle"], TEMPLATES, DROPOUT, seed=5)
+    expected = mean_of_prompts(encoder, "red circle", TEMPLATES, DROPOUT, 5)
+    np.testing.assert_allclose(result.embedding[:, 0], expected, atol=1e-6)
+    assert np.abs(np.diff(expected, axis=0)).max() > 1e-3
+
+
+def test_text_shard_of_classes_has_one_item_per_class(encoder: Encoder) -> None:
+    names = ["red circle", "blue star", "green square"]
+    split = split_from_labels(["a"], ["a.png"], [[1]], names, TEMPLATES)
+    items, vectors = [], []
+    for number in range(2):
+        batch, item_ids = embed_shard(encoder, split, ShardKey("text", number, 2), Sampling(), 0, 8, data="")
+        items += item_ids
+        vectors += list(batch.embedding[0])
+    assert items == ["0", "1", "2"]
+    expected = [mean_of_prompts(encoder, name, TEMPLATES, Sampling(), 0)[0] for name in names]
+    np.testing.assert_allclose(vectors, expected, atol=1e-6)
+
+
+def test_grey_and_oblong_images_of_classes_are_embedded(encoder: Encoder, tmp_path: Path) -> None:
+    for name, mode, size in (
+        ("a", "L", (90, 30)),
+        ("b", "RGB", (20, 90)),
+        ("c", "P", (48, 48)),
+        ("d", "RGBA", (60, 48)),
+    ):
+        Image.new(mode, size).save(tmp_path / f"{name}.png")
+    names = ["a", "b", "c", "d"]
+    split = split_from_labels(names, [f"{name}.png" for name in names], [[0]] * 4, ["x"], ["{c}"])
+    batch, item_ids = embed_shard(encoder, split, ShardKey("image", 0, 1), Sampling(), 0, 8, data=tmp_path)
+    assert item_ids == names
+    assert batch.valid.all()
+    assert np.isfinite(batch.embedding).all()

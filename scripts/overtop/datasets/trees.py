@@ -99,4 +99,5 @@ def _open_tar(path: Path) -> Iterator[Tree]:
 
             yield Tree(str(path), list(members), read)
     except (tarfile.TarError, EOFError, zlib.error) as error:
-        raise OvertopError(f"{path}: cannot be read as a tar archive ({error}); get it again") from error
+        reason = " ".join(str(error).split())
+        raise OvertopError(f"{path}: cannot be read as a tar archive ({reason}); get it again") from error
