@@ -143,7 +143,7 @@ def test_reference_keeps_the_weights_that_training_started_from(encoder, batch):
     pixels, classes, texts = batch
     objective = _make(encoder, texts, "ucat")
     before = objective.prepare(pixels, classes).reference_clean
-    torch.testing.assert_close(before, objective.tower(pixels).detach(), rtol=0, atol=0)
+    torch.testing.assert_close(before, objective.tower(pixels).detach(), rtol=1e-3, atol=1e-5)
     with torch.no_grad():
         encoder.model.visual.proj.mul_(2)
     assert torch.equal(objective.prepare(pixels, classes).reference_clean, before)
