@@ -34,9 +34,7 @@ def main(job: Job) -> None:
         data=params.data,
     )
     with progress_bar(f"fine-tune {name}", "step") as progress:
-        finetune_encoder(
-            finetune_run, default_device(), processes=process_count(spec.finetune.gpus), progress=progress
-        )
+        finetune_encoder(finetune_run, default_device(), processes=process_count(spec.finetune.gpus), progress=progress)
 
 
 if __name__ == "__main__":

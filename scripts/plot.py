@@ -1,16 +1,23 @@
 """Draw one declared figure for print and screen, and write every plotted number.
 
 Reads: results/curves and results/metrics of the figure's table or posteriors, or results/cascades, ablations, thinning,
-predictions.
+predictions, training.
 Writes: results/figures/{figure}.pdf, .png, .csv.
 """
 
 import pandas as pd
 from pydantic import TypeAdapter
 
-from overtop.config.figures import BankFigure, CascadeFigure, FigureSpec, ReliabilityFigure, ThinningFigure
+from overtop.config.figures import (
+    BankFigure,
+    CascadeFigure,
+    FigureSpec,
+    ReliabilityFigure,
+    ThinningFigure,
+    TrainingFigure,
+)
 from overtop.figures.bank import bank_figure
-from overtop.figures.draw import draw_cascade, draw_curves, draw_reliability, draw_thinning
+from overtop.figures.draw import draw_cascade, draw_curves, draw_reliability, draw_thinning, draw_training
 from overtop.figures.style import save_figure
 from overtop.pipeline.job import Job, run
 from overtop.storage.files import write_table
@@ -30,6 +37,8 @@ def main(job: Job) -> None:
         files = zip(job.params.values, job.input.predictions, strict=True)
         predictions = pd.concat([pd.read_parquet(path).assign(**view) for view, path in files], ignore_index=True)
         numbers, figure = draw_reliability(spec, predictions, f"figures.{job.wildcards.figure}")
+    elif isinstance(spec, TrainingFigure):
+        numbers, figure = draw_training(zip(spec.encoders, map(pd.read_csv, job.input.logs), strict=True))
     else:
         curves, metrics = (
             pd.concat(map(pd.read_parquet, paths), ignore_index=True) for paths in (job.input.curves, job.input.metrics)

@@ -17,7 +17,7 @@ def table_recalls(wildcards):
 
 
 def figure_files(wildcards):
-    """What a figure shows: a cascade, an ablation, thinned queries, predictions, or curves and metrics."""
+    """What a figure shows: a cascade, an ablation, thinned queries, predictions, training, or curves and metrics."""
     figure = look_up("figures", wildcards)
     if figure.kind == "cascade":
         parts = ("curve", "spent")
@@ -29,6 +29,10 @@ def figure_files(wildcards):
     if figure.kind == "reliability":
         split = settings.robustness[figure.robustness].split
         return {"predictions": prediction_files(split, reliability_views(figure))}
+    if figure.kind == "training":
+        return {
+            "logs": [paths.TRAINING_LOG.format(encoder=n) for n in figure.encoders]
+        }
     if figure.kind == "sensitivity":
         kind = "calibration"
         where = [figure.dataset], figure.split, figure.posteriors()

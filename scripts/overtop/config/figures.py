@@ -85,7 +85,20 @@ class BankFigure(Model):
     foreign: BankSpec | None = Field(None, description="a bank of another data set to compare the declared one with")
 
 
+class TrainingFigure(Model):
+    """One figure, `results/figures/NAME.{pdf,png,csv}`: losses and validation accuracies of fine-tuning."""
+
+    kind: Literal["training"]
+    encoders: Annotated[list[Name], Field(min_length=1)] = Field(description="fine-tuned encoders")
+
+
 FigureSpec = Annotated[
-    CurveFigure | CascadeFigure | SensitivityFigure | BankFigure | ThinningFigure | ReliabilityFigure,
+    CurveFigure
+    | CascadeFigure
+    | SensitivityFigure
+    | BankFigure
+    | ThinningFigure
+    | ReliabilityFigure
+    | TrainingFigure,
     Field(discriminator="kind"),
 ]

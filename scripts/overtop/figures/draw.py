@@ -1,6 +1,6 @@
 """Draw the figures that `config.yaml` declares: select the rows, then compute the numbers and the figure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -14,6 +14,7 @@ from overtop.figures.rejection import rejection_figure, rejection_numbers
 from overtop.figures.reliability import reliability_figure, reliability_numbers
 from overtop.figures.sensitivity import make_settings, sensitivity_figure, sensitivity_numbers
 from overtop.figures.thinning import thinning_figure, thinning_numbers
+from overtop.figures.training import training_figure, training_numbers
 
 
 def draw_cascade(curve: pd.DataFrame, spent: pd.DataFrame) -> tuple[pd.DataFrame, Figure]:
@@ -55,6 +56,16 @@ def draw_reliability(spec: ReliabilityFigure, predictions: pd.DataFrame, place: 
         raise OvertopError(f"{place}.probabilities: the predictions have only {kinds}; name one of these")
     numbers = reliability_numbers(shown)
     return numbers, reliability_figure(numbers)
+
+
+def draw_training(logs: Iterable[tuple[str, pd.DataFrame]]) -> tuple[pd.DataFrame, Figure]:
+    """The numbers and the figure of fine-tuning.
+
+    Args:
+        logs: names of encoders, and `results/training/NAME.csv` of each.
+    """
+    numbers = training_numbers(pd.concat([log.assign(encoder=name) for name, log in logs], ignore_index=True))
+    return numbers, training_figure(numbers)
 
 
 def draw_curves(

@@ -10,6 +10,7 @@ from overtop.config.figures import (
     ReliabilityFigure,
     SensitivityFigure,
     ThinningFigure,
+    TrainingFigure,
 )
 from overtop.config.model import Config
 from overtop.config.posteriors import McDropout
@@ -39,6 +40,8 @@ def check_figure(config: Config, key: str, figure: FigureSpec) -> Iterator[str]:
             yield from _check_bank_figure(config, key, figure)
         case ReliabilityFigure():
             yield from _check_reliability_figure(config, key, figure)
+        case TrainingFigure():
+            yield from _check_training_figure(config, key, figure)
         case CurveFigure():
             yield from _check_curve_figure(config, key, figure)
 
@@ -120,3 +123,12 @@ def _check_reliability_figure(config: Config, key: str, figure: ReliabilityFigur
     yield from check_name(f"{key}.attack", "attack of the study", figure.attack, study.attacks)
     for name in figure.models:
         yield from check_name(f"{key}.models", "model of the study", name, study.models)
+
+
+def _check_training_figure(config: Config, key: str, figure: TrainingFigure) -> Iterator[str]:
+    finetuned = [name for name, spec in config.encoders.items() if spec.finetune]
+    for name in figure.encoders:
+        if name in config.encoders and name not in finetuned:
+            yield f"{key}.encoders: {name!r} is not fine-tuned; name encoders with `finetune`"
+        else:
+            yield from check_name(f"{key}.encoders", "fine-tuned encoder", name, finetuned)

@@ -14,8 +14,10 @@ from torch import nn
 from overtop.config.finetuning import FinetuneSpec
 from overtop.device import reproducible
 from overtop.encoders.decoding import decode_batches
+from overtop.encoders.embedding import embed_classes
 from overtop.encoders.loading import load_encoder
 from overtop.encoders.pixels import split_preprocessing
+from overtop.encoders.sampling import Sampling
 from overtop.errors import OvertopError
 from overtop.progress import Progress, no_progress
 from overtop.seeds import derive_seed
@@ -23,7 +25,7 @@ from overtop.storage.files import write_table
 from overtop.storage.split import Split
 from overtop.training.adversarial_step import AttackedObjective
 from overtop.training.checkpoint import save_checkpoint
-from overtop.training.class_images import embed_classes, epoch_batches, parts
+from overtop.training.class_images import epoch_batches, parts
 from overtop.training.finetune_run import FinetuneRun
 from overtop.training.image_tower import select_trained
 from overtop.training.objectives import build_objective
@@ -37,7 +39,7 @@ _LOG = logging.getLogger(__name__)
 FIRST_STEPS = 10
 """Steps whose mean terms are logged, to judge the weights of an objective."""
 
-LOG_COLUMNS = ("step", "epoch", "learning_rate", "loss", "val_clean", "val_robust")
+LOG_COLUMNS = ("step", "epoch", "learning_rate", "loss", "val_clean", "val_robust", "val_score")
 """Columns of the training log that are not terms of the objective."""
 
 
@@ -51,11 +53,11 @@ def finetune_encoder(
     is written, of equal ones the earlier. So labels select the epoch of an objective that does not train on them.
 
     Every `spec.checkpoint_steps` steps the state is written next to the output. A run that finds the state of the same
-    configuration continues from it, and ends with the same bytes, on one machine. BatchNorm keeps its statistics. Several
-    processes compute one batch together, with the results of one process up to rounding.
+    configuration continues from it, and ends with the same bytes, on one machine. BatchNorm keeps its statistics.
+    Several processes compute one batch together, with the results of one process up to rounding.
 
     The log has one row per step: `step` (from 1; 0: before training), `epoch`, `learning_rate`, `loss`, a column per
-    term, and in the last row of an epoch `val_clean` and `val_robust`.
+    term, and in the last row of an epoch `val_clean`, `val_robust` and their harmonic mean `val_score`.
 
     Args:
         run: the run.
@@ -88,7 +90,9 @@ class _Trainer:
         self._encoder = load_encoder(spec.base, run.base, run.checkpoint, process.device, data=run.data)
         self._trained = select_trained(name, self._encoder.model, spec.blocks)
         self._pixels, normalise = split_preprocessing(self._encoder, spec.resize)
-        texts = embed_classes(self._encoder, run.train, spec.prompt)
+        templates = run.train.templates if spec.prompt is None else [spec.prompt]
+        classes = embed_classes(self._encoder, run.train.captions, templates or [], Sampling(), seed=0)
+        texts = torch.from_numpy(classes.embedding[0]).to(self._encoder.device)
         self._objective = AttackedObjective(self._encoder, normalise, build_objective(spec.objective), texts, spec)
         self._optimizer = _make_optimizer(self._trained, spec)
         self._batches = len(self._labels) // spec.batch_size
@@ -147,7 +151,7 @@ class _Trainer:
         self._optimizer.zero_grad()
         sums: dict[str, torch.Tensor] = {}
         own_labels = torch.from_numpy(labels[own])
-        slices = list(parts(own_labels, self._spec.accumulate))
+        slices = list(parts(len(own_labels), self._spec.accumulate))
         for number, part in enumerate(slices):
             clean, classes = pixels[part].to(self._encoder.device), own_labels[part].to(self._encoder.device)
             inputs = self._objective.prepare(clean, classes)
@@ -184,21 +188,19 @@ class _Trainer:
         for batch, pixels in zip(batches, self._decode(self._run.validation, batches), strict=True):
             own = self._process.own_rows(len(batch))
             labels = torch.from_numpy(self._val_labels[batch[own]])
-            for part in parts(labels, self._spec.accumulate):
+            for part in parts(len(labels), self._spec.accumulate):
                 clean, classes = pixels[part].to(self._encoder.device), labels[part].to(self._encoder.device)
                 seed = derive_seed(self._run.seed, "validation", self._spec.seed, batch[own][part.start])
                 attacked = self._objective.attack(clean, self._objective.prepare(clean, classes), seed)
                 correct[0] += self._objective.count_correct(clean, classes)
                 correct[1] += self._objective.count_correct(attacked, classes)
-        accuracies = (self._process.sum(correct) / len(rows)).tolist()
-        return dict(zip(("val_clean", "val_robust"), accuracies, strict=True))
+        clean, robust = (self._process.sum(correct) / len(rows)).tolist()
+        return {"val_clean": clean, "val_robust": robust, "val_score": harmonic_mean(clean, robust)}
 
     def _keep_if_best(self, epoch: int, row: dict[str, float]) -> None:
-        """Keep the weights if the harmonic mean of both accuracies exceeds that of all earlier epochs."""
-        clean, robust = row["val_clean"], row["val_robust"]
-        score = 2 * clean * robust / (clean + robust) if clean + robust else 0.0
-        if score > self._state.best_score:
-            self._state.best_score, self._state.best_epoch = score, epoch
+        """Keep the weights if their score exceeds that of all earlier epochs."""
+        if row["val_score"] > self._state.best_score:
+            self._state.best_score, self._state.best_epoch = row["val_score"], epoch
             self._state.best_weights = _copy_weights(self._trained)
 
     def _decode(self, split: Split, batches: Sequence[np.ndarray]) -> Iterator[torch.Tensor]:
@@ -220,9 +222,7 @@ class _Trainer:
 
     def _write_state(self) -> None:
         if self._process.rank == 0:
-            state = replace(
-                self._state, weights=_copy_weights(self._trained), optimizer=self._optimizer.state_dict()
-            )
+            state = replace(self._state, weights=_copy_weights(self._trained), optimizer=self._optimizer.state_dict())
             write_state(state_path(self._run.output), state, self._digest)
 
     def _report_balance(self) -> None:
@@ -238,12 +238,15 @@ class _Trainer:
             _LOG.warning("%s: %s", self._run.name, warning)
 
 
+def harmonic_mean(clean: float, robust: float) -> float:
+    """2 c r / (c + r) of a clean and a robust accuracy; 0 if both are 0."""
+    return 2 * clean * robust / (clean + robust) if clean + robust else 0.0
+
+
 def _make_optimizer(trained: Sequence[nn.Parameter], spec: FinetuneSpec) -> torch.optim.Optimizer:
     if spec.optimizer == "adamw":
         return torch.optim.AdamW(trained, lr=spec.learning_rate, weight_decay=spec.weight_decay)
-    return torch.optim.SGD(
-        trained, lr=spec.learning_rate, momentum=spec.momentum, weight_decay=spec.weight_decay
-    )
+    return torch.optim.SGD(trained, lr=spec.learning_rate, momentum=spec.momentum, weight_decay=spec.weight_decay)
 
 
 def _copy_weights(trained: Sequence[nn.Parameter]) -> list[torch.Tensor]:

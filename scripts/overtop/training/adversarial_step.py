@@ -4,6 +4,7 @@ import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import nn
@@ -31,7 +32,7 @@ class ImageTower(nn.Module):
         is_compiled: run it as a compiled graph.
     """
 
-    def __init__(self, model: nn.Module, normalise: Normalise, is_compiled: bool = False) -> None:
+    def __init__(self, model: Any, normalise: Normalise, is_compiled: bool = False) -> None:
         super().__init__()
         self.model, self.normalise = model, normalise
         self._compiled = torch.compile(model.encode_image) if is_compiled else None
@@ -82,9 +83,8 @@ class AttackedObjective(nn.Module):
             clean: (B, 3, H, W) pixels.
             labels: (B,) classes.
         """
-        inputs = ObjectiveInputs(
-            labels, self._texts, self._scale, image_size=tuple(clean.shape[-2:]), batch_size=self._spec.batch_size
-        )
+        size, batch_size = (clean.shape[2], clean.shape[3]), self._spec.batch_size
+        inputs = ObjectiveInputs(labels, self._texts, self._scale, image_size=size, batch_size=batch_size)
         if self.reference is None or "reference_clean" not in self._objective.needs:
             return inputs
         with torch.no_grad(), self._autocast():

@@ -1,15 +1,10 @@
-"""Labelled images for fine-tuning: their classes, the embeddings of the class prompts, and the batches of an epoch."""
+"""Labelled images for fine-tuning: their classes, and the batches of an epoch."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
-import torch
-from torch.nn import functional
 
 from overtop.config.finetuning import FinetuneSpec
-from overtop.encoders.embedding import embed_texts
-from overtop.encoders.loading import Encoder
-from overtop.encoders.sampling import Sampling
 from overtop.errors import OvertopError
 from overtop.seeds import derive_seed
 from overtop.storage.split import Split
@@ -36,24 +31,6 @@ def class_of_images(name: str, split: Split) -> np.ndarray:
     result = np.empty(len(split.image_ids), dtype=np.int64)
     result[images] = classes
     return result
-
-
-def embed_classes(encoder: Encoder, split: Split, prompt: str | None) -> torch.Tensor:
-    """Unit embeddings of the classes: the mean of the unit embeddings of each class's prompts, normalised again.
-
-    Args:
-        encoder: the encoder, whose text tower is not trained.
-        split: a split of a data set of C classes.
-        prompt: one prompt with `{c}` for the name of the class; None for the templates of the data set.
-
-    Returns:
-        (C, D) float32, on the encoder's device.
-    """
-    templates = [prompt] if prompt is not None else list(split.templates or [])
-    prompts = [template.replace("{c}", name) for name in split.captions for template in templates]
-    embedded = torch.from_numpy(embed_texts(encoder, prompts, Sampling(), seed=0).embedding[0])
-    by_class = functional.normalize(embedded, dim=-1).reshape(len(split.captions), len(templates), -1)
-    return functional.normalize(by_class.mean(dim=1), dim=-1).to(encoder.device)
 
 
 def check_batch_size(name: str, spec: FinetuneSpec, images: int) -> None:
@@ -85,7 +62,7 @@ def epoch_batches(images: int, spec: FinetuneSpec, seed: int, epoch: int) -> lis
     return np.split(order[: count * spec.batch_size], count)
 
 
-def parts(rows: Sequence[int] | np.ndarray, count: int) -> Iterator[slice]:
-    """Cut rows into at most `count` consecutive parts of equal size, the last of which may be smaller."""
-    size = -(-len(rows) // count)
-    return (slice(start, start + size) for start in range(0, len(rows), max(1, size)))
+def parts(images: int, count: int) -> Iterator[slice]:
+    """Cut a batch of `images` into at most `count` consecutive parts of equal size; the last may be smaller."""
+    size = -(-images // count)
+    return (slice(start, start + size) for start in range(0, images, max(1, size)))

@@ -51,7 +51,6 @@ class Process:
             return module
         return DistributedDataParallel(module)
 
-
     @contextmanager
     def synchronised(self, module: nn.Module, is_last: bool) -> Iterator[None]:
         """Average the gradients of a wrapped module only after the last of several parts of a batch."""
@@ -138,8 +137,14 @@ def _run_process(
 
 
 class _QueueHandler(logging.handlers.QueueHandler):
+    """Sends log records to the process that started this one."""
+
+    def __init__(self, messages: Any) -> None:
+        super().__init__(messages)
+        self._messages = messages
+
     def enqueue(self, record: logging.LogRecord) -> None:
-        self.queue.put(record)
+        self._messages.put(record)
 
 
 @contextmanager
