@@ -1,5 +1,7 @@
 """The classifier that an attack sees: logits of images, as a function of their pixels."""
 
+from typing import Any
+
 import numpy as np
 import torch
 
@@ -39,6 +41,11 @@ class Classifier:
         if not isinstance(texts, Gallery):
             texts = Gallery(texts, groups, float(encoder.provenance["logit_scale"]), encoder.device)
         self.gallery = texts
+
+    def describe(self) -> dict[str, Any]:
+        """Return what of the classifier belongs to the specification of an attack: precision and image size."""
+        size = self.encoder.model.visual.preprocess_cfg["size"]
+        return {"precision": "fp32", "image_size": size if isinstance(size, int) else list(size)}
 
     def normalise(self, pixels: torch.Tensor) -> torch.Tensor:
         """Return the normalised images (B, 3, H, W) that the image tower takes, of pixels in [0, 1]."""

@@ -23,6 +23,11 @@ class GradientAttack(Model):
     )
     seed: int = 0
 
+    @property
+    def step_length(self) -> float:
+        """Length of a step, in 1/255."""
+        return self.step or min(1.0, self.epsilon)
+
 
 class LibraryAttack(Model):
     """Parameter-free attacks of Croce and Hein (2020), from the package `pyautoattack`."""

@@ -178,6 +178,13 @@ class ShardKey:
     number: int
     count: int
 
+    def mask_seed(self, seed: int, encoder: str, sampling: Sampling) -> int:
+        """The seed of the shard's masks.
+
+        The number of passes has no influence: the first passes of a longer run equal those of a shorter one.
+        """
+        return derive_seed(seed, encoder, sampling.rate, self.modality, self.number, self.count)
+
 
 def embed_shard(
     encoder: Encoder,
@@ -212,8 +219,7 @@ def embed_shard(
     Raises:
         OvertopError: as `embed_images`.
     """
-    # The number of passes has no influence: the first passes of a longer run equal those of a shorter one.
-    mask_seed = derive_seed(seed, encoder.name, sampling.rate, key.modality, key.number, key.count)
+    mask_seed = key.mask_seed(seed, encoder.name, sampling)
     if key.modality == "image":
         rows = shard_slice(len(split.image_ids), key.number, key.count)
         paths = [Path(data) / path for path in split.image_paths[rows]]

@@ -20,6 +20,8 @@ VERSIONS = {
     "weights": 1,
     "prefetch": 1,
     "embed": 3,
+    "attack": 1,
+    "perturb": 1,
     "import_embeddings": 2,
     "adapt": 1,
     "spread": 1,

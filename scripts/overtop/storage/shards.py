@@ -22,7 +22,7 @@ SCHEMA = "shard/1"
 CHUNK_ITEMS = 256
 """Items in one HDF5 chunk."""
 
-_KEYS_OF_ONE_SHARD = frozenset({"shard", "truncated_captions"})
+_KEYS_OF_ONE_SHARD = frozenset({"shard", "truncated_captions", "outcome"})
 """Provenance keys that differ between the shards of one encoder."""
 
 

@@ -1,0 +1,73 @@
+"""Keep the pixels of the first batch of a split under an attack, and draw some of them to look at.
+
+Reads: the split, the text embeddings of the encoder on it, its weights and the image files.
+Computes: the perturbed images that the rule `attack` embeds, for the first batch of its first shard.
+Writes: results/perturbed/{dataset}/{split}/{encoder}/{attack}.h5, .pdf, .png.
+"""
+
+import numpy as np
+from pydantic import TypeAdapter
+from scipy.special import log_softmax
+
+from overtop.attacks.pictures import Pictures, perturb_first_batch, write_pictures
+from overtop.attacks.shard import ShardAttack, identity_of
+from overtop.config.attacks import AttackSpec
+from overtop.config.encoders import EncoderSpec
+from overtop.device import default_device, reproducible
+from overtop.encoders.embedding import ShardKey
+from overtop.encoders.loading import load_encoder
+from overtop.figures.perturbed import Answers, perturbed_figure
+from overtop.figures.style import save_figure
+from overtop.pipeline.job import Job, run
+from overtop.storage.split import Split, read_split
+
+SHOWN = 8
+"""Images in the picture."""
+
+
+def main(job: Job) -> None:
+    """Perturb one batch, write its pixels and draw some of them."""
+    wildcards, params = job.wildcards, job.params
+    encoder_spec = EncoderSpec.model_validate(params.encoder)
+    weights = job.input.get("checkpoint")
+    encoder = load_encoder(wildcards.encoder, encoder_spec, weights, default_device(), data=params.data)
+    attack = ShardAttack.against(
+        encoder,
+        read_split(job.input.split),
+        job.input.text,
+        ShardKey("image", 0, params.shards),
+        spec=TypeAdapter(AttackSpec).validate_python(params.attack),
+        seed=params.seed,
+        batch_size=params.batch_size,
+        data=params.data,
+        on_error=params.on_error,
+    )
+    with reproducible(job.threads, params.seed):
+        pictures = perturb_first_batch(attack)
+    provenance = {"dataset": wildcards.dataset, "split": wildcards.split, "encoder": identity_of(encoder)}
+    specification = {"name": wildcards.attack, **attack.describe()}
+    write_pictures(job.output.pixels, pictures, {**provenance, "attack": specification, "seed": params.seed})
+    title = f"{wildcards.dataset} ({wildcards.split}), {encoder.name}, {wildcards.attack}"
+    before, after = (
+        _top_answers(attack.split, logits[:SHOWN], pictures)
+        for logits in (pictures.logits_clean, pictures.logits_attacked)
+    )
+    clean, attacked = pictures.clean[:SHOWN], pictures.attacked[:SHOWN]
+    figure = perturbed_figure(clean, attacked, before, after, attack.spec.epsilon, title)
+    save_figure(figure, job.output.pdf, job.output.png)
+
+
+def _top_answers(split: Split, logits: np.ndarray, pictures: Pictures) -> Answers:
+    """The top-1 answers of logits (n, G); the answer of a group of captions is the first of them."""
+    top = logits.argmax(axis=1)
+    captions = top if split.is_classes else np.searchsorted(split.image_of_caption, top)
+    log_probability = log_softmax(logits, axis=1)
+    return Answers(
+        [split.captions[caption] for caption in captions],
+        pictures.is_positive[np.arange(len(top)), top],
+        -(np.exp(log_probability) * log_probability).sum(axis=1),
+    )
+
+
+if __name__ == "__main__":
+    run(main)
