@@ -99,7 +99,7 @@ def reliability_figure(numbers: pd.DataFrame) -> Figure:
     probabilities = labels.in_known_order(numbers["probability"], labels.PROBABILITIES)
     height = _panel_height(numbers["model"].nunique())
     with style.figure_style():
-        figure = style.new_figure(style.PANEL_WIDTH * len(views), height * len(probabilities) + 0.15)
+        figure = style.new_figure(style.PANEL_WIDTH * len(views), height * len(probabilities) + 0.3)
         rows = figure.subfigures(len(probabilities), 1, squeeze=False)[:, 0]
         for part, probability in zip(rows, probabilities, strict=True):
             grid = part.subplots(2, len(views), squeeze=False, sharex=True, height_ratios=_HEIGHT_RATIOS)
@@ -152,7 +152,8 @@ def _format_axes(axes: tuple[Axes, Axes], numbers: pd.DataFrame) -> None:
     view, probability = numbers.iloc[0][["view", "probability"]]
     diagram.set(xlim=(0, 1), ylim=(-0.02, 1.02), ylabel="Accuracy")
     shown = "Clean" if view == CLEAN else f"Under {view}"
-    diagram.set_title(f"{shown}: {labels.format_name(probability)}", loc="left")
+    title = labels.format_name(probability)
+    diagram.set_title(f"{shown}\n{title[:1].upper()}{title[1:]}", loc="left")
     histogram.set(xlabel="Confidence", ylabel="Images", xlim=(0, 1))
     histogram.set_ylim(bottom=0)
     histogram.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
