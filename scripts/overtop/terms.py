@@ -78,3 +78,6 @@ CONCENTRATION_OFFSET = 1e-6
 
 IMPORTED = "imported"
 """The encoder's name in the paths of embeddings that were made elsewhere."""
+
+CLEAN = "clean"
+"""The view of images that are not attacked; other views are named as the attack."""

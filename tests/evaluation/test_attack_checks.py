@@ -12,7 +12,8 @@ from overtop.evaluation.attack_checks import (
     attack_epsilon,
     check_attacks,
 )
-from overtop.evaluation.robustness import CLEAN, DatasetHits
+from overtop.evaluation.robustness import DatasetHits
+from overtop.terms import CLEAN
 
 SPECS = {
     "pgd-1": GradientAttack(kind="pgd", epsilon=1),

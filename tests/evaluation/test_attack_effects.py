@@ -18,7 +18,7 @@ from overtop.evaluation.attack_effects import (
     measure_effects,
 )
 from overtop.evaluation.bootstrap import draw_cluster_weights
-from overtop.evaluation.robustness import CLEAN
+from overtop.terms import CLEAN
 
 LEVEL = 0.9
 

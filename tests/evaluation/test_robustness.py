@@ -7,13 +7,14 @@ from overtop.errors import OvertopError
 from overtop.evaluation.bootstrap import bootstrap_seed, draw_cluster_weights
 from overtop.evaluation.robustness import (
     AVERAGE,
-    CLEAN,
     COLUMNS,
     DatasetHits,
     align_hits,
+    combine_multilabel,
     harmonic_mean,
     measure_robustness,
 )
+from overtop.terms import CLEAN
 
 BOOTSTRAP = BootstrapSpec(resamples=100, level=0.9)
 
@@ -69,9 +70,9 @@ def test_every_number_is_that_of_plain_loops_over_repeated_images():
     for (dataset, model, view), accuracy in value.items():
         row, drawn = table.loc[(dataset, model, view)], draws[dataset, model, view]
         clean, baseline = (dataset, model, CLEAN), (dataset, "plain", view)
-        assert row["accuracy"] == pytest.approx(accuracy)
+        assert row["value"] == pytest.approx(accuracy)
         low, high = loop_interval(accuracy, drawn, 0.9)
-        assert (row["accuracy_low"], row["accuracy_high"]) == pytest.approx((max(low, 0), min(high, 1)))
+        assert (row["value_low"], row["value_high"]) == pytest.approx((max(low, 0), min(high, 1)))
         if view == CLEAN:
             assert np.isnan(row["harmonic"])
         else:
@@ -92,8 +93,8 @@ def test_every_number_is_that_of_plain_loops_over_repeated_images():
 def test_standard_deviation_is_over_the_encoders_of_a_model():
     hits = {("m", CLEAN): np.array([[1, 1, 0, 0], [1, 1, 1, 1]], dtype=bool)}
     table = measure_robustness([DatasetHits("a", hits)], BOOTSTRAP, 0, "test", "m")
-    assert table["accuracy"].tolist() == [0.75]
-    assert table["accuracy_sd"].tolist() == pytest.approx([np.std([0.5, 1.0], ddof=1)])
+    assert table["value"].tolist() == [0.75]
+    assert table["value_sd"].tolist() == pytest.approx([np.std([0.5, 1.0], ddof=1)])
     assert table["n_seeds"].tolist() == [2]
 
 
@@ -102,7 +103,7 @@ def test_deviation_of_the_average_is_that_of_the_averages_of_the_encoders():
     second = {("m", CLEAN): np.array([[1, 1], [1, 0]], dtype=bool)}
     datasets = [DatasetHits("a", first), DatasetHits("b", second)]
     average = measure_robustness(datasets, BOOTSTRAP, 0, "test", "m").iloc[-1]
-    assert (average["dataset"], average["accuracy_sd"], average["n_images"]) == (AVERAGE, 0.0, 4)
+    assert (average["dataset"], average["value_sd"], average["n_images"]) == (AVERAGE, 0.0, 4)
 
 
 def test_harmonic_mean_of_averages_is_the_published_one():
@@ -115,9 +116,9 @@ def test_harmonic_mean_of_averages_is_the_published_one():
 def test_one_image_has_an_interval_without_width_and_one_data_set_no_average():
     hits = {("m", view): np.array([[hit]]) for view, hit in ((CLEAN, True), ("pgd", False))}
     table = measure_robustness([DatasetHits("a", hits)], BOOTSTRAP, 0, "test", "m")
-    assert table[["accuracy", "accuracy_low", "accuracy_high"]].to_numpy().tolist() == [[1, 1, 1], [0, 0, 0]]
+    assert table[["value", "value_low", "value_high"]].to_numpy().tolist() == [[1, 1, 1], [0, 0, 0]]
     assert table["dataset"].unique().tolist() == ["a"]
-    assert table["accuracy_sd"].isna().all()
+    assert table["value_sd"].isna().all()
     assert table.columns.tolist() == COLUMNS
 
 
@@ -127,7 +128,22 @@ def test_models_that_are_equal_image_by_image_differ_by_exactly_zero():
         [DatasetHits("a", {("m", CLEAN): hits, ("copy", CLEAN): hits})], BOOTSTRAP, 0, "test", "m"
     )
     assert table.iloc[1][["difference", "difference_low", "difference_high"]].tolist() == [0, 0, 0]
-    assert table.iloc[1]["accuracy_high"] > table.iloc[1]["accuracy"]
+    assert table.iloc[1]["value_high"] > table.iloc[1]["value"]
+
+
+def test_measures_of_several_labels_are_means_over_encoders():
+    """Values 0.2 and 0.4 with intervals of widths 0.2 and 0.1."""
+    table = pd.DataFrame({"measure": ["map", "f1_at_3"], "value": [0.2, 0.5], "low": [0.1, 0.4], "high": [0.3, 0.6]})
+    other = table.assign(value=[0.4, 0.5], low=[0.35, 0.5], high=[0.45, 0.5])
+    tables = [each.assign(n_images=7, n_classes=3) for each in (table, other)]
+    rows = combine_multilabel({("coco", "m", CLEAN): tables, ("coco", "m", "pgd"): tables[:1]})
+    assert rows.columns.tolist() == COLUMNS
+    assert rows["measure"].tolist() == ["map", "f1_at_3"] * 2
+    first = rows.iloc[0]
+    numbers = first[["value", "value_low", "value_high", "value_sd"]].tolist()
+    assert numbers == pytest.approx([0.3, 0.225, 0.375, np.std([0.2, 0.4], ddof=1)])
+    assert (first["n_seeds"], first["n_images"]) == (2, 7)
+    assert np.isnan(rows.iloc[2]["value_sd"])
 
 
 def test_hits_are_aligned_by_image():

@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from overtop.config.attacks import AttackSpec, WorstCaseAttack
-from overtop.evaluation.robustness import CLEAN, DatasetHits
+from overtop.evaluation.robustness import DatasetHits
+from overtop.terms import CLEAN
 
 PASSED, FAILED, NOT_APPLICABLE = "passed", "failed", "not applicable"
 

@@ -17,9 +17,9 @@ from overtop.errors import OvertopError
 from overtop.evaluation.bootstrap import count_resamples, sum_in_resamples
 from overtop.evaluation.inputs import validate_scores
 from overtop.evaluation.ordering import CumulativeCounts, SortedQueries
-from overtop.evaluation.robustness import CLEAN
 from overtop.evaluation.selective import auroc
 from overtop.evaluation.significance import UNBOUNDED, Bounds, adjust_holm, symmetric_interval
+from overtop.terms import CLEAN
 
 ALL, RIGHT_BEFORE = "all", "right_before"
 """Sets of images: all, and those that the encoder had right before the attack."""

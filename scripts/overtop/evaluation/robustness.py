@@ -6,18 +6,18 @@ A model is one or several encoders that differ only in their seed; its accuracy 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
 from overtop.config.evaluation import BootstrapSpec
 from overtop.errors import OvertopError
 from overtop.evaluation.bootstrap import bootstrap_seed, draw_cluster_weights, sum_in_resamples
 from overtop.evaluation.significance import Bounds, symmetric_interval
-
-CLEAN = "clean"
-"""The view of images that are not attacked."""
+from overtop.terms import CLEAN
 
 AVERAGE = "average"
 """In the place of a data set: the mean over all data sets of a study, each with the same weight."""
@@ -26,10 +26,13 @@ ModelView = tuple[str, str]
 """Display name of a model, and a view."""
 
 COLUMNS = [
-    "dataset", "model", "view", "n_seeds", "n_images", "accuracy", "accuracy_low", "accuracy_high", "accuracy_sd",
+    "dataset", "model", "view", "measure", "n_seeds", "n_images", "value", "value_low", "value_high", "value_sd",
     "harmonic", "harmonic_low", "harmonic_high", "difference", "difference_low", "difference_high",
 ]  # fmt: skip
-"""Columns of the result of `measure_robustness`."""
+"""Columns of the table of a study."""
+
+ACCURACY = "accuracy"
+"""The measure of data sets with one class per image, and of captions: Recall@1."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ def measure_robustness(
     """Measure the accuracy of every model in every view on each data set, and on average.
 
     All models and views have the same resamples of the images of a data set, so that their differences are paired;
-    those of different data sets are independent. Encoders are not resampled: how much they differ is `accuracy_sd`.
+    those of different data sets are independent. Encoders are not resampled: how much they differ is `value_sd`.
 
     Args:
         datasets: with the same models and views each. The average is added if there are several.
@@ -76,9 +79,10 @@ def measure_robustness(
         baseline: model that the others are compared with.
 
     Returns:
-        Columns `COLUMNS`, a row per data set, model and view. `accuracy_sd` is the standard deviation over encoders,
-        missing for a single one. `harmonic` is the harmonic mean of the accuracy and the clean accuracy of the model,
-        missing for the view `clean`; that of the average is the harmonic mean of the two averages, as in UCAT.
+        Columns `COLUMNS`, a row per data set, model and view; `measure` is `ACCURACY`, and `value` the accuracy.
+        `value_sd` is its standard deviation over encoders, missing for a single one. `harmonic` is the harmonic mean
+        of the accuracy and the clean accuracy of the model, missing for the view `clean`; that of the average is the
+        harmonic mean of the two averages, as in UCAT.
         `difference` is the accuracy minus that of the baseline in the same view, missing for the baseline.
     """
     measured = {
@@ -105,6 +109,40 @@ def harmonic_mean(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """
     total = np.asarray(first + second, dtype=np.float64)
     return np.divide(2 * first * second, total, out=np.zeros_like(total), where=total > 0)
+
+
+def combine_multilabel(tables: Mapping[tuple[str, str, str], Sequence[pd.DataFrame]]) -> pd.DataFrame:
+    """Arrange the measures of multi-label data sets as rows of the table of a study.
+
+    Args:
+        tables: for each data set, model and view a table per encoder (`evaluation.multilabel`).
+
+    Returns:
+        Columns `COLUMNS`, a row per data set, model, view and measure. The ends of an interval are the means of those
+        of the encoders, which is wider than the interval of their mean.
+    """
+    rows = []
+    for (dataset, model, view), of_encoders in tables.items():
+        together = pd.concat(of_encoders, ignore_index=True)
+        for measure, of_measure in together.groupby("measure", sort=False):
+            ends = {f"value_{end}": of_measure[end].mean() for end in ("low", "high")}
+            spread = {"value": of_measure["value"].mean(), "value_sd": of_measure["value"].std(ddof=1)}
+            counts = {"n_seeds": len(of_encoders), "n_images": of_measure["n_images"].iloc[0]}
+            names = {"dataset": dataset, "model": model, "view": view, "measure": measure}
+            rows.append(names | counts | spread | ends)
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def read_hits(path: str | Path) -> pd.DataFrame:
+    """Read which images are right, from predictions of classes or from scores of images that retrieve captions.
+
+    Returns:
+        Columns `image_id` and `hit`, one row per image.
+    """
+    has_directions = "direction" in pq.read_schema(path).names
+    filters = [("direction", "==", "i2t")] if has_directions else None
+    table = pd.read_parquet(path, columns=["image_id", "hit"], filters=filters)
+    return table[~table.duplicated("image_id")][["image_id", "hit"]]  # the hits of an image are equal in its rows
 
 
 def align_hits(dataset: str, tables: Mapping[ModelView, Sequence[pd.DataFrame]]) -> DatasetHits:
@@ -164,7 +202,7 @@ def _rows(
         low, high = symmetric_interval(values, drawn, level, bounds)
         columns.update({name: values, f"{name}_low": low, f"{name}_high": high})
 
-    add("accuracy", value, draws, [True] * len(keys), (0, 1))
+    add("value", value, draws, [True] * len(keys), (0, 1))
     is_attacked = [view != CLEAN for _, view in keys]
     add("harmonic", harmonic_mean(value, value[clean]), harmonic_mean(draws, draws[clean]), is_attacked, (0, 1))
     is_compared = [model != baseline for model, _ in keys]
@@ -174,9 +212,10 @@ def _rows(
             "dataset": dataset,
             "model": model,
             "view": view,
+            "measure": ACCURACY,
             "n_seeds": len(accuracies.by_seed[i]),
             "n_images": accuracies.n_images,
-            "accuracy_sd": accuracies.by_seed[i].std(ddof=1) if len(accuracies.by_seed[i]) > 1 else np.nan,
+            "value_sd": accuracies.by_seed[i].std(ddof=1) if len(accuracies.by_seed[i]) > 1 else np.nan,
             **{name: values[i] for name, values in columns.items()},
         }
         for i, (model, view) in enumerate(keys)

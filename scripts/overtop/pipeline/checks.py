@@ -25,6 +25,7 @@ from overtop.pipeline.name_checks import (
     check_protocols,
     check_split,
 )
+from overtop.pipeline.robustness_checks import check_study
 from overtop.terms import ESTIMATORS, IMPORTED
 
 
@@ -54,6 +55,8 @@ def cross_checks(config: Config) -> Iterator[str]:
         yield from _check_cascade(config, f"cascades.{name}", cascade)
     for name, table in config.tables.items():
         yield from _check_table(config, f"tables.{name}", table)
+    for name, study in config.robustness.items():
+        yield from check_study(config, name, study)
     for name, figure in config.figures.items():
         yield from check_figure(config, f"figures.{name}", figure)
 

@@ -41,6 +41,8 @@ VERSIONS = {
     "ablate_bank": 1,
     "table": 4,
     "plot": 3,
+    "robustness": 1,
+    "attack_effects": 1,
 }
 
 NOT_HASHED = ("config", "pipeline", "errors.py", "progress.py", "__init__.py")

@@ -14,7 +14,7 @@ from overtop.tables.wide import MEASURES, SETUP
 
 _ESCAPES = {c: f"\\{c}" for c in "&%$#_{}"} | {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "²": "$^2$", "·": r"$\cdot$",
-    "<": "$<$", DAGGER: r"$^\dagger$", UNDEFINED: "--",
+    "<": "$<$", ">": "$>$", "|": "$|$", DAGGER: r"$^\dagger$", UNDEFINED: "--",
 }  # fmt: skip
 
 
@@ -43,15 +43,15 @@ def _format_table(block: Block, name: str) -> str:
         f"% {block.dataset}; {block.setup}; needs \\usepackage{{booktabs}}",
         r"\begin{table*}",
         r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",  # fits a page of A4
-        f"\\caption{{{_escape(f'{block.dataset}. {block.caption()}')}}}",
+        f"\\caption{{{escape(f'{block.dataset}. {block.caption()}')}}}",
         f"\\label{{tab:{'-'.join([name, *setup])}}}",
         f"\\begin{{tabular}}{{l{'r' * len(columns)}}}",
         r"\toprule",
-        _format_row(["", *groups]),
+        format_row(["", *groups]),
         " ".join(f"\\cmidrule(lr){{{2 + n * i}-{1 + n * (i + 1)}}}" for i in range(len(directions))),
-        _format_row(["Method", *(MEASURES[measure].latex for _, measure in columns)]),
+        format_row(["Method", *(MEASURES[measure].latex for _, measure in columns)]),
         r"\midrule",
-        *_format_body(rows),
+        *format_body(rows),
         r"\bottomrule",
         r"\end{tabular}",
         r"\end{table*}",
@@ -59,30 +59,32 @@ def _format_table(block: Block, name: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _format_body(rows: Sequence[Row]) -> Iterator[str]:
-    """For each method a line of numbers, one of intervals, and one of the paper's numbers if there are any."""
+def format_body(rows: Sequence[Row]) -> Iterator[str]:
+    """The lines of a table: for each method its numbers, their intervals, and the paper's numbers if there are any."""
     previous = rows[0].posterior
     for row in rows:
         if row.posterior != previous:
             yield r"\addlinespace"
         previous = row.posterior
-        yield _format_row([_escape(row.method), *map(_format_number, row.cells)])
-        yield _format_row(["", *(f"{{\\tiny {_escape(cell.interval)}}}" for cell in row.cells)])
+        yield format_row([escape(row.method), *map(_format_number, row.cells)])
+        yield format_row(["", *(f"{{\\tiny {escape(cell.interval)}}}" for cell in row.cells)])
         if any(cell.paper for cell in row.cells):
             paper = (cell.paper and f"{{\\scriptsize ${cell.paper}$}}" for cell in row.cells)
-            yield _format_row([r"\quad{\scriptsize paper}", *paper]) + "[2pt]"
+            yield format_row([r"\quad{\scriptsize paper}", *paper]) + "[2pt]"
 
 
-def _format_row(cells: Sequence[str]) -> str:
+def format_row(cells: Sequence[str]) -> str:
+    """A row of a table."""
     return f"{' & '.join(cells)} \\\\"
 
 
 def _format_number(cell: Cell) -> str:
     if cell.number == UNDEFINED:
-        return _escape(UNDEFINED)
+        return escape(UNDEFINED)
     number = f"\\mathbf{{{cell.number}}}" if cell.best else cell.number
     return f"${number}{'^{*}' if cell.starred else ''}$"
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
+    """Text with LaTeX's special characters escaped."""
     return "".join(_ESCAPES.get(character, character) for character in text)

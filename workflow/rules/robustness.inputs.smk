@@ -1,0 +1,81 @@
+# Input and params functions of the rules in robustness.smk (the linter wants rules and functions in separate files).
+from overtop.pipeline import robustness as studies
+
+
+def views_of_study(wildcards):
+    """Every encoder of a study on its data sets, clean and attacked."""
+    study = look_up("robustness", wildcards)
+    return studies.study_views(study, study.datasets, study.attacks)
+
+
+def multilabel_views(wildcards):
+    """The same for its data sets with several labels per image."""
+    study = look_up("robustness", wildcards)
+    attacks = studies.multilabel_attacks(settings, study)
+    return studies.study_views(study, study.multilabel, attacks)
+
+
+def attacked_shards(wildcards):
+    """View and path of every shard of attacked images of a study."""
+    study = look_up("robustness", wildcards)
+    return [
+        (view, path)
+        for view in [*views_of_study(wildcards), *multilabel_views(wildcards)]
+        if view.view in study.attacks
+        for path in paths.attacked_shards(
+            settings, view.dataset, study.split, view.encoder, view.view
+        )
+    ]
+
+
+def robustness_files(wildcards):
+    """Hits of all views, measures of images with several labels, and the shards of attacked images."""
+    study = look_up("robustness", wildcards)
+    return {
+        "hits": [
+            studies.hits_file(settings, study, view)
+            for view in views_of_study(wildcards)
+        ],
+        "multilabel": [
+            paths.MULTILABEL.format(
+                dataset=view.dataset, split=study.split, posterior=view.posterior
+            )
+            for view in multilabel_views(wildcards)
+        ],
+        "attacked": [path for _, path in attacked_shards(wildcards)],
+    }
+
+
+def effects_files(wildcards):
+    """Scores of all views of a study."""
+    study = look_up("robustness", wildcards)
+    return [
+        paths.SCORES.format(
+            dataset=view.dataset, split=study.split, posterior=view.posterior
+        )
+        for view in views_of_study(wildcards)
+    ]
+
+
+def as_params(views_of):
+    """A params function: views as plain values."""
+    return lambda wildcards: [view._asdict() for view in views_of(wildcards)]
+
+
+def attacked_views(wildcards):
+    """The view of every shard of attacked images, as plain values."""
+    return [view._asdict() for view, _ in attacked_shards(wildcards)]
+
+
+def attacks_of_study(wildcards):
+    """The attacks of a study and of its worst cases, as plain values."""
+    attacks = studies.study_attacks(settings, look_up("robustness", wildcards))
+    return {name: plain(attack) for name, attack in attacks.items()}
+
+
+def objectives_of_study(wildcards):
+    return studies.paper_objectives(settings, look_up("robustness", wildcards))
+
+
+def epsilons_of_study(wildcards):
+    return studies.training_epsilons(settings, look_up("robustness", wildcards))
