@@ -9,11 +9,11 @@ from matplotlib.ticker import PercentFormatter
 
 from overtop import labels
 from overtop.evaluation.probabilities import ECE_BINS, measure_probabilities, reliability_bins
-from overtop.evaluation.robustness import CLEAN
 from overtop.figures import style
 from overtop.figures.checks import check_columns, check_single_value
 from overtop.figures.method_styles import MethodStyle
 from overtop.figures.methods import draw_line, format_value
+from overtop.terms import CLEAN
 
 _PANEL = ["dataset", "view", "probability"]
 _COLOURS = (style.BLACK, style.BLUE, style.ORANGE, style.GREEN, style.RED, style.PURPLE, style.SKY, style.BROWN)
@@ -108,7 +108,7 @@ def reliability_figure(numbers: pd.DataFrame) -> Figure:
                 plot_reliability(shown, (diagram, histogram))
             style.share_y_limits(list(grid[1]))
         dataset = labels.format_name(str(numbers["dataset"].iloc[0]))
-        note = f"{dataset}; {ECE_BINS} bins of equal width; faint: under {style.MIN_RELIABLE_QUERIES} images in the bin"
+        note = f"{dataset}; {ECE_BINS} bins of equal width; below the diagonal: over-confident; faint: under {style.MIN_RELIABLE_QUERIES} images in the bin"
         style.add_footnote(figure, note)
     return figure
 
