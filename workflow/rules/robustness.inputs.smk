@@ -79,3 +79,32 @@ def objectives_of_study(wildcards):
 
 def epsilons_of_study(wildcards):
     return studies.training_epsilons(settings, look_up("robustness", wildcards))
+
+
+def classified_views(wildcards):
+    """Every encoder of a study on its data sets of classes, clean and attacked."""
+    views = [
+        view
+        for view in views_of_study(wildcards)
+        if settings.stored_dataset(view.dataset).kind == "classes"
+    ]
+    views += multilabel_views(wildcards)
+    if not views:
+        raise WorkflowError(
+            f"config.yaml: robustness.{wildcards.robustness} has no data set of classes, and so no probabilities"
+        )
+    return views
+
+
+def prediction_files(split, views):
+    """The predictions of some views of a study, in their order."""
+    return [
+        paths.PREDICTIONS.format(dataset=v.dataset, split=split, posterior=v.posterior)
+        for v in views
+    ]
+
+
+def study_predictions(wildcards):
+    """The predictions of a study."""
+    split = look_up("robustness", wildcards).split
+    return prediction_files(split, classified_views(wildcards))

@@ -73,3 +73,35 @@ rule attack_effects:
         version=VERSIONS["attack_effects"],
     script:
         "../../scripts/attack_effects.py"
+
+
+rule view_calibration:
+    """Measure how honest the probabilities of a study's models are on clean and attacked images."""
+    input:
+        predictions=study_predictions,
+    output:
+        csv=report(
+            f"{paths.ROBUSTNESS_CALIBRATION}.csv",
+            caption="../report/view_calibration.rst",
+            category="Robustness",
+        ),
+        md=f"{paths.ROBUSTNESS_CALIBRATION}.md",
+    log:
+        log_file("view_calibration", "{robustness}"),
+    benchmark:
+        benchmark_file("view_calibration", "{robustness}")
+    wildcard_constraints:
+        robustness=studies.STUDY_PATTERN,
+    conda:
+        "../../envs/overtop.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=240,
+    params:
+        split=field("robustness", "split"),
+        views=as_params(classified_views),
+        bootstrap=plain(settings.evaluation.bootstrap),
+        seed=settings.seed,
+        version=VERSIONS["view_calibration"],
+    script:
+        "../../scripts/view_calibration.py"

@@ -9,11 +9,11 @@ from matplotlib.ticker import PercentFormatter
 
 from overtop import labels
 from overtop.evaluation.probabilities import ECE_BINS, measure_probabilities, reliability_bins
-from overtop.evaluation.robustness import CLEAN
 from overtop.figures import style
 from overtop.figures.checks import check_columns, check_single_value
 from overtop.figures.method_styles import MethodStyle
 from overtop.figures.methods import draw_line, format_value
+from overtop.terms import CLEAN
 
 _PANEL = ["dataset", "view", "probability"]
 _COLOURS = (style.BLACK, style.BLUE, style.ORANGE, style.GREEN, style.RED, style.PURPLE, style.SKY, style.BROWN)
@@ -99,7 +99,7 @@ def reliability_figure(numbers: pd.DataFrame) -> Figure:
     probabilities = labels.in_known_order(numbers["probability"], labels.PROBABILITIES)
     height = _panel_height(numbers["model"].nunique())
     with style.figure_style():
-        figure = style.new_figure(style.PANEL_WIDTH * len(views), height * len(probabilities) + 0.15)
+        figure = style.new_figure(style.PANEL_WIDTH * len(views), height * len(probabilities) + 0.3)
         rows = figure.subfigures(len(probabilities), 1, squeeze=False)[:, 0]
         for part, probability in zip(rows, probabilities, strict=True):
             grid = part.subplots(2, len(views), squeeze=False, sharex=True, height_ratios=_HEIGHT_RATIOS)
@@ -108,7 +108,7 @@ def reliability_figure(numbers: pd.DataFrame) -> Figure:
                 plot_reliability(shown, (diagram, histogram))
             style.share_y_limits(list(grid[1]))
         dataset = labels.format_name(str(numbers["dataset"].iloc[0]))
-        note = f"{dataset}; {ECE_BINS} bins of equal width; faint: under {style.MIN_RELIABLE_QUERIES} images in the bin"
+        note = f"{dataset}; {ECE_BINS} bins of equal width; below the diagonal: over-confident; faint: under {style.MIN_RELIABLE_QUERIES} images in the bin"
         style.add_footnote(figure, note)
     return figure
 
@@ -152,7 +152,8 @@ def _format_axes(axes: tuple[Axes, Axes], numbers: pd.DataFrame) -> None:
     view, probability = numbers.iloc[0][["view", "probability"]]
     diagram.set(xlim=(0, 1), ylim=(-0.02, 1.02), ylabel="Accuracy")
     shown = "Clean" if view == CLEAN else f"Under {view}"
-    diagram.set_title(f"{shown}: {labels.format_name(probability)}", loc="left")
+    title = labels.format_name(probability)
+    diagram.set_title(f"{shown}\n{title[:1].upper()}{title[1:]}", loc="left")
     histogram.set(xlabel="Confidence", ylabel="Images", xlim=(0, 1))
     histogram.set_ylim(bottom=0)
     histogram.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))

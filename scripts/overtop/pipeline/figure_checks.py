@@ -23,6 +23,7 @@ from overtop.pipeline.name_checks import (
     check_not_variant,
     check_protocols,
     check_split,
+    has_stored_dataset,
 )
 from overtop.terms import BANK_ESTIMATORS, ESTIMATORS
 
@@ -119,7 +120,9 @@ def _check_reliability_figure(config: Config, key: str, figure: ReliabilityFigur
     study = config.robustness.get(figure.robustness)
     if study is None:
         return
-    yield from check_name(f"{key}.dataset", "data set of the study", figure.dataset, study.datasets)
+    stored = [name for name in (*study.datasets, *study.multilabel) if has_stored_dataset(config, name)]
+    classified = [name for name in stored if config.stored_dataset(name).kind == "classes"]
+    yield from check_name(f"{key}.dataset", "data set of classes in the study", figure.dataset, classified)
     yield from check_name(f"{key}.attack", "attack of the study", figure.attack, study.attacks)
     for name in figure.models:
         yield from check_name(f"{key}.models", "model of the study", name, study.models)
