@@ -36,6 +36,17 @@ def test_features_of_another_split_or_architecture_are_rejected(path: Path) -> N
         read_trunk_features(path, "lite1-minilm", SPLIT)
 
 
+def test_features_of_other_prompts_are_rejected(tmp_path: Path) -> None:
+    classes = Split(["a"], [""], ["0"], ["cat"], np.array([-1]), labels=[np.array([0])], templates=["a {c}"])
+    features = TrunkFeatures(torch.zeros(1, 5), torch.zeros(1, 4))
+    write_trunk_features(tmp_path / "a.safetensors", features, ARCHITECTURE, classes)
+    assert torch.equal(read_trunk_features(tmp_path / "a.safetensors", ARCHITECTURE, classes).text, features.text)
+    with pytest.raises(OvertopError, match="another split or with other towers"):
+        read_trunk_features(
+            tmp_path / "a.safetensors", ARCHITECTURE, dataclasses.replace(classes, templates=["the {c}"])
+        )
+
+
 def test_truncated_file_is_rejected(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(OvertopError, match="cannot be read"):

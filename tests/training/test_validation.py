@@ -32,6 +32,24 @@ def test_recall_without_caption_levels_has_only_directions() -> None:
     assert embedding_recall(np.eye(2), np.eye(2), split) == {"t2i": 1.0, "i2t": 1.0}
 
 
+def test_accuracy_on_classes_equals_plain_loops() -> None:
+    """Each class is the mean of its unit prompts; the last image has two classes, and one class has no image."""
+    rng = np.random.default_rng(3)
+    labels = [np.array([0, 1, 5]), np.array([2, 5]), np.array([3, 4]), np.array([], dtype=np.int64)]
+    split = Split(
+        [*"abcdef"], [""] * 6, [*"0123"], ["cat", "dog", "cow", "hen"], np.full(4, -1), labels=labels,
+        templates=["a {c}", "the {c}"],
+    )  # fmt: skip
+    images, prompts = rng.normal(size=(6, 3)), rng.normal(size=(8, 3)) * rng.uniform(1, 9, size=(8, 1))
+    hits = []
+    for n in range(6):
+        means = [sum(row / np.linalg.norm(row) for row in prompts[2 * c : 2 * c + 2]) for c in range(4)]
+        nearest = max(range(4), key=lambda c: _cosine(means[c], images[n]))
+        hits.append(n in labels[nearest])
+    assert 0 < sum(hits) < 6
+    assert embedding_recall(images, prompts, split) == {"accuracy": pytest.approx(np.mean(hits))}
+
+
 def test_logged_recalls_have_three_decimals(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         log_recalls("shapes-0", {"t2i": 0.5, "t2i exact": 0.6034})
