@@ -94,3 +94,75 @@ def evaluated(config: Config, studies: Iterable[str]) -> set[tuple[str, str, str
 def hours(operations: float) -> float:
     """GPU hours at the sustained rate."""
     return operations / RATE / 3600
+
+
+def attack_operations(config: Config, attack: str, datasets: Iterable[str], *, skips_wrong: bool) -> float:
+    """Operations of an attack on one encoder, over all test images of some data sets."""
+    classes = {"pcam": 2}
+    passes = (
+        TEST_IMAGES[name] * attack_passes(config.attacks[attack], classes.get(name, 10), skips_wrong=skips_wrong)
+        for name in datasets
+    )
+    return FORWARD * sum(passes)
+
+
+def study_operations(config: Config, studies: Iterable[str], *, skips_wrong: bool) -> float:
+    """Operations of all attacks of some studies."""
+    return sum(
+        attack_operations(config, attack, [dataset], skips_wrong=skips_wrong)
+        for dataset, _, attack in evaluated(config, studies)
+    )
+
+
+def finetuning_table(config: Config) -> str:
+    """Markdown: the fine-tuned encoders of the recipe, their passes per image and GPU hours at both settings."""
+    lines = [
+        "| encoder | passes, epsilon 1 | passes, epsilon 2 | hours, epsilon 1 | hours, epsilon 2 |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    first = [name for name in config.encoders if f"{name}-2" in config.encoders]
+    totals = [0.0, 0.0]
+    for name in first:
+        pair = (name, f"{name}-2")
+        specs = [spec for spec in (config.encoders[each].finetune for each in pair) if spec is not None]
+        passes = " | ".join(str(training_passes(spec)) for spec in specs)
+        spent = [hours(training_operations(config, each)) for each in pair]
+        totals = [total + each for total, each in zip(totals, spent, strict=True)]
+        lines.append(f"| `{name}`, `{name}-2` | {passes} | {spent[0]:.1f} | {spent[1]:.1f} |")
+    return "\n".join([*lines, f"| total | | | {totals[0]:.0f} | {totals[1]:.0f} |"])
+
+
+def attacks_table(config: Config, study: str) -> str:
+    """Markdown: the attacks of a study, their passes per image, and GPU hours for one encoder on all test images."""
+    lines = [
+        "| attack | passes, at most | passes, expected | hours, at most | hours, expected |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    spec, names = config.robustness[study], []
+    for name in [*spec.attacks, *sorted(with_parts(config, spec.attacks) - set(spec.attacks))]:
+        if not isinstance(config.attacks[name], WorstCaseAttack):
+            names.append(name)
+            cells = [f"{attack_passes(config.attacks[name], skips_wrong=skips):,.0f}" for skips in (False, True)]
+            spent = [
+                hours(attack_operations(config, name, spec.datasets, skips_wrong=skips)) for skips in (False, True)
+            ]
+            lines.append(f"| `{name}` | {' | '.join(cells)} | {spent[0]:.1f} | {spent[1]:.1f} |")
+    sums = [
+        sum(hours(attack_operations(config, name, spec.datasets, skips_wrong=skips)) for name in names)
+        for skips in (False, True)
+    ]
+    return "\n".join([*lines, f"| total | | | {sums[0]:.0f} | {sums[1]:.0f} |"])
+
+
+def studies_table(config: Config, studies: list[str]) -> str:
+    """Markdown: GPU hours of each study, and of all together, which share encoders and attacks."""
+    lines = [
+        "| study | encoders | encoders x attacks x data sets | hours, at most | hours, expected |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for title, names in [*((f"`{name}`", [name]) for name in studies), ("all together", studies)]:
+        views = evaluated(config, names)
+        spent = [hours(study_operations(config, names, skips_wrong=skips)) for skips in (False, True)]
+        encoders = len({encoder for _, encoder, _ in views})
+        lines.append(f"| {title} | {encoders} | {len(views):,} | {spent[0]:,.0f} | {spent[1]:,.0f} |")
+    return "\n".join(lines)
