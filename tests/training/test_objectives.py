@@ -14,7 +14,7 @@ from torch.distributions import Categorical, Dirichlet, kl_divergence
 from overtop.config.objectives import ObjectiveSpec
 from overtop.training.attention_maps import attention_map, map_distance
 from overtop.training.objective_inputs import ObjectiveInputs
-from overtop.training.objectives import DEFINITIONS, Objective, build_objective, objectives_table
+from overtop.training.objectives import DEFINITIONS, Objective, build_objective, objectives_table, step_cost
 
 IMAGES, CLASSES, WIDTH, SCALE = 6, 5, 8, 20.0
 EMBEDDINGS = ("adversarial", "clean", "reference_clean", "reference_adversarial")
@@ -278,5 +278,12 @@ def test_table_has_a_row_for_every_kind_of_the_configuration():
     assert set(specs) == set(DEFINITIONS)
     rows = [line.split("|") for line in objectives_table().splitlines() if line.startswith("| `")]
     assert [row[1].strip(" `") for row in rows] == list(DEFINITIONS)
-    assert {len(row) for row in rows} == {7}
-    assert next(row[3].strip() for row in rows if "`tecoa`" in row[1]) == "-"
+    assert {len(row) for row in rows} == {8}
+    assert [row[3:5] for row in rows if "`tecoa`" in row[1]] == [[" - ", " 1.00 "]]
+
+
+def test_cost_counts_forward_and_backward_passes():
+    """Two steps of attack: four passes; the step itself: three; one more by the frozen tower, three by the trained."""
+    costs = {kind: step_cost(definition.needs) for kind, definition in DEFINITIONS.items()}
+    assert {kind: cost for kind, cost in costs.items() if cost != 8} == {"tecoa": 7, "pmg_aft": 11, "tga": 11}
+    assert step_cost(frozenset(), attack_steps=10) == 23

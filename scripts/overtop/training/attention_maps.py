@@ -33,5 +33,14 @@ def map_distance(first: torch.Tensor, second: torch.Tensor, size: tuple[int, int
     Returns:
         (B,); its gradient is 0 where the maps are equal.
     """
-    difference = functional.interpolate((first - second)[:, None], size=size, mode="bilinear", align_corners=False)
-    return torch.linalg.vector_norm(difference, dim=(1, 2, 3))
+    rows, columns = (_interpolation(first, axis, length) for axis, length in zip((1, 2), size, strict=True))
+    return torch.linalg.vector_norm(rows @ (first - second) @ columns.T, dim=(1, 2))
+
+
+def _interpolation(maps: torch.Tensor, axis: int, length: int) -> torch.Tensor:
+    """The matrix (length, n) of linear interpolation of the n values along an axis.
+
+    Two products with such matrices are bilinear interpolation; torch's own has no deterministic gradient on GPUs.
+    """
+    identity = torch.eye(maps.shape[axis], dtype=maps.dtype, device=maps.device)
+    return functional.interpolate(identity[None], size=length, mode="linear", align_corners=False)[0].T

@@ -57,7 +57,7 @@ def pmg_aft(inputs: ObjectiveInputs, spec: PlainObjective) -> Terms:
 
 
 def fare(inputs: ObjectiveInputs, spec: PlainObjective) -> Terms:
-    """||f(x_a) - f0(x)||^2 of un-normalised embeddings, without labels (FARE; Schlarmann et al. 2024, Eq. 3)."""
+    """||f(x_a) - f0(x)||^2 of un-normalised embeddings, without labels (FARE; Schlarmann et al. 2024)."""
     return {"squared_distance": squared_distances(inputs.embeddings("adversarial"), inputs, spec).mean()}
 
 
@@ -121,8 +121,8 @@ def weighted_kl(inputs: ObjectiveInputs, spec: WeightedObjective) -> Terms:
     """CE(z(x_a), y) + weight w(x) KL(softmax(s0(x) / T') || softmax(s(x_a) / T')), T' set by `temperature`.
 
     With evidence, w(x) = lambda sum_k exp((s0_k(x) + 1) / 0.07), always at 0.07: T' changes the divergence alone, so
-    T' = 0.07 is `ucat` in its stable form. Without, w is the mean of w(x) over the images given: the same total weight,
-    not distributed by evidence.
+    T' = 0.07 is `ucat` in its stable form. Without, w is the mean of w(x) over the images given (a part of the batch
+    if it is computed in parts): the same total weight, not distributed by evidence.
     """
     adversarial, reference = _adversarial_and_reference(inputs)
     divergence = kl_categorical(reference / spec.temperature, adversarial / spec.temperature)

@@ -15,11 +15,12 @@ from overtop.training import objective_terms
 from overtop.training.objective_inputs import Need, ObjectiveInputs
 from overtop.training.objective_terms import Terms
 
-_PASSES: dict[Need, str] = {
-    "clean": "trained tower on clean images, with backward",
-    "reference_clean": "frozen tower on clean images",
-    "reference_adversarial": "frozen tower on attacked images",
+_PASSES: dict[Need, tuple[str, int]] = {
+    "clean": ("trained tower on clean images, with backward", 3),
+    "reference_clean": ("frozen tower on clean images", 1),
+    "reference_adversarial": ("frozen tower on attacked images", 1),
 }
+"""Description of each pass, and its cost in forward passes: a backward pass to the weights costs two, to pixels one."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Definition:
     Attributes:
         equation: Markdown, in the notation of `objective_terms`.
         citation: publication that defines it.
-        published: optimiser, learning rate and attack of its release.
+        published: optimizer and learning rate of its release, and the attack where it is known.
         terms: `(inputs, spec) -> terms`.
         attack_loss: `(embeddings, inputs, spec) -> (B,)`.
         needs: passes besides that of the trained tower over the attacked images.
@@ -47,12 +48,12 @@ _CE = "CE(z(xₐ), y)"
 _UCAT_SETTINGS = "SGD 1e-4, PGD-2"
 DEFINITIONS = {
     "tecoa": Definition(
-        equation=_CE, citation=MAO, published="SGD 1e-5, PGD-2", terms=objective_terms.tecoa, needs=frozenset()
+        equation=_CE, citation=MAO, published="SGD 1e-5", terms=objective_terms.tecoa, needs=frozenset()
     ),
     "pmg_aft": Definition(
         equation=f"{_CE} + Σ KL(p₀(xₐ) ‖ p(xₐ)) + Σ KL(p(x) ‖ p(xₐ)), sums over the batch",
         citation=WANG,
-        published="SGD 5e-5, PGD-2",
+        published="SGD 5e-5",
         terms=objective_terms.pmg_aft,
         needs=frozenset({"clean", "reference_adversarial"}),
     ),
@@ -66,7 +67,7 @@ DEFINITIONS = {
     "tga": Definition(
         equation=f"{_CE} + 0.08 ‖A(xₐ) - A₀(x)‖₂ + 0.05 ‖A(x) - A₀(x)‖₂",
         citation=YU,
-        published="SGD 1e-4, PGD-2",
+        published="SGD 1e-4",
         terms=objective_terms.tga,
         needs=frozenset({"clean", "reference_clean", "maps"}),
     ),
@@ -159,17 +160,23 @@ def build_objective(spec: ObjectiveSpec) -> Objective:
     return Objective(spec)
 
 
+def step_cost(needs: frozenset[Need], attack_steps: int = 2) -> int:
+    """Cost of a training step with its attack, in forward passes of the image tower over the batch."""
+    attacked = 2 * attack_steps + 3
+    return attacked + sum(cost for need, (_, cost) in _PASSES.items() if need in needs)
+
+
 def objectives_table() -> str:
     """The objectives as a Markdown table, one row each, followed by a list of the publications they cite.
 
-    Columns: objective, loss, further passes (besides the attack and the trained tower on attacked images), published
-    settings, source.
+    Columns: objective, loss, further passes (besides the attack and the trained tower on attacked images), cost (of a
+    step with two steps of attack, relative to `tecoa`), published settings, source.
     """
-    lines = ["| objective | loss | further passes | published settings | source |", "|---|---|---|---|---|"]
+    lines = ["| objective | loss | further passes | cost | published settings | source |", "|---|---|---|---|---|---|"]
     for kind, definition in DEFINITIONS.items():
-        passes = "; ".join(text for need, text in _PASSES.items() if need in definition.needs) or "-"
-        lines.append(
-            f"| `{kind}` | {definition.equation} | {passes} | {definition.published} | {definition.citation.short} |"
-        )
+        passes = "; ".join(text for need, (text, _) in _PASSES.items() if need in definition.needs) or "-"
+        cost = step_cost(definition.needs) / step_cost(frozenset())
+        columns = (definition.equation, passes, f"{cost:.2f}", definition.published, definition.citation.short)
+        lines.append(f"| `{kind}` | {' | '.join(columns)} |")
     citations = dict.fromkeys(definition.citation for definition in DEFINITIONS.values())
     return "\n".join([*lines, "", *(f"- {citation.short}: {citation.full}" for citation in citations)])
