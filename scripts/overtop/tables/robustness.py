@@ -54,8 +54,8 @@ class RobustnessTable:
         """What the numbers are, without the specification of the attacks."""
         parts = [
             "Accuracy in percent (of images that retrieve captions: Recall@1) on the clean images and under each "
-            "attack; H is the harmonic mean of clean and attacked accuracy. In brackets: bootstrap intervals, resampled "
-            "by image."
+            "attack; H is the harmonic mean of clean and attacked accuracy. In brackets: bootstrap intervals, "
+            "resampled by image."
         ]
         n_seeds = sorted(self.rows["n_seeds"].unique())
         if n_seeds[-1] > 1:
