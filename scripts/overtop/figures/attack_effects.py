@@ -60,33 +60,38 @@ def attack_effect_numbers(values: pd.DataFrame, effects: pd.DataFrame) -> pd.Dat
     return numbers.reset_index().merge(effects[["attack", *key[:-1], *columns]], on=key[:-1], how="left")
 
 
-def plot_attack_effect(values: pd.DataFrame, effects: pd.DataFrame, ax: Axes | None = None) -> Axes:
+def plot_attack_effect(
+    values: pd.DataFrame, effects: pd.DataFrame, ax: Axes | None = None, *, logarithmic: bool | None = None
+) -> Axes:
     """One panel: for each model the distribution of an uncertainty, clean on the left and attacked on the right.
 
     Args:
         values: as for `attack_effect_numbers`, of one estimator and set of images.
         effects: likewise.
         ax: where to draw; None for a new figure.
+        logarithmic: whether the axis of the uncertainty is; by default if it has a long upper tail.
 
     Raises:
         OvertopError: a table is empty or lacks a column, or there are several estimators or sets of images.
     """
     check_columns(values, [*_PANEL, "model", "view", "uncertainty"], "uncertainties")
     check_single_value(values, _PANEL, "a panel")
-    models, is_logarithmic = list(values["model"].unique()), _has_long_tail(values["uncertainty"])
+    models = list(values["model"].unique())
+    if logarithmic is None:
+        logarithmic = _has_long_tail(values["uncertainty"])
     with style.figure_style():
         ax = ax or style.new_figure(_width(len(models)), _PANEL_HEIGHT + 0.5).subplots()
         sns.violinplot(
             values, x="model", y="uncertainty", hue="view", order=models, hue_order=list(_COLOURS), palette=_COLOURS,
             split=True, inner="quart", gap=0.06, cut=0, density_norm="width", linewidth=0.6, saturation=1,
-            log_scale=(None, is_logarithmic), legend=False, ax=ax,
+            log_scale=(None, logarithmic), legend=False, ax=ax,
         )  # fmt: skip
         by_model = effects.set_index("model")
         for position, model in enumerate(models):
             _annotate(ax, position, by_model.loc[model])
         ax.set(xlabel="", ylabel=estimator_label(values["estimator"].iloc[0]))
         ax.grid(axis="x", visible=False)
-        if not is_logarithmic:
+        if not logarithmic:
             ax.yaxis.set_major_formatter("{x:g}")  # no exponent above the axis, where the changes are
         if max(style.text_width(model, "xtick.labelsize") for model in models) > _MODEL_WIDTH:
             ax.tick_params(axis="x", rotation=30)
@@ -111,8 +116,10 @@ def attack_effect_figure(values: pd.DataFrame, effects: pd.DataFrame) -> Figure:
         figure = style.new_figure(max(width, _MIN_WIDTH), _PANEL_HEIGHT * len(estimators) + 1.2)
         grid = figure.subplots(len(estimators), len(columns), squeeze=False)
         for row, estimator in zip(grid, estimators, strict=True):
+            logarithmic = _has_long_tail(values.loc[values["estimator"] == estimator, "uncertainty"])
             for ax, images in zip(row, columns, strict=True):
-                plot_attack_effect(_panel(values, estimator, images), _panel(effects, estimator, images), ax)
+                shown, changes = (_panel(table, estimator, images) for table in (values, effects))
+                plot_attack_effect(shown, changes, ax, logarithmic=logarithmic)
             style.share_y_limits(row)
             for ax in row[1:]:
                 ax.set_ylabel("")

@@ -3,24 +3,19 @@
 import math
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from overtop import labels
 from overtop.errors import OvertopError
 from overtop.evaluation.robustness import ACCURACY, AVERAGE
 from overtop.figures import style
 from overtop.figures.checks import check_columns, check_single_value
-from overtop.figures.style import BLACK, BLUE, BROWN, GREEN, GREY, ORANGE, PURPLE, RED, SKY
+from overtop.figures.method_styles import model_styles
 from overtop.terms import CLEAN
 
-_COLOURS = (BLACK, BLUE, ORANGE, GREEN, RED, PURPLE, BROWN, SKY, GREY)
-_MARKERS = "os^Dv<>Ph"
-_LINE_STYLES: tuple[str | tuple[float, tuple[float, float]], ...] = ("-", (0, (4, 1.5)), (0, (1, 1)))
 _COLUMNS = ["dataset", "model", "view", "measure", "n_images", "value", "value_low", "value_high"]
 _MAX_COLUMNS, _CHARACTERS_PER_INCH = 3, 17
 
@@ -62,12 +57,11 @@ def plot_robustness(numbers: pd.DataFrame, ax: Axes | None = None) -> Axes:
     check_single_value(numbers, ["dataset"], "a robustness panel")
     with style.figure_style():
         ax = ax or style.new_figure(style.PANEL_WIDTH, style.PANEL_HEIGHT).subplots()
-        for number, (_, rows) in enumerate(numbers.groupby("model", sort=False)):
-            rows = rows.sort_values("epsilon")
-            properties = model_style(number)
-            ax.plot(rows["epsilon"], 100 * rows["value"], **properties)
+        for model_style in model_styles(numbers["model"].unique()):
+            rows = numbers[numbers["model"] == model_style.label].sort_values("epsilon")
             low, high = 100 * rows["value_low"], 100 * rows["value_high"]
-            ax.fill_between(rows["epsilon"], low, high, color=properties["color"], alpha=0.12, linewidth=0)
+            ax.fill_between(rows["epsilon"], low, high, color=model_style.colour, alpha=0.12, linewidth=0)
+            ax.plot(rows["epsilon"], 100 * rows["value"], **model_style.line_properties())
         epsilons = sorted(numbers["epsilon"].unique())
         ax.set_xscale("symlog", linthresh=epsilons[1] if len(epsilons) > 1 else 1, linscale=0.6)
         ax.set_xticks(epsilons, [f"{epsilon:g}" for epsilon in epsilons])
@@ -103,24 +97,13 @@ def robustness_figure(numbers: pd.DataFrame) -> Figure:
             plot_robustness(numbers[numbers["dataset"] == dataset], ax)
         for ax in grid[len(datasets) :]:
             ax.set_axis_off()
-        handles = [Line2D([], [], label=model, **model_style(number)) for number, model in enumerate(models)]
+        handles = [style.legend_handle(each.label, **each.line_properties()) for each in model_styles(models)]
         figure.legend(handles=handles, loc="outside lower left", ncols=legend_columns)
         names = ", ".join(view for view in numbers["view"].unique() if view != CLEAN)
         note = f"Attacks: {names}. Bands: bootstrap intervals over images"
         lines = textwrap.wrap(note, int(_CHARACTERS_PER_INCH * style.PANEL_WIDTH * columns))
         figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=7)
     return figure
-
-
-def model_style(number: int) -> dict[str, Any]:
-    """Keyword arguments for the line of the model at a position of a study."""
-    return {
-        "color": _COLOURS[number % len(_COLOURS)],
-        "marker": _MARKERS[number % len(_MARKERS)],
-        "linestyle": _LINE_STYLES[number // len(_COLOURS) % len(_LINE_STYLES)],
-        "markersize": 4,
-        "linewidth": 1.1,
-    }
 
 
 def _legend_columns(models: Sequence[str], width: float) -> int:
