@@ -11,15 +11,13 @@ import pandas as pd
 
 from overtop.config.evaluation import BootstrapSpec
 from overtop.config.robustness import RobustnessSpec
-from overtop.evaluation.attack_effects import add_verdicts, align_scores, measure_effects
+from overtop.evaluation.attack_effects import add_verdicts, align_scores, measure_effects, read_uncertainties
 from overtop.evaluation.bootstrap import bootstrap_seed, draw_cluster_weights
 from overtop.evaluation.rounding import round_floats
 from overtop.pipeline.job import Job, run
 from overtop.storage.files import write_table, write_text
 from overtop.tables.attack_effects import effects_to_markdown
-from overtop.terms import CLEAN, PUBLISHED_ONLY
-
-COLUMNS = ["query_id", "direction", "estimator", "protocol", "uncertainty", "hit"]
+from overtop.terms import CLEAN
 
 
 def main(job: Job) -> None:
@@ -39,13 +37,6 @@ def main(job: Job) -> None:
     table = add_verdicts(pd.concat(effects, ignore_index=True), bootstrap.level)
     write_table(job.output.csv, round_floats(table))
     write_text(job.output.md, effects_to_markdown(table, next(iter(spec.models))))
-
-
-def read_uncertainties(path: str) -> pd.DataFrame:
-    """The scores of images under the corrected protocol; of estimators without it, under the published one."""
-    scores = pd.read_parquet(path, columns=COLUMNS, filters=[("direction", "==", "i2t")])
-    published = scores["estimator"].isin(PUBLISHED_ONLY)
-    return scores[scores["protocol"] == published.map({True: "published", False: "corrected"})]
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Draw one declared figure for print and screen, and write every plotted number.
 
 Reads: results/curves and results/metrics of the figure's table or posteriors, or results/cascades, ablations, thinning,
-predictions, training.
+predictions, training, robustness, scores.
 Writes: results/figures/{figure}.pdf, .png, .csv.
 """
 
@@ -9,15 +9,26 @@ import pandas as pd
 from pydantic import TypeAdapter
 
 from overtop.config.figures import (
+    AttackEffectFigure,
     BankFigure,
     CascadeFigure,
     FigureSpec,
     ReliabilityFigure,
+    RobustnessFigure,
     ThinningFigure,
     TrainingFigure,
 )
+from overtop.evaluation.attack_effects import read_uncertainties
 from overtop.figures.bank import bank_figure
-from overtop.figures.draw import draw_cascade, draw_curves, draw_reliability, draw_thinning, draw_training
+from overtop.figures.draw import (
+    draw_attack_effect,
+    draw_cascade,
+    draw_curves,
+    draw_reliability,
+    draw_robustness,
+    draw_thinning,
+    draw_training,
+)
 from overtop.figures.style import save_figure
 from overtop.pipeline.job import Job, run
 from overtop.storage.files import write_table
@@ -30,6 +41,11 @@ def main(job: Job) -> None:
         numbers, figure = draw_cascade(pd.read_csv(job.input.curve), pd.read_csv(job.input.spent))
     elif isinstance(spec, ThinningFigure):
         numbers, figure = draw_thinning(pd.read_csv(job.input.thinning))
+    elif isinstance(spec, RobustnessFigure):
+        numbers, figure = draw_robustness(pd.read_csv(job.input.table), job.params.values)
+    elif isinstance(spec, AttackEffectFigure):
+        effects, scores = pd.read_csv(job.input.effects), read_scores(job)
+        numbers, figure = draw_attack_effect(spec, effects, scores, f"figures.{job.wildcards.figure}")
     elif isinstance(spec, BankFigure):
         numbers = pd.read_csv(job.input.ablation, keep_default_na=False)
         figure = bank_figure(numbers)
@@ -47,6 +63,14 @@ def main(job: Job) -> None:
         numbers, figure = draw_curves(spec, curves, metrics, job.params.values, place)
     write_table(job.output.csv, numbers)
     save_figure(figure, job.output.pdf, job.output.png)
+
+
+def read_scores(job: Job) -> dict[str, dict[str, list[pd.DataFrame]]]:
+    """Read the scores of a figure of an attack's effect, by model and view."""
+    scores: dict[str, dict[str, list[pd.DataFrame]]] = {}
+    for path, view in zip(job.input.scores, job.params.values, strict=True):
+        scores.setdefault(view["model"], {}).setdefault(view["view"], []).append(read_uncertainties(path))
+    return scores
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from overtop.config.attacks import GradientAttack, LibraryAttack, WorstCaseAttack
+from overtop.config.attacks import GradientAttack, LibraryAttack, WorstCaseAttack, attack_epsilon
 from overtop.evaluation.attack_checks import (
     CHECKS,
     COLUMNS,
@@ -9,7 +9,6 @@ from overtop.evaluation.attack_checks import (
     NOT_APPLICABLE,
     PASSED,
     Perturbations,
-    attack_epsilon,
     check_attacks,
 )
 from overtop.evaluation.robustness import DatasetHits
@@ -38,7 +37,7 @@ def run(right=GOOD, changed=(), epsilons=(1.0,), perturbations=None):
     hits = {("plain", view): hit for view, hit in make_hits(right).items()}
     hits |= {("defended", view): hit for view, hit in make_hits(GOOD).items() if view in right}
     records = {
-        ("d", model, name): Perturbations(attack_epsilon(name, SPECS) + 1e-5, 0.0, 1.0)
+        ("d", model, name): Perturbations(attack_epsilon(SPECS, name) + 1e-5, 0.0, 1.0)
         for model in ("plain", "defended")
         for name in right
         if name != CLEAN
@@ -51,7 +50,7 @@ def run(right=GOOD, changed=(), epsilons=(1.0,), perturbations=None):
 
 
 def test_epsilon_of_a_worst_case_is_the_largest_of_its_parts():
-    assert attack_epsilon("aa", SPECS) == 2
+    assert attack_epsilon(SPECS, "aa") == 2
 
 
 def test_good_attacks_pass_every_check():

@@ -101,7 +101,7 @@ def record_of(attack):
     return {**common, "step": 1.0}
 
 
-def write_shards(folder, views, shards=2, largest=1.0):
+def write_shards(folder, views, shards=1, largest=1.0):
     """Write the shards of attacked images; returns their paths, and the view of each."""
     paths, views_of_paths = [], []
     for number, view in enumerate(views):

@@ -84,6 +84,22 @@ def test_summary_lists_only_existing_targets(tmp_path):
     assert "gone" not in text
 
 
+def test_summary_of_a_study_shows_accuracies_and_failed_checks(tmp_path):
+    study = tmp_path / "results/robustness/mine.csv"
+    view = {"dataset": "shapes", "model": "CLIP", "view": "clean", "measure": "accuracy"}
+    write_table(study, pd.DataFrame([view | {"value": 0.8, "value_low": 0.75, "value_high": 0.85}]))
+    check = {"check": "steps", "dataset": "shapes", "model": "CLIP", "result": "failed", "detail": "a 1.0%, b 3.0%"}
+    write_table(study.with_name("mine-checks.csv"), pd.DataFrame([check, check | {"result": "passed"}]))
+    lines = summarise_run([str(study), str(study.with_name("mine-checks.csv"))]).splitlines()
+    assert lines[3:5] == [
+        "    Shapes, CLIP: accuracy in percent clean 80.0 [75.0, 85.0]",
+        "    Warning, the attacks may be too weak: Shapes, CLIP: not true that more steps never help the defender: "
+        "a 1.0%, b 3.0%",
+    ]
+    assert lines[5].endswith("mine-checks.csv")
+    assert len(lines) == 6
+
+
 def test_encoders_with_different_recall_are_reported(tmp_path):
     (tmp_path / "results/tables").mkdir(parents=True)
     published = PublishedNumbers(

@@ -10,6 +10,7 @@ sys.path.append(str(Path(workflow.basedir).parent / "scripts"))
 from overtop.config.base import NAME_PATTERN, POSTERIOR_PATTERN
 from overtop.errors import OvertopError, did_you_mean
 from overtop.pipeline import paths
+from overtop.pipeline import robustness as studies
 from overtop.pipeline.banks import find_bank
 from overtop.pipeline.fits import find_fit
 from overtop.pipeline.loading import load_config
@@ -112,6 +113,11 @@ def table_files(pattern):
         )
 
     return files
+
+
+def as_params(views_of):
+    """A params function: the views of a study as plain values."""
+    return lambda wildcards: [view._asdict() for view in views_of(wildcards)]
 
 
 def is_started_by_user():

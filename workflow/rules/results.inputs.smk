@@ -22,17 +22,19 @@ def figure_files(wildcards):
     if figure.kind == "cascade":
         parts = ("curve", "spent")
         return {p: paths.CASCADE.format(cascade=figure.cascade, part=p) for p in parts}
+    if figure.kind == "robustness":
+        return {"table": paths.ROBUSTNESS.format(robustness=figure.robustness) + ".csv"}
+    if figure.kind == "attack_effect":
+        return attack_effect_files(figure)
     if figure.kind == "thinning":
         return {"thinning": paths.THINNING.format(figure=wildcards.figure)}
     if figure.kind == "bank":
         return {"ablation": paths.BANK_ABLATION.format(figure=wildcards.figure)}
     if figure.kind == "reliability":
         split = settings.robustness[figure.robustness].split
-        return {"predictions": prediction_files(split, reliability_views(figure))}
+        return {"predictions": prediction_files(split, figure_views(figure))}
     if figure.kind == "training":
-        return {
-            "logs": [paths.TRAINING_LOG.format(encoder=n) for n in figure.encoders]
-        }
+        return {"logs": [paths.TRAINING_LOG.format(encoder=n) for n in figure.encoders]}
     if figure.kind == "sensitivity":
         kind = "calibration"
         where = [figure.dataset], figure.split, figure.posteriors()
@@ -43,22 +45,36 @@ def figure_files(wildcards):
     return {"curves": curves, "metrics": paths.for_posteriors(paths.METRICS, *where)}
 
 
-def reliability_views(figure):
-    """Every encoder of a reliability figure, clean and under its attack."""
+def figure_views(figure):
+    """Every encoder that a figure of one attack shows, clean and under the attack."""
     study = settings.robustness[figure.robustness]
     views = studies.study_views(study, [figure.dataset], [figure.attack])
     return [v for v in views if not figure.models or v.model in figure.models]
 
 
+def attack_effect_files(figure):
+    """The effects of a study, and scores of the views that a figure shows."""
+    split = settings.robustness[figure.robustness].split
+    return {
+        "effects": paths.ATTACK_EFFECTS.format(robustness=figure.robustness) + ".csv",
+        "scores": [
+            paths.SCORES.format(dataset=v.dataset, split=split, posterior=v.posterior)
+            for v in figure_views(figure)
+        ],
+    }
+
+
 def figure_values(wildcards):
     """What a script does not read from the paths of its files.
 
-    Rate and number of passes of the posteriors of a sensitivity figure; models, encoders and views of a reliability
-    figure.
+    Rate and number of passes of the posteriors of a sensitivity figure; epsilons of a robustness figure; models,
+    encoders and views of a figure of one attack.
     """
     figure = look_up("figures", wildcards)
-    if figure.kind == "reliability":
-        return [view._asdict() for view in reliability_views(figure)]
+    if figure.kind in ("reliability", "attack_effect"):
+        return [view._asdict() for view in figure_views(figure)]
+    if figure.kind == "robustness":
+        return studies.shown_epsilons(settings, figure)
     if figure.kind != "sensitivity":
         return {}
     specs = {name: settings.posteriors[name] for name in figure.posteriors()}

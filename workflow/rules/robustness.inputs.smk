@@ -1,5 +1,4 @@
 # Input and params functions of the rules in robustness.smk (the linter wants rules and functions in separate files).
-from overtop.pipeline import robustness as studies
 
 
 def views_of_study(wildcards):
@@ -55,11 +54,6 @@ def effects_files(wildcards):
         )
         for view in views_of_study(wildcards)
     ]
-
-
-def as_params(views_of):
-    """A params function: views as plain values."""
-    return lambda wildcards: [view._asdict() for view in views_of(wildcards)]
 
 
 def attacked_views(wildcards):

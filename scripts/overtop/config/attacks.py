@@ -1,5 +1,6 @@
 """`attacks` in config.yaml: how images are perturbed, and how far."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -47,3 +48,9 @@ class WorstCaseAttack(Model):
 
 
 AttackSpec = Annotated[GradientAttack | LibraryAttack | WorstCaseAttack, Field(discriminator="kind")]
+
+
+def attack_epsilon(attacks: Mapping[str, AttackSpec], name: str) -> float:
+    """Epsilon of an attack in 1/255; the largest of its parts for a worst case."""
+    spec = attacks[name]
+    return max(attack_epsilon(attacks, part) for part in spec.of) if isinstance(spec, WorstCaseAttack) else spec.epsilon

@@ -92,6 +92,27 @@ class TrainingFigure(Model):
     encoders: Annotated[list[Name], Field(min_length=1)] = Field(description="fine-tuned encoders")
 
 
+class RobustnessFigure(Model):
+    """One figure, `results/figures/NAME.{pdf,png,csv}`: accuracy of the models of a study against epsilon."""
+
+    kind: Literal["robustness"]
+    robustness: Name = Field(description="the study")
+    attacks: list[Name] = Field(
+        [], description="attacks of the study that differ in epsilon; empty: those of the kind of its first attack"
+    )
+
+
+class AttackEffectFigure(Model):
+    """One figure, `results/figures/NAME.{pdf,png,csv}`: distributions of uncertainties on clean and attacked images."""
+
+    kind: Literal["attack_effect"]
+    robustness: Name = Field(description="the study")
+    dataset: Name
+    attack: Name
+    models: list[str] = Field([], description="display names of models of the study; empty: all")
+    estimators: Annotated[list[Name], Field(min_length=1)] = ["dirichlet_entropy", "dirichlet_vacuity", "entropy"]
+
+
 FigureSpec = Annotated[
     CurveFigure
     | CascadeFigure
@@ -99,6 +120,8 @@ FigureSpec = Annotated[
     | BankFigure
     | ThinningFigure
     | ReliabilityFigure
-    | TrainingFigure,
+    | TrainingFigure
+    | RobustnessFigure
+    | AttackEffectFigure,
     Field(discriminator="kind"),
 ]

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from overtop.config.attacks import AttackSpec, WorstCaseAttack
+from overtop.config.attacks import AttackSpec, WorstCaseAttack, attack_epsilon
 from overtop.evaluation.robustness import DatasetHits
 from overtop.terms import CLEAN
 
@@ -121,12 +121,6 @@ def check_attacks(
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def attack_epsilon(name: str, specs: Mapping[str, AttackSpec]) -> float:
-    """Epsilon of an attack in 1/255; the largest of its parts for a worst case."""
-    spec = specs[name]
-    return max(attack_epsilon(part, specs) for part in spec.of) if isinstance(spec, WorstCaseAttack) else spec.epsilon
-
-
 def _judge(findings: Sequence[_Finding]) -> tuple[str, str]:
     """Result and detail of a check."""
     if not findings:
@@ -137,7 +131,7 @@ def _judge(findings: Sequence[_Finding]) -> tuple[str, str]:
 
 def _check_undefended(model: AttackedModel) -> Iterator[_Finding]:
     for epsilon in sorted(model.training_epsilons):
-        names = [name for name in model.attacks() if attack_epsilon(name, model.specs) == epsilon]
+        names = [name for name in model.attacks() if attack_epsilon(model.specs, name) == epsilon]
         if names:
             strongest = min(names, key=model.accuracy)
             accuracy = model.accuracy(strongest)
@@ -146,7 +140,7 @@ def _check_undefended(model: AttackedModel) -> Iterator[_Finding]:
 
 def _check_epsilon(model: AttackedModel) -> Iterator[_Finding]:
     for names in _families(model, ("epsilon", "step", "seed")):
-        by_epsilon = sorted(names, key=lambda name: attack_epsilon(name, model.specs))
+        by_epsilon = sorted(names, key=lambda name: attack_epsilon(model.specs, name))
         yield from _compare_in_order(model, [CLEAN, *by_epsilon])
 
 
@@ -157,7 +151,7 @@ def _check_steps(model: AttackedModel) -> Iterator[_Finding]:
 
 def _check_ball(model: AttackedModel) -> Iterator[_Finding]:
     for name in model.attacks():
-        found, epsilon = model.perturbations.get(name), attack_epsilon(name, model.specs)
+        found, epsilon = model.perturbations.get(name), attack_epsilon(model.specs, name)
         if found is not None:
             inside = found.largest <= epsilon + BALL_TOLERANCE and found.pixel_min >= 0 and found.pixel_max <= 1
             detail = f"{name}: at most {found.largest:.4g}/255 of {epsilon:g}/255"

@@ -7,6 +7,7 @@ lowers an uncertainty makes a wrong answer look more certain than the right one 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,13 +20,18 @@ from overtop.evaluation.inputs import validate_scores
 from overtop.evaluation.ordering import CumulativeCounts, SortedQueries
 from overtop.evaluation.selective import auroc
 from overtop.evaluation.significance import UNBOUNDED, Bounds, adjust_holm, symmetric_interval
-from overtop.terms import CLEAN
+from overtop.terms import CLEAN, PUBLISHED_ONLY
 
 ALL, RIGHT_BEFORE = "all", "right_before"
 """Sets of images: all, and those that the encoder had right before the attack."""
 
 RAISES, LOWERS, UNDECIDED = "raises", "lowers", "not distinguishable"
 """Verdicts on an uncertainty."""
+
+ATTACKED = "attacked"
+"""The view of attacked images in `distributions`, whatever the attack."""
+
+_SCORE_COLUMNS = ["query_id", "direction", "estimator", "protocol", "uncertainty", "hit"]
 
 _INTERVALS = ["difference", "auroc_clean", "auroc_attacked", "auroc_difference"]
 
@@ -172,6 +178,41 @@ def align_scores(dataset: str, model: str, scores: Mapping[str, Sequence[pd.Data
         complete = {name: np.stack(arrays) for name, arrays in by_estimator.items() if len(arrays) == len(tables)}
         views[view] = ScoredView(complete, np.stack(hits))
     return views
+
+
+def distributions(views: Mapping[str, ScoredView], attack: str, estimators: Sequence[str]) -> pd.DataFrame:
+    """The uncertainty of every pair of image and encoder of one model, clean and under one attack.
+
+    Args:
+        views: as for `measure_effects`.
+        attack: one of the views.
+        estimators: names of uncertainties.
+
+    Returns:
+        Columns `estimator`, `images` (`ALL`, `RIGHT_BEFORE`), `view` (`CLEAN` or `attacked`) and `uncertainty`.
+    """
+    clean = views[CLEAN]
+    sets = {ALL: np.ones_like(clean.hit), RIGHT_BEFORE: clean.hit}
+    parts = [
+        pd.DataFrame({"uncertainty": view.uncertainty[estimator][chosen]}).assign(
+            estimator=estimator, images=images, view=name
+        )
+        for estimator in estimators
+        for images, chosen in sets.items()
+        for name, view in ((CLEAN, clean), (ATTACKED, views[attack]))
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def read_uncertainties(path: str | Path) -> pd.DataFrame:
+    """Read the scores of images under the corrected protocol; of estimators without it, under the published one.
+
+    Args:
+        path: a score table (`estimators.scoring`).
+    """
+    scores = pd.read_parquet(path, columns=_SCORE_COLUMNS, filters=[("direction", "==", "i2t")])
+    published = scores["estimator"].isin(PUBLISHED_ONLY)
+    return scores[scores["protocol"] == published.map({True: "published", False: "corrected"})]
 
 
 def _effect_row(

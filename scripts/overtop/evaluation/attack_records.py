@@ -90,11 +90,10 @@ _METHODS = {
 
 
 def _steps(record: Mapping[str, Any]) -> str:
-    if "library" in record:
-        return f"{record['steps']} steps"
-    return (
-        f"{record['steps']} steps of {record['step']:g}/255, random start" if record["steps"] else "uniform noise only"
-    )
+    if not record["steps"]:
+        return "uniform noise only"
+    length = "" if "library" in record else f" of {record['step']:g}/255"
+    return f"{record['steps']} steps{length}, random start"
 
 
 def _format_size(size: int | Sequence[int]) -> str:

@@ -1,17 +1,20 @@
 """Draw the figures that `config.yaml` declares: select the rows, then compute the numbers and the figure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from overtop.config.figures import CurveFigure, ReliabilityFigure, SensitivityFigure
+from overtop.config.figures import AttackEffectFigure, CurveFigure, ReliabilityFigure, SensitivityFigure
 from overtop.errors import OvertopError
+from overtop.evaluation.attack_effects import align_scores, distributions
 from overtop.evaluation.selection import select_rows
+from overtop.figures.attack_effects import attack_effect_figure, attack_effect_numbers
 from overtop.figures.calibration import calibration_figure, calibration_numbers
 from overtop.figures.cascade import cascade_figure
 from overtop.figures.rejection import rejection_figure, rejection_numbers
 from overtop.figures.reliability import reliability_figure, reliability_numbers
+from overtop.figures.robustness import robustness_figure, robustness_numbers
 from overtop.figures.sensitivity import make_settings, sensitivity_figure, sensitivity_numbers
 from overtop.figures.thinning import thinning_figure, thinning_numbers
 from overtop.figures.training import training_figure, training_numbers
@@ -66,6 +69,49 @@ def draw_training(logs: Iterable[tuple[str, pd.DataFrame]]) -> tuple[pd.DataFram
     """
     numbers = training_numbers(pd.concat([log.assign(encoder=name) for name, log in logs], ignore_index=True))
     return numbers, training_figure(numbers)
+
+
+def draw_robustness(table: pd.DataFrame, epsilons: Mapping[str, float]) -> tuple[pd.DataFrame, Figure]:
+    """The numbers and the figure of accuracy against epsilon.
+
+    Args:
+        table: `results/robustness/NAME.csv`.
+        epsilons: of the attacks to show, by name, in 1/255.
+    """
+    numbers = robustness_numbers(table, epsilons)
+    return numbers, robustness_figure(numbers)
+
+
+def draw_attack_effect(
+    spec: AttackEffectFigure,
+    effects: pd.DataFrame,
+    scores: Mapping[str, Mapping[str, Sequence[pd.DataFrame]]],
+    place: str,
+) -> tuple[pd.DataFrame, Figure]:
+    """The numbers and the figure of what an attack does to some uncertainties.
+
+    Args:
+        spec: which of them to show.
+        effects: `results/robustness/NAME-uncertainty.csv`.
+        scores: for each model and view a table per encoder, from `evaluation.attack_effects.read_uncertainties`.
+        place: named in error messages: `figures.effects`.
+
+    Raises:
+        OvertopError: an estimator was not scored, or the scores have different images.
+    """
+    shown = select_rows(
+        effects, dataset=spec.dataset, attack=spec.attack, estimator=spec.estimators, model=list(scores)
+    )
+    missing = [name for name in spec.estimators if name not in set(shown["estimator"])]
+    if missing:
+        raise OvertopError(f"{place}.estimators: {missing[0]!r} was not scored for {spec.dataset}; leave it out")
+    parts = []
+    for model, of_views in scores.items():
+        views = align_scores(spec.dataset, model, of_views)
+        values = distributions(views, spec.attack, spec.estimators)
+        parts.append(values.assign(dataset=spec.dataset, model=model))
+    values = pd.concat(parts, ignore_index=True)
+    return attack_effect_numbers(values, shown), attack_effect_figure(values, shown)
 
 
 def draw_curves(

@@ -4,7 +4,7 @@ The estimator determines colour and marker (related estimators have similar mark
 the line style and the fill of the marker.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +52,11 @@ _LINE_STYLES: dict[str, list[Any]] = {
 _LINE_STYLES["imported"] = _LINE_STYLES["deterministic"]
 _OTHER_LINE_STYLES: list[Any] = [(0, (5, 1.2, 1, 1.2, 1, 1.2)), (0, (2.5, 1.2)), (0, (8, 2, 2, 2))]
 _WHITE_SHARES = {"deterministic": 0.0, "imported": 0.0, "ensemble": 0.6}  # of the marker's fill; other kinds: white
+
+
+_MODEL_COLOURS = (BLACK, BLUE, ORANGE, GREEN, RED, PURPLE, SKY, BROWN)
+_MODEL_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+_MODEL_LINE_STYLES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1.2, 1.2)))  # of the first, second and third eight
 
 
 @dataclass(frozen=True)
@@ -110,6 +115,25 @@ def assign_styles(methods: pd.DataFrame) -> MethodStyles:
                     width=_LINE_WIDTHS[i % len(_LINE_WIDTHS)],
                 )
     return styles
+
+
+def model_styles(models: Iterable[str]) -> list[MethodStyle]:
+    """The style of each model of a robustness study; the first one, undefended, is black.
+
+    Args:
+        models: their display names, in the order of the study.
+    """
+    return [
+        MethodStyle(
+            label=model,
+            posterior=model,
+            colour=(colour := _MODEL_COLOURS[number % len(_MODEL_COLOURS)]),
+            marker=_MODEL_MARKERS[number % len(_MODEL_COLOURS)],
+            line_style=_MODEL_LINE_STYLES[number // len(_MODEL_COLOURS) % len(_MODEL_LINE_STYLES)],
+            fill=colour,
+        )
+        for number, model in enumerate(models)
+    ]
 
 
 def _mix_with_white(colour: str, white_share: float) -> str:

@@ -1,7 +1,5 @@
 """Reliability diagrams: is a prediction right as often as its probability says? Clean images beside attacked ones."""
 
-from collections.abc import Sequence
-
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -11,14 +9,11 @@ from overtop import labels
 from overtop.evaluation.probabilities import ECE_BINS, measure_probabilities, reliability_bins
 from overtop.figures import style
 from overtop.figures.checks import check_columns, check_single_value
-from overtop.figures.method_styles import MethodStyle
+from overtop.figures.method_styles import MethodStyle, model_styles
 from overtop.figures.methods import draw_line, format_value
 from overtop.terms import CLEAN
 
 _PANEL = ["dataset", "view", "probability"]
-_COLOURS = (style.BLACK, style.BLUE, style.ORANGE, style.GREEN, style.RED, style.PURPLE, style.SKY, style.BROWN)
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-_LINE_STYLES = ("-", (0, (4, 1.5)), (0, (1.2, 1.2)))  # of the first, second and third eight models
 _HEIGHT_RATIOS = (3.2, 1)  # of the diagram and the histogram below it
 _HISTOGRAM_HEIGHT = 0.9  # inches
 
@@ -76,7 +71,7 @@ def plot_reliability(numbers: pd.DataFrame, axes: tuple[Axes, Axes] | None = Non
         diagram, histogram = axes
         diagonal = diagram.plot([0, 1], [0, 1], color=style.GREY, linewidth=0.8, zorder=1, label="Perfect calibration")
         handles = [*diagonal]
-        for method_style, (_, rows) in zip(_styles(models), numbers.groupby("model", sort=False), strict=True):
+        for method_style, (_, rows) in zip(model_styles(models), numbers.groupby("model", sort=False), strict=True):
             _draw_model(axes, rows, method_style)
             text = f"{method_style.label} [{format_value(float(rows['ece'].iloc[0]), 3)}]"
             handles.append(style.legend_handle(text, **method_style.line_properties()))
@@ -111,21 +106,6 @@ def reliability_figure(numbers: pd.DataFrame) -> Figure:
         note = f"{dataset}; {ECE_BINS} bins of equal width; below the diagonal: over-confident; faint: under {style.MIN_RELIABLE_QUERIES} images in the bin"
         style.add_footnote(figure, note)
     return figure
-
-
-def _styles(models: Sequence[str]) -> list[MethodStyle]:
-    """A style per model; the first one, undefended, is black."""
-    return [
-        MethodStyle(
-            label=model,
-            posterior=model,
-            colour=_COLOURS[number % len(_COLOURS)],
-            marker=_MARKERS[number % len(_MARKERS)],
-            line_style=_LINE_STYLES[number // len(_COLOURS) % len(_LINE_STYLES)],
-            fill=_COLOURS[number % len(_COLOURS)],
-        )
-        for number, model in enumerate(models)
-    ]
 
 
 def _draw_model(axes: tuple[Axes, Axes], rows: pd.DataFrame, method_style: MethodStyle) -> None:

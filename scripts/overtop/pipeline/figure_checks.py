@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 
 from overtop.config.figures import (
+    AttackEffectFigure,
     BankFigure,
     CascadeFigure,
     CurveFigure,
     FigureSpec,
     ReliabilityFigure,
+    RobustnessFigure,
     SensitivityFigure,
     ThinningFigure,
     TrainingFigure,
@@ -31,6 +33,10 @@ from overtop.terms import BANK_ESTIMATORS, ESTIMATORS
 def check_figure(config: Config, key: str, figure: FigureSpec) -> Iterator[str]:
     """One line per mistake in the entry of a figure, which is at `key`."""
     match figure:
+        case RobustnessFigure():
+            yield from _check_robustness_figure(config, key, figure)
+        case AttackEffectFigure():
+            yield from _check_attack_effect_figure(config, key, figure)
         case CascadeFigure():
             yield from check_name(f"{key}.cascade", "cascade", figure.cascade, config.cascades)
         case SensitivityFigure():
@@ -45,6 +51,26 @@ def check_figure(config: Config, key: str, figure: FigureSpec) -> Iterator[str]:
             yield from _check_training_figure(config, key, figure)
         case CurveFigure():
             yield from _check_curve_figure(config, key, figure)
+
+
+def _check_robustness_figure(config: Config, key: str, figure: RobustnessFigure) -> Iterator[str]:
+    yield from check_name(f"{key}.robustness", "robustness study", figure.robustness, config.robustness)
+    if figure.robustness in config.robustness:
+        for name in figure.attacks:
+            attacks = config.robustness[figure.robustness].attacks
+            yield from check_name(f"{key}.attacks", "attack of the study", name, attacks)
+
+
+def _check_attack_effect_figure(config: Config, key: str, figure: AttackEffectFigure) -> Iterator[str]:
+    yield from check_name(f"{key}.robustness", "robustness study", figure.robustness, config.robustness)
+    study = config.robustness.get(figure.robustness)
+    if study is None:
+        return
+    yield from check_name(f"{key}.dataset", "data set of the study", figure.dataset, study.datasets)
+    yield from check_name(f"{key}.attack", "attack of the study", figure.attack, study.attacks)
+    for model in figure.models:
+        yield from check_name(f"{key}.models", "model of the study", model, study.models)
+    yield from check_estimators(config, f"{key}.estimators", figure.estimators)
 
 
 def _check_curve_figure(config: Config, key: str, figure: CurveFigure) -> Iterator[str]:

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from overtop.config.attacks import AttackSpec, GradientAttack, WorstCaseAttack
+from overtop.config.attacks import AttackSpec, GradientAttack, WorstCaseAttack, attack_epsilon
 from overtop.config.base import NAME_PATTERN
+from overtop.config.figures import RobustnessFigure
 from overtop.config.model import Config
 from overtop.config.robustness import RobustnessSpec
 from overtop.pipeline import paths
@@ -60,6 +61,14 @@ def study_attacks(config: Config, spec: RobustnessSpec) -> dict[str, AttackSpec]
         attack = config.attacks[name]
         names += [part for part in getattr(attack, "of", ()) if part not in names]
     return {name: config.attacks[name] for name in names}
+
+
+def shown_epsilons(config: Config, figure: RobustnessFigure) -> dict[str, float]:
+    """The attacks of a figure and their epsilon in 1/255: those named, or of the kind of the first of the study."""
+    named = figure.attacks or config.robustness[figure.robustness].attacks
+    kind = config.attacks[named[0]].kind
+    names = [name for name in named if figure.attacks or config.attacks[name].kind == kind]
+    return {name: attack_epsilon(config.attacks, name) for name in names}
 
 
 def hits_file(config: Config, spec: RobustnessSpec, view: StudyView) -> str:

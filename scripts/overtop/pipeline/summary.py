@@ -7,7 +7,9 @@ import pandas as pd
 
 from overtop import labels
 from overtop.pipeline import paths
+from overtop.tables.attack_checks import failed_checks
 from overtop.tables.differences import differences_summary
+from overtop.tables.robustness import robustness_summary
 from overtop.tables.wide import GROUP
 
 SHOWN_ESTIMATORS = ("top1_similarity", "max_softmax", "bank_nnn")
@@ -39,6 +41,9 @@ def _summarise_file(path: Path) -> list[str]:
         return summarise_table(pd.read_csv(path))
     if path.match(paths.fill(paths.DIFFERENCES, table="*.csv")):
         return differences_summary(pd.read_csv(path))
+    checks = path.with_name(f"{path.stem}-checks.csv")
+    if path.match(paths.ROBUSTNESS.format(robustness="*") + ".csv") and checks.is_file():
+        return [*robustness_summary(pd.read_csv(path)), *_check_warnings(pd.read_csv(checks))]
     return []
 
 
@@ -115,6 +120,11 @@ def _prefer(rows: pd.DataFrame, column: str, value: str) -> pd.DataFrame:
     """The rows with that value, or all rows if none has it."""
     preferred = rows[rows[column] == value]
     return rows if preferred.empty else preferred
+
+
+def _check_warnings(checks: pd.DataFrame) -> list[str]:
+    """One line per failed sanity check of the attacks of a study."""
+    return [f"Warning, the attacks may be too weak: {failure}" for failure in failed_checks(checks)]
 
 
 def _recall_warnings(table: pd.DataFrame) -> list[str]:

@@ -54,8 +54,8 @@ class RobustnessTable:
         """What the numbers are, without the specification of the attacks."""
         parts = [
             "Accuracy in percent (of images that retrieve captions: Recall@1) on the clean images and under each "
-            "attack; H is the harmonic mean of clean and attacked accuracy. In brackets: bootstrap intervals, resampled "
-            "by image."
+            "attack; H is the harmonic mean of clean and attacked accuracy. In brackets: bootstrap intervals, "
+            "resampled by image."
         ]
         n_seeds = sorted(self.rows["n_seeds"].unique())
         if n_seeds[-1] > 1:
@@ -116,6 +116,24 @@ def robustness_to_latex(table: RobustnessTable) -> str:
     )
 
 
+def robustness_summary(rows: pd.DataFrame) -> list[str]:
+    """One line per model with its accuracy in each view: the average of a study, or its only data set.
+
+    Args:
+        rows: rows of `evaluation.robustness.measure_robustness`.
+    """
+    accuracies = rows[rows["measure"] == ACCURACY]
+    shown = AVERAGE if (accuracies["dataset"] == AVERAGE).any() else accuracies["dataset"].iloc[0]
+    lines = []
+    for model, of_model in accuracies[accuracies["dataset"] == shown].groupby("model", sort=False):
+        numbers = (
+            f"{row['view']} {format_percent(row['value'])} {_format_interval(row, 'value')}"
+            for _, row in of_model.iterrows()
+        )
+        lines.append(f"{labels.format_name(str(shown))}, {model}: accuracy in percent {', '.join(numbers)}")
+    return lines
+
+
 def format_percent(value: float) -> str:
     """A share as a percentage with one decimal; a dash if it is missing."""
     return UNDEFINED if pd.isna(value) else f"{100 * value:.1f}"
@@ -139,9 +157,9 @@ def _grids(table: RobustnessTable) -> Iterator[_Grid]:
 
 
 def _make_grid(table: RobustnessTable, rows: pd.DataFrame, title: str) -> _Grid:
-    views = [(CLEAN, "value"), *((name, "value") for name in table.attacks)]
-    harmonic = [(name, "harmonic") for name in table.harmonic if rows["harmonic"].notna().any()]
-    columns = [*views, *harmonic]
+    views = [name for name in (CLEAN, *table.attacks) if (rows["view"] == name).any()]
+    harmonic = [name for name in table.harmonic if rows["harmonic"].notna().any()]
+    columns = [*((name, "value") for name in views), *((name, "harmonic") for name in harmonic)]
     by_key = rows.set_index(["model", "view"])
     best = {(view, kind): _shown(by_key.xs(view, level="view")[kind]).max() for view, kind in columns}
     cells = [
@@ -156,8 +174,7 @@ def _cell(row: pd.Series, kind: str, best: float) -> Cell:
     value = row[kind]
     interval = ""
     if not pd.isna(value):
-        ends = ", ".join(format_percent(row[f"{kind}_{end}"]) for end in ("low", "high"))
-        interval = f"[{ends}]"
+        interval = _format_interval(row, kind)
         if kind == "value" and not pd.isna(row["value_sd"]):
             interval += f", sd {format_percent(row['value_sd'])}"
     paper = row[f"paper_{kind}"]
@@ -168,6 +185,10 @@ def _cell(row: pd.Series, kind: str, best: float) -> Cell:
         best=bool(_shown(value) == best),
         starred=bool(kind == "value" and (row["difference_low"] > 0 or row["difference_high"] < 0)),
     )
+
+
+def _format_interval(row: pd.Series, kind: str) -> str:
+    return f"[{format_percent(row[f'{kind}_low'])}, {format_percent(row[f'{kind}_high'])}]"
 
 
 def _shown(values: pd.Series) -> pd.Series:
