@@ -8,9 +8,12 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
+from helpers.pipeline import read_committed_config
 from overtop.config.datasets import ClassesDataset
 from overtop.config.sources import FolderSource, HubSource
+from overtop.datasets import registry
 from overtop.datasets.draws import draw_items
+from overtop.datasets.raw import FetchContext
 from overtop.errors import OvertopError
 
 TEMPLATES = "a photo of a {c}.\n\na drawing of a {c}.\n"
@@ -207,3 +210,29 @@ def test_hub_repository_is_read_and_limited(source_files, hub):
     assert split.templates == ["a photo of a {c}."]
     lock = pd.read_csv(source_files.data / "lock.csv")
     assert sorted(lock["file"]) == sorted(members)
+
+
+REAL = {"scenes": ("test", 300, 6), "tinyimagenet100": ("test", 500, 100), "flowers102-small": ("test", 506, 102)}
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_entry_of_real_images_is_read_and_every_image_is_decoded(repo, mirror, tmp_path, name):
+    split, n_images, n_classes = REAL[name]
+    entry = read_committed_config(repo)["datasets"][name]
+    if name == "flowers102-small":
+        n_images, entry = 80, entry | {"limit": {"test": 80}, "expect": {}}
+    spec = ClassesDataset.model_validate(entry)
+    raw = tmp_path / "raw" / name / split
+    registry.fetch_split(name, spec, split, raw, FetchContext(str(mirror), 0, tmp_path, {}))
+    result = registry.read_raw_split(name, spec, raw, tmp_path, split)
+    assert (len(result.image_ids), len(result.captions)) == (n_images, n_classes)
+    assert len(result.templates) >= 3
+    assert sum(map(len, result.labels)) == n_images
+    modes, shapes = set(), set()
+    for path in result.image_paths:
+        with Image.open(tmp_path / path) as image:
+            image.load()
+            modes.add(image.mode)
+            shapes.add(image.width == image.height)
+    assert modes == ({"L", "RGB"} if name == "tinyimagenet100" else {"RGB"})  # grey images test the conversion
+    assert shapes == ({True, False} if name == "flowers102-small" else {True})

@@ -112,6 +112,8 @@ def _check_training(config: Config, name: str, encoder: EncoderSpec) -> Iterator
         yield from check_not_variant(config, key, dataset)
         if dataset in config.datasets and config.datasets[dataset].kind == "embeddings":
             yield f"{key}: {dataset!r} holds embeddings, not images to train on"
+        if field == "classes" and dataset in config.datasets and config.datasets[dataset].kind != "classes":
+            yield f"{key}: {dataset!r} has captions, not classes; name it as `dataset`"
 
 
 def _check_finetuning(config: Config, key: str, name: str, spec: FinetuneSpec | None) -> Iterator[str]:
