@@ -93,12 +93,6 @@ class TrainingFigure(Model):
 
 
 FigureSpec = Annotated[
-    CurveFigure
-    | CascadeFigure
-    | SensitivityFigure
-    | BankFigure
-    | ThinningFigure
-    | ReliabilityFigure
-    | TrainingFigure,
+    CurveFigure | CascadeFigure | SensitivityFigure | BankFigure | ThinningFigure | ReliabilityFigure | TrainingFigure,
     Field(discriminator="kind"),
 ]
