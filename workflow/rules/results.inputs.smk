@@ -30,9 +30,7 @@ def figure_files(wildcards):
         split = settings.robustness[figure.robustness].split
         return {"predictions": prediction_files(split, reliability_views(figure))}
     if figure.kind == "training":
-        return {
-            "logs": [paths.TRAINING_LOG.format(encoder=n) for n in figure.encoders]
-        }
+        return {"logs": [paths.TRAINING_LOG.format(encoder=n) for n in figure.encoders]}
     if figure.kind == "sensitivity":
         kind = "calibration"
         where = [figure.dataset], figure.split, figure.posteriors()
