@@ -15,6 +15,7 @@ from bench import (  # noqa: E402
     bootstrap_speed,
     embedding_speed,
     estimator_speed,
+    finetuning_speed,
     large_gallery,
     ranking_agreement,
     ranking_memory,
@@ -37,6 +38,7 @@ PARTS = {
     "memory": ranking_memory.run,
     "bootstrap": bootstrap_speed.run,
     "embedding": embedding_speed.run,
+    "finetuning": finetuning_speed.run,
 }
 ON_REQUEST = {"large": large_gallery.run, "thresholds": threshold_simulation.run}
 """Parts that run only if they are named: long ones, and those whose result does not depend on the machine."""

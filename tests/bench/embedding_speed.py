@@ -38,7 +38,7 @@ LOOP, LIBRARY, PRODUCTS = "released loop", "overtop", "bare products of the imag
 def run(sizes: BenchmarkSizes) -> PartResult:
     """Time both implementations with and without dropout, and compare their embeddings."""
     with TemporaryDirectory() as folder:
-        items = {"image": _write_photographs(Path(folder), sizes.photographs)}
+        items = {"image": write_photographs(Path(folder), sizes.photographs)}
         items["text"] = _make_captions(CAPTIONS_PER_IMAGE * sizes.photographs)
         encoder = _random_encoder(sizes.architecture)
         samplings = {"deterministic": Sampling(), "dropout": Sampling.dropout(DROPOUT_RATE, sizes.passes)}
@@ -139,7 +139,7 @@ def _random_encoder(architecture: str) -> Encoder:
     return assemble_encoder("random", spec, build_model("random", spec, None), None, "cpu")
 
 
-def _write_photographs(folder: Path, count: int) -> list[Path]:
+def write_photographs(folder: Path, count: int) -> list[Path]:
     """Write JPEG images of 640 x 480 pixels with about as much detail and as many bytes (150 kB) as COCO's."""
     rng = np.random.default_rng(0)
     paths = [folder / f"{n}.jpg" for n in range(count)]

@@ -66,7 +66,7 @@ def test_lines_show_exactly_the_numbers():
 
 def test_legend_names_terms_and_the_chosen_epoch():
     numbers = training_numbers(make_log().assign(encoder="a"))
-    assert legend_texts(plot_losses(numbers)) == ["Loss", "Cross entropy", "KL dirichlet"]
+    assert legend_texts(plot_losses(numbers)) == ["Loss", "Cross entropy", "KL Dirichlet"]
     assert legend_texts(plot_accuracies(numbers)) == [
         "Clean [58.0%]", "Under the attack of the training [40.0%]", "Epoch that was written: 2"
     ]  # fmt: skip

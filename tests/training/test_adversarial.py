@@ -23,6 +23,7 @@ from overtop.storage.split import split_from_labels
 from overtop.training import adversarial
 from overtop.training.adversarial import finetune_encoder
 from overtop.training.finetune_run import FinetuneRun
+from overtop.training.processes import Process
 from overtop.training.progress_state import state_path
 
 STEPS = 4
@@ -98,9 +99,8 @@ def test_log_has_a_row_per_step_and_accuracies_after_each_epoch(make_run):
     finetune_encoder(run, progress=lambda done, total: calls.append((done, total)))
     log = pd.read_csv(run.log)
     assert calls == [(step, STEPS) for step in range(1, STEPS + 1)]
-    assert list(log) == [
-        "step", "epoch", "learning_rate", "loss", "cross_entropy", "kl_dirichlet", "val_clean", "val_robust", "val_score"
-    ]  # fmt: skip
+    first, last = adversarial.LOG_COLUMNS[:4], adversarial.LOG_COLUMNS[4:]
+    assert list(log) == [*first, "cross_entropy", "kl_dirichlet", *last]
     assert log["step"].tolist() == [0, 1, 2, 3, 4]
     assert log["epoch"].tolist() == [0, 1, 1, 2, 2]
     assert log["learning_rate"].tolist() == pytest.approx([0, 0.005, 0.01, 0.01, 0.005])
@@ -151,11 +151,29 @@ def test_killed_process_continues_and_ends_with_the_same_bytes(make_run, tmp_pat
     assert _files(run) == expected
 
 
-@pytest.mark.parametrize("changes", [{"learning_rate": 0.02}, {"seed": 1}, {"epochs": 3}])
-def test_state_of_another_configuration_is_ignored(make_run, tmp_path, changes, caplog):
+def test_digest_of_a_run_depends_on_all_that_determines_its_weights(make_run, colours):
+    run, base = make_run(), load_encoder("base", SHAPES_SPEC, colours.checkpoint)
+    other_weights = replace(base, provenance={**base.provenance, "checkpoint_sha256": "other"})
+    other_order = split_from_labels(
+        run.train.image_ids[::-1], run.train.image_paths[::-1], [[0]] * 20, run.train.captions, ["{c}"]
+    )
+    one = Process(0, 1, "cpu")
+    digests = [
+        run.digest(base, one),
+        run.digest(base, Process(0, 2, "cpu")),
+        run.digest(other_weights, one),
+        replace(run, train=other_order).digest(base, one),
+        replace(run, seed=1).digest(base, one),
+        *(make_run(**{key: value}).digest(base, one) for key, value in {"epochs": 3, "precision": "bf16"}.items()),
+    ]
+    assert len(set(digests)) == len(digests)
+    assert make_run(checkpoint_steps=1).digest(base, one) == digests[0]
+
+
+def test_state_of_another_configuration_is_ignored(make_run, tmp_path, caplog):
     with pytest.raises(_Killed):
         finetune_encoder(make_run(checkpoint_steps=1), progress=_kill_at(3))
-    run = make_run(**changes)
+    run = make_run(learning_rate=0.02)
     expected = _finetune_undisturbed(run, tmp_path)
     with caplog.at_level(logging.WARNING):
         finetune_encoder(run)
@@ -195,7 +213,8 @@ def test_epoch_with_the_largest_harmonic_mean_is_written(make_run, monkeypatch, 
     with safe_open(run.output, framework="pt") as file:
         assert json.loads(file.metadata()["overtop"])["epoch"] == best
     # The weights are those of a run with that number of batches of the same schedule.
-    monkeypatch.setattr(adversarial._Trainer, "_validate", lambda trainer: dict.fromkeys(adversarial.LOG_COLUMNS[4:], 1.0))
+    perfect = dict.fromkeys(adversarial.LOG_COLUMNS[4:], 1.0)
+    monkeypatch.setattr(adversarial._Trainer, "_validate", lambda trainer: perfect)
     weights = {}
     keep = adversarial._Trainer._keep_if_best
 

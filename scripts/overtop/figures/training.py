@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from overtop import labels
 from overtop.figures import style
 from overtop.figures.checks import check_columns, check_single_value
-from overtop.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY
+from overtop.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY
 
 MAX_POINTS = 200
 """Points of a curve of losses; with more steps each point is the mean of consecutive steps."""
@@ -65,9 +65,9 @@ def plot_losses(numbers: pd.DataFrame, ax: Axes | None = None) -> Axes:
     with style.figure_style():
         ax = ax or _new_figure(1, 1, len(names)).subplots()
         handles = []
-        for name, colour in zip(names, (BLACK, *_TERM_COLOURS), strict=False):
+        for name, colour in zip(names, ("0.7", *_TERM_COLOURS), strict=False):
             rows = losses[losses["quantity"] == name]
-            line = {"color": colour, "linewidth": 1.3 if name == "loss" else 0.9}
+            line = {"color": colour, "linewidth": 2.8 if name == "loss" else 1.0}  # a term may equal the loss
             ax.plot(rows["step"], rows["value"], **line)
             handles.append(style.legend_handle(_term_label(name), **line))
         largest = losses["value"].max()
@@ -153,8 +153,8 @@ def _largest_accuracy(numbers: pd.DataFrame) -> float:
 
 
 def _term_label(name: str) -> str:
-    """`kl_dirichlet` becomes `KL dirichlet`."""
-    text = name.replace("_", " ")
+    """`kl_dirichlet` becomes `KL Dirichlet`."""
+    text = name.replace("_", " ").replace("dirichlet", "Dirichlet")
     return "KL" + text[2:] if text.startswith("kl") else text[:1].upper() + text[1:]
 
 
