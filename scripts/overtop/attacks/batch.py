@@ -94,7 +94,7 @@ def _attack_with_gradients(
         with torch.no_grad():
             scores = logits(attacked)
         is_wrong[rows] = is_misclassified(scores, is_positive[rows])
-        values = loss(scores, is_positive[rows]).masked_fill(is_wrong[rows], torch.inf)
+        values = loss(scores, is_positive[rows]).float().masked_fill(is_wrong[rows], torch.inf)
         is_larger = (values > largest[rows]) | (restart == 0)
         result[rows[is_larger]], largest[rows[is_larger]] = attacked[is_larger], values[is_larger]
     return AttackedBatch(result, was_wrong, is_wrong)

@@ -15,6 +15,7 @@ from overtop.config.finetuning import FinetuneSpec
 from overtop.config.model import Config
 from overtop.config.posteriors import Deterministic, PosteriorSpec
 from overtop.config.tables import TableSpec
+from overtop.pipeline.attack_checks import check_attacks
 from overtop.pipeline.banks import check_bank_exists, check_bank_source
 from overtop.pipeline.figure_checks import check_figure
 from overtop.pipeline.name_checks import (
@@ -47,6 +48,7 @@ def cross_checks(config: Config) -> Iterator[str]:
     for name, encoder in config.encoders.items():
         yield from _check_training(config, name, encoder)
         yield from _check_finetuning(config, f"encoders.{name}.finetune", name, encoder.finetune)
+    yield from check_attacks(config)
     for name, adapter in config.adapters.items():
         yield from _check_adapter(config, f"adapters.{name}", adapter)
     for name, posterior in config.posteriors.items():
