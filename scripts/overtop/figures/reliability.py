@@ -108,7 +108,8 @@ def reliability_figure(numbers: pd.DataFrame) -> Figure:
                 plot_reliability(shown, (diagram, histogram))
             style.share_y_limits(list(grid[1]))
         dataset = labels.format_name(str(numbers["dataset"].iloc[0]))
-        note = f"{dataset}; {ECE_BINS} bins of equal width; below the diagonal: over-confident; faint: under {style.MIN_RELIABLE_QUERIES} images in the bin"
+        faint = f"faint: under {style.MIN_RELIABLE_QUERIES} images in the bin"
+        note = f"{dataset}; {ECE_BINS} bins of equal width; below the diagonal: over-confident; {faint}"
         style.add_footnote(figure, note)
     return figure
 
