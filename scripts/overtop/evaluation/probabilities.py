@@ -71,8 +71,8 @@ def measure_probabilities(predictions: pd.DataFrame, weights: np.ndarray | None 
     n_images = len(confidence)
     everything = np.ones((1, n_images), dtype=np.uint16)
     weights = everything if weights is None else np.concatenate([everything, weights])
-    means = np.stack([hit, confidence, predictions["brier"], predictions["nll"]]).astype(np.float64)
-    sums = sum_in_resamples(means, np.arange(n_images), weights) / weights.sum(axis=1, dtype=np.float64)
+    of_images = [hit, confidence, predictions["brier"].to_numpy(), predictions["nll"].to_numpy()]
+    sums = sum_in_resamples(of_images, np.arange(n_images), weights) / weights.sum(axis=1, dtype=np.float64)
     ordered = _measure_in_order(predictions["uncertainty"].to_numpy(np.float64), hit, hit - confidence, weights)
     found = dict(zip(("accuracy", "confidence", "brier", "nll"), sums, strict=True)) | ordered
     found["ece_width"] = _ece_of_fixed_bins(hit - confidence, equal_width_bin(confidence), weights)

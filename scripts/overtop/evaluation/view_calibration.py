@@ -74,8 +74,8 @@ def measure_view_calibration(
 
     Returns:
         Columns `COLUMNS`: for each measure its mean over the encoders and the ends of its interval; `temperature` is
-        the geometric mean over the encoders, and `ece_calibrated` what `ece_width` would be on average if the model were
-        perfectly calibrated. `nll` and `brier` are missing where images have several labels. If there
+        the geometric mean over the encoders, and `ece_calibrated` the mean that `ece_width` of a perfectly calibrated
+        model would have. `nll` and `brier` are missing where images have several labels. If there
         are several data sets of images with one label, further rows, with `dataset` `AVERAGE`, have the mean over them.
 
     Raises:

@@ -71,7 +71,7 @@ def plot_reliability(numbers: pd.DataFrame, axes: tuple[Axes, Axes] | None = Non
     with style.figure_style():
         if axes is None:
             figure = style.new_figure(style.PANEL_WIDTH, _panel_height(len(models)))
-            axes = tuple(figure.subplots(2, 1, sharex=True, height_ratios=_HEIGHT_RATIOS))  # type: ignore[assignment]
+            axes = tuple(figure.subplots(2, 1, sharex=True, height_ratios=_HEIGHT_RATIOS))
         assert axes is not None, "made above"
         diagram, histogram = axes
         diagonal = diagram.plot([0, 1], [0, 1], color=style.GREY, linewidth=0.8, zorder=1, label="Perfect calibration")

@@ -52,8 +52,8 @@ def _introduction(table: pd.DataFrame) -> str:
         "lower confidence than a right one (0.5: uninformative); AURC is the area under the risk-coverage curve.",
         "Probabilities: " + "; ".join(_DESCRIPTIONS[name] for name in names) + ".",
         f"Mean over the encoders of a model ({count}); in brackets, bootstrap intervals from resamples of the images. "
-        "ECE is biased upwards, and its intervals rarely contain zero even for a perfectly calibrated model: compare it "
-        "with the column 'if calibrated', the ECE in bins of equal width that such a model would have on average.",
+        "ECE is biased upwards, and its intervals rarely contain zero even for a perfectly calibrated model: compare "
+        "it with the column 'if calibrated', the ECE in bins of equal width that such a model would have on average.",
     ]
     return " ".join(parts)
 
