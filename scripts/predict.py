@@ -17,14 +17,13 @@ from overtop.retrieval.provenance import embedding_provenance
 from overtop.storage.files import write_table
 from overtop.storage.shards import open_posterior
 from overtop.storage.split import read_split
-from overtop.terms import Probability
 
 
 def main(job: Job) -> None:
     """Predict the images of one posterior."""
     split = read_split(job.input.split)
     with open_posterior(job.input.image, job.input.text, job.params.passes) as (images, texts):
-        temperatures: dict[Probability, float] = {}
+        temperatures: dict[str, float] = {}
         if own := model_temperature(images):
             temperatures["model"] = own
         if job.input.fit:

@@ -10,6 +10,7 @@ from overtop.evaluation.bootstrap import draw_cluster_weights
 from overtop.evaluation.probabilities import (
     ECE_BINS,
     MEASURE_BOUNDS,
+    calibrated_ece,
     equal_width_bin,
     measure_probabilities,
     reliability_bins,
@@ -146,6 +147,16 @@ def test_images_with_several_labels_have_no_proper_scores():
     assert np.isnan(measures["nll"]).all()
     assert np.isnan(measures["brier"]).all()
     assert np.isfinite(measures["ece_width"]).all()
+
+
+def test_calibrated_ece_is_the_mean_over_simulated_hits():
+    rng = np.random.default_rng(4)
+    confidence = rng.uniform(0.2, 1, 600)
+    of_bins = [np.flatnonzero(equal_width_bin(confidence) == b) for b in range(ECE_BINS)]
+    hits = rng.random((2000, 600)) < confidence
+    gaps = [abs((hits[:, members] - confidence[members]).sum(axis=1)) for members in of_bins]
+    assert calibrated_ece(confidence) == pytest.approx(np.mean(sum(gaps) / 600), rel=0.02)
+    assert calibrated_ece(np.ones(5)) == 0
 
 
 def test_reliability_bins_agree_with_scikit_learn_and_give_the_ece():

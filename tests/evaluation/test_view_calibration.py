@@ -5,7 +5,7 @@ import pytest
 from overtop.config.evaluation import BootstrapSpec
 from overtop.errors import OvertopError
 from overtop.evaluation.bootstrap import bootstrap_seed, draw_cluster_weights
-from overtop.evaluation.probabilities import MEASURE_BOUNDS, measure_probabilities
+from overtop.evaluation.probabilities import MEASURE_BOUNDS, calibrated_ece, measure_probabilities
 from overtop.evaluation.robustness import AVERAGE
 from overtop.evaluation.significance import symmetric_interval
 from overtop.evaluation.view_calibration import COLUMNS, ViewPredictions, measure_view_calibration
@@ -50,6 +50,8 @@ def test_rows_are_means_over_the_seeds_with_the_interval_of_the_mean():
             assert row[name] == pytest.approx(values[0])
             expected = symmetric_interval(values[0], values[1:], 0.9, bounds)
             np.testing.assert_allclose([row[f"{name}_low"], row[f"{name}_high"]], expected)
+        floors = [calibrated_ece(rows["confidence"].to_numpy()) for rows in ordered]
+        assert row["ece_calibrated"] == pytest.approx(np.mean(floors))
     assert table["temperature"].tolist() == pytest.approx([0.02, 0.02])
     assert table[["n_seeds", "n_images"]].drop_duplicates().to_numpy().tolist() == [[2, 50]]
 
@@ -66,7 +68,7 @@ def test_average_weighs_data_sets_equally_and_has_a_narrower_interval():
     of_datasets = table[table["dataset"] != AVERAGE].groupby(keys)
     average = table[table["dataset"] == AVERAGE].set_index(keys).sort_index()
     assert set(average["n_images"]) == {135}
-    for name in MEASURE_BOUNDS:
+    for name in (*MEASURE_BOUNDS, "ece_calibrated"):
         np.testing.assert_allclose(average[name], of_datasets[name].mean())
     width = (of_datasets["accuracy_high"].mean() - of_datasets["accuracy_low"].mean()) / 3**0.5
     np.testing.assert_allclose(average["accuracy_high"] - average["accuracy_low"], width, rtol=0.25)

@@ -8,7 +8,7 @@ from overtop.tables.view_calibration import calibration_to_markdown
 
 def make_row(dataset, model, view, probability, **values):
     row = {"dataset": dataset, "model": model, "view": view, "probability": probability, "temperature": 0.0123456}
-    row |= {"n_seeds": 3, "n_images": 1500}
+    row |= {"n_seeds": 3, "n_images": 1500, "ece_calibrated": 0.0456}
     for number, name in enumerate(MEASURE_BOUNDS):
         value = values.get(name, number / 10 + 0.0123)
         row |= {name: value, f"{name}_low": value - 0.01, f"{name}_high": value + 0.02}
@@ -48,16 +48,17 @@ def test_rows_show_every_measure_with_its_interval():
     lines = calibration_to_markdown(TABLE).splitlines()
     header = cells(next(line for line in lines if line.startswith("| Model")))
     assert header[:5] == ["Model", "View", "T", "Accuracy", "Confidence"]
-    assert len(header) == 3 + len(MEASURE_BOUNDS)
+    assert len(header) == 3 + len(MEASURE_BOUNDS) + 1
     row = cells(next(line for line in lines if line.startswith("| UCAT \\| ours | pgd\\_100")))
     assert row[:4] == ["UCAT \\| ours", "pgd\\_100", "0.0123", "0.012<br>[0.002, 0.032]"]
     assert row[header.index("ECE, equal mass ↓")] == "0.312<br>[0.302, 0.332]"
+    assert row[header.index("if calibrated")] == "0.046"
 
 
 def test_measure_that_is_not_defined_is_a_dash():
     section = calibration_to_markdown(TABLE).split("## Coco-objects")[1]
     row = cells(next(line for line in section.splitlines() if line.startswith("| CLIP")))
-    assert row[8] == "–"
+    assert row[9] == "–"
 
 
 def test_introduction_names_only_the_probabilities_that_are_shown():

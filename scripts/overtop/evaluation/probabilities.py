@@ -11,7 +11,8 @@ the images of b of (hit - confidence)| / N; a bin without images adds nothing.
   a resample the bins are made anew, since the edges are part of what is estimated.
 
 ECE is biased upwards: noise in a bin counts whatever its sign, and resamples have twice the noise. The symmetric
-interval (`evaluation.significance`) includes that bias in its width; docs/evaluation.md states its measured coverage.
+interval (`evaluation.significance`) includes that bias in its width, yet it excludes 0 for most calibrated classifiers:
+compare ECE with `calibrated_ece`. docs/evaluation.md states the measured coverage.
 """
 
 import numpy as np
@@ -70,8 +71,8 @@ def measure_probabilities(predictions: pd.DataFrame, weights: np.ndarray | None 
     n_images = len(confidence)
     everything = np.ones((1, n_images), dtype=np.uint16)
     weights = everything if weights is None else np.concatenate([everything, weights])
-    means = np.stack([hit, confidence, predictions["brier"], predictions["nll"]]).astype(np.float64)
-    sums = sum_in_resamples(means, np.arange(n_images), weights) / weights.sum(axis=1, dtype=np.float64)
+    of_images = [hit, confidence, predictions["brier"].to_numpy(), predictions["nll"].to_numpy()]
+    sums = sum_in_resamples(of_images, np.arange(n_images), weights) / weights.sum(axis=1, dtype=np.float64)
     ordered = _measure_in_order(predictions["uncertainty"].to_numpy(np.float64), hit, hit - confidence, weights)
     found = dict(zip(("accuracy", "confidence", "brier", "nll"), sums, strict=True)) | ordered
     found["ece_width"] = _ece_of_fixed_bins(hit - confidence, equal_width_bin(confidence), weights)
@@ -81,6 +82,20 @@ def measure_probabilities(predictions: pd.DataFrame, weights: np.ndarray | None 
 def equal_width_bin(confidence: np.ndarray, n_bins: int = ECE_BINS) -> np.ndarray:
     """(N,) number of the bin of equal width on (0, 1] that each confidence (N,) belongs to; 0 belongs to the first."""
     return np.searchsorted(np.arange(1, n_bins) / n_bins, confidence, side="left")
+
+
+def calibrated_ece(confidence: np.ndarray) -> float:
+    """ECE with bins of equal width that is expected of a perfectly calibrated classifier with these confidences (N,).
+
+    The hits of a bin then deviate from the sum of its confidences c by a random number of variance sum c (1 - c), whose
+    expected size is sqrt(2 variance / pi) by the normal approximation. A measured ECE near it shows no miscalibration.
+
+    Example:
+        >>> round(calibrated_ece(np.full(1000, 0.9)), 4)
+        0.0076
+    """
+    variance = np.bincount(equal_width_bin(confidence), confidence * (1 - confidence))
+    return float(np.sqrt(2 * variance / np.pi).sum() / len(confidence))
 
 
 def reliability_bins(predictions: pd.DataFrame, n_bins: int = ECE_BINS) -> pd.DataFrame:

@@ -14,13 +14,13 @@ import pandas as pd
 from overtop.config.evaluation import BootstrapSpec
 from overtop.errors import OvertopError
 from overtop.evaluation.bootstrap import bootstrap_seed, draw_cluster_weights
-from overtop.evaluation.probabilities import MEASURE_BOUNDS, measure_probabilities
+from overtop.evaluation.probabilities import MEASURE_BOUNDS, calibrated_ece, measure_probabilities
 from overtop.evaluation.robustness import AVERAGE
 from overtop.evaluation.significance import symmetric_interval
 
 COLUMNS = [
     "dataset", "model", "view", "probability", "temperature", "n_seeds", "n_images",
-    *(f"{name}{end}" for name in MEASURE_BOUNDS for end in ("", "_low", "_high")),
+    *(f"{name}{end}" for name in MEASURE_BOUNDS for end in ("", "_low", "_high")), "ece_calibrated",
 ]  # fmt: skip
 """Columns of the result of `measure_view_calibration`."""
 
@@ -52,6 +52,7 @@ class _Measured:
     """Measures of one kind of probability: (measures, 1 + B), in all images and in B resamples of them."""
 
     values: np.ndarray
+    ece_calibrated: float
     temperature: float
     n_seeds: int
     n_images: int
@@ -73,7 +74,8 @@ def measure_view_calibration(
 
     Returns:
         Columns `COLUMNS`: for each measure its mean over the encoders and the ends of its interval; `temperature` is
-        the geometric mean over the encoders. `nll` and `brier` are missing where images have several labels. If there
+        the geometric mean over the encoders, and `ece_calibrated` the mean that `ece_width` of a perfectly calibrated
+        model would have. `nll` and `brier` are missing where images have several labels. If there
         are several data sets of images with one label, further rows, with `dataset` `AVERAGE`, have the mean over them.
 
     Raises:
@@ -121,16 +123,17 @@ def _by_probability(view: ViewPredictions) -> Mapping[str, list[pd.DataFrame]]:
 
 def _measure(of_encoders: Sequence[pd.DataFrame], weights: np.ndarray) -> _Measured:
     values = [np.stack(list(measure_probabilities(rows, weights).values())) for rows in of_encoders]
-    temperatures = [rows["temperature"].iloc[0] for rows in of_encoders]
-    return _Measured(
-        np.mean(values, axis=0), float(np.exp(np.mean(np.log(temperatures)))), len(of_encoders), len(of_encoders[0])
-    )
+    floors = [calibrated_ece(rows["confidence"].to_numpy()) for rows in of_encoders]
+    temperature = np.exp(np.mean([np.log(rows["temperature"].iloc[0]) for rows in of_encoders]))
+    n_seeds, n_images = len(of_encoders), len(of_encoders[0])
+    return _Measured(np.mean(values, axis=0), float(np.mean(floors)), float(temperature), n_seeds, n_images)
 
 
 def _average(measured: Sequence[_Measured]) -> _Measured:
     """The mean over data sets, which have the same weight."""
     return _Measured(
         np.mean([each.values for each in measured], axis=0),
+        float(np.mean([each.ece_calibrated for each in measured])),
         measured[0].temperature,
         measured[0].n_seeds,
         sum(each.n_images for each in measured),
@@ -141,6 +144,7 @@ def _row(dataset: str, key: tuple[str, str, str], measured: _Measured, level: fl
     row = dict(zip(("model", "view", "probability"), key, strict=True)) | {
         "dataset": dataset,
         "temperature": measured.temperature,
+        "ece_calibrated": measured.ece_calibrated,
         "n_seeds": measured.n_seeds,
         "n_images": measured.n_images,
     }

@@ -66,7 +66,7 @@ def plot_reliability(numbers: pd.DataFrame, axes: tuple[Axes, Axes] | None = Non
     with style.figure_style():
         if axes is None:
             figure = style.new_figure(style.PANEL_WIDTH, _panel_height(len(models)))
-            axes = tuple(figure.subplots(2, 1, sharex=True, height_ratios=_HEIGHT_RATIOS))  # type: ignore[assignment]
+            axes = tuple(figure.subplots(2, 1, sharex=True, height_ratios=_HEIGHT_RATIOS))
         assert axes is not None, "made above"
         diagram, histogram = axes
         diagonal = diagram.plot([0, 1], [0, 1], color=style.GREY, linewidth=0.8, zorder=1, label="Perfect calibration")
@@ -103,7 +103,8 @@ def reliability_figure(numbers: pd.DataFrame) -> Figure:
                 plot_reliability(shown, (diagram, histogram))
             style.share_y_limits(list(grid[1]))
         dataset = labels.format_name(str(numbers["dataset"].iloc[0]))
-        note = f"{dataset}; {ECE_BINS} bins of equal width; below the diagonal: over-confident; faint: under {style.MIN_RELIABLE_QUERIES} images in the bin"
+        faint = f"faint: under {style.MIN_RELIABLE_QUERIES} images in the bin"
+        note = f"{dataset}; {ECE_BINS} bins of equal width; below the diagonal: over-confident; {faint}"
         style.add_footnote(figure, note)
     return figure
 

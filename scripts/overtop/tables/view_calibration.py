@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import pandas as pd
 
 from overtop import labels
@@ -14,6 +15,7 @@ _HEADERS = {
     "accuracy": "Accuracy",
     "confidence": "Confidence",
     "ece_width": "ECE, equal width ↓",
+    "ece_calibrated": "if calibrated",
     "ece_mass": "ECE, equal mass ↓",
     "brier": "Brier ↓",
     "nll": "NLL ↓",
@@ -50,7 +52,8 @@ def _introduction(table: pd.DataFrame) -> str:
         "lower confidence than a right one (0.5: uninformative); AURC is the area under the risk-coverage curve.",
         "Probabilities: " + "; ".join(_DESCRIPTIONS[name] for name in names) + ".",
         f"Mean over the encoders of a model ({count}); in brackets, bootstrap intervals from resamples of the images. "
-        "ECE is biased upwards: among few images even a perfectly calibrated model has one above zero.",
+        "ECE is biased upwards, and its intervals rarely contain zero even for a perfectly calibrated model: compare "
+        "it with the column 'if calibrated', the ECE in bins of equal width that such a model would have on average.",
     ]
     return " ".join(parts)
 
@@ -77,7 +80,8 @@ def _cells(row: pd.Series) -> Sequence[Cell]:
     """The measures with their intervals; none is marked as best, because views are not alternatives."""
     cells = []
     for name in _HEADERS:
-        ends = ", ".join(format_number(row[f"{name}_{end}"], _DECIMALS) for end in ("low", "high"))
-        interval = "" if pd.isna(row[name]) else f"[{ends}]"
+        ends = row.get(f"{name}_low", np.nan), row.get(f"{name}_high", np.nan)
+        shown = ", ".join(format_number(end, _DECIMALS) for end in ends)
+        interval = "" if pd.isna(ends[0]) else f"[{shown}]"
         cells.append(Cell(format_number(row[name], _DECIMALS), interval, paper="", best=False, starred=False))
     return cells
