@@ -128,6 +128,13 @@ def _set(values, path, value):
             r"encoders\.shapes-0\.train\.dataset: no data set 'shapez'; did you",
         ),
         ("encoders/shapes-0/train/dataset", "flickr8k-clip", "holds embeddings, not images"),
+        ("encoders/shapes-0/train/classes", "scene", r"train\.classes: no data set 'scene'; did you mean 'scenes'"),
+        ("encoders/shapes-0/train/classes", "flickr8k", r"train\.classes: 'flickr8k' is of kind karpathy"),
+        (
+            "encoders/shapes-0/train",
+            {"dataset": "shapes-classes", "classes": "scenes"},
+            r"train\.dataset: 'shapes-classes' is of kind classes; `dataset` has the captions",
+        ),
         ("tables/demo/datasets", ["shape"], r"tables\.demo\.datasets: no data set 'shape'; did you mean 'shapes'"),
         ("tables/demo/posteriors", ["imported"], r"posterior 'imported' cannot be used with data set 'shapes'"),
         (

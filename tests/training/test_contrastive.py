@@ -66,7 +66,7 @@ def test_training_memorises_a_small_split(splits: tuple[Split, Split, Path], tmp
     assert recalls["t2i exact"] > 0.5
 
 
-def test_training_on_captions_and_classes_learns_both(splits: tuple[Split, Split, Path], tmp_path: Path) -> None:
+def test_training_on_classes_memorises_a_small_split(splits: tuple[Split, Split, Path], tmp_path: Path) -> None:
     """The classes are drawn at random, so that only a memory of the images can name them."""
     train, _, data = splits
     of_image = np.random.default_rng(0).integers(3, size=40)
@@ -74,10 +74,9 @@ def test_training_on_captions_and_classes_learns_both(splits: tuple[Split, Split
         train.image_ids, train.image_paths, [*"012"], ["cat", "dog", "cow"], np.full(3, -1),
         labels=[np.flatnonzero(of_image == number) for number in range(3)], templates=["a {c}", "the {c}"],
     )  # fmt: skip
-    spec = _make_spec(classes="animals", epochs=25, caption_weights={"exact": 1})
-    both = [train, classes]
-    recalls = train_encoder("a", spec, both, both, tmp_path / "a.safetensors", seed=0, data=data)
-    assert recalls["t2i exact"] > 0.5
+    output = tmp_path / "a.safetensors"
+    recalls = train_encoder("a", _make_spec(epochs=40), [classes], [classes], output, seed=0, data=data)
+    assert set(recalls) == {"accuracy"}
     assert recalls["accuracy"] > 0.8
 
 

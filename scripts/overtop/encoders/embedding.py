@@ -11,6 +11,7 @@ from overtop.encoders import shortcuts
 from overtop.encoders.decoding import OnError, decode_batches
 from overtop.encoders.loading import Encoder
 from overtop.encoders.passes import FULL_PRECISION, ComputeOptions, open_tower
+from overtop.encoders.prompts import average_prompts, list_prompts
 from overtop.encoders.sampling import Sampling
 from overtop.progress import Progress, no_progress
 from overtop.seeds import derive_seed
@@ -151,17 +152,10 @@ def embed_classes(
     Returns:
         Unit embeddings (S, C, D). All S x C x T embeddings of prompts are in memory; more text shards need less.
     """
-    prompts = [template.replace("{c}", name) for name in names for template in templates]
+    prompts = list_prompts(names, templates)
     batch = embed_texts(encoder, prompts, sampling, seed, batch_size, options=options, progress=progress)
-    unit = _normalise(batch.embedding)
-    means = unit.reshape(len(unit), len(names), len(templates), unit.shape[-1]).mean(axis=2)
-    return replace(batch, embedding=_normalise(means), valid=np.ones(len(names), dtype=bool))
-
-
-def _normalise(vectors: np.ndarray) -> np.ndarray:
-    """Vectors of length 1 along the last axis."""
-    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return np.asarray(vectors / np.maximum(lengths, np.finfo(vectors.dtype).tiny))
+    classes = average_prompts(batch.embedding, len(templates))
+    return replace(batch, embedding=classes, valid=np.ones(len(names), dtype=bool))
 
 
 @dataclass(frozen=True)

@@ -112,10 +112,11 @@ def _check_training(config: Config, name: str, encoder: EncoderSpec) -> Iterator
             continue
         yield from check_name(key, "data set", dataset, config.datasets)
         yield from check_not_variant(config, key, dataset)
-        if dataset in config.datasets and config.datasets[dataset].kind == "embeddings":
+        spec = config.datasets.get(dataset)
+        if spec is not None and spec.kind == "embeddings":
             yield f"{key}: {dataset!r} holds embeddings, not images to train on"
-        if field == "classes" and dataset in config.datasets and config.datasets[dataset].kind != "classes":
-            yield f"{key}: {dataset!r} has captions, not classes; name it as `dataset`"
+        if spec is not None and encoder.train.classes and (spec.kind == "classes") != (field == "classes"):
+            yield f"{key}: {dataset!r} is of kind {spec.kind}; `dataset` has the captions, `classes` the classes"
 
 
 def _check_finetuning(config: Config, key: str, name: str, spec: FinetuneSpec | None) -> Iterator[str]:
