@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -32,15 +33,25 @@ ON_COCO = ("pgd100-1", "cw100-1", "pgd10-1", "pgd100-2")
 """Those that can attack images of several labels."""
 
 
-def test_study_has_expected_jobs(fresh):
+def _documented_jobs(repo: Path) -> dict[str, int]:
+    """The table of jobs in docs/robustness-recipe.md."""
+    table = (repo / "docs/robustness-recipe.md").read_text().split("## Jobs")[1].split("Of the `attack` jobs")[0]
+    cells = re.findall(r"\| (`[^|]*`) \| ([\d, ]+) (?=\|)", table)
+    jobs = ((re.findall(r"`(\w+)`", names), re.findall(r"[\d,]+(?<!,)", counts)) for names, counts in cells)
+    return {name: int(count.replace(",", "")) for row in jobs for name, count in zip(*row, strict=True)}
+
+
+def test_study_has_expected_jobs(repo, fresh):
     views = MODELS * SETS * (1 + len(ATTACKS))
     coco_views = MODELS * (1 + len(ON_COCO))
-    assert fresh.planned_jobs(*STUDY) == {
+    jobs = fresh.planned_jobs(*STUDY)
+    assert jobs == _documented_jobs(repo)
+    assert jobs == {
         "fetch": SETS + 2 + 1,  # train and val of TinyImageNet, and COCO
         "split": SETS + 2 + 1,
         "weights": 1,
         "finetune": MODELS - 1,
-        # Images and classes of the test splits and COCO, and of TinyImageNet's val split, which temperatures are fitted on.
+        # Test splits and COCO, and TinyImageNet's val split, on which temperatures are fitted.
         "embed": MODELS * (IMAGE_SHARDS + SETS + COCO_SHARDS + 1 + SHARDED["tinyimagenet"] + 1),
         "attack": MODELS * (IMAGE_SHARDS * len(ATTACKS + PARTS) + COCO_SHARDS * len(ON_COCO)),
         "temperature": MODELS,
