@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from helpers.pipeline import read_committed_config
+from helpers.recipe_costs import TEST_IMAGES, cost_tables
 from overtop.config.model import Config
 from overtop.estimators.registry import REGISTRY, estimators_table
 from overtop.pipeline.loading import load_config
@@ -138,6 +139,15 @@ def test_paper_page_adds_up():
     assert tuple(map(sum, zip(*rows[:-1], strict=True))) == rows[-1]
     operations = rows[-1][0] * 162e9, rows[-1][1] * 13.3e9
     assert [f"{number / 1e17:.1f}e17" for number in operations] == re.findall(r"[\d.]+e17", passes)
+
+
+@pytest.mark.parametrize("name", ["fine-tuning", "attacks", "studies"])
+def test_page_on_the_recipe_contains_the_generated_costs(name):
+    page = (REPO / "docs" / "robustness-recipe.md").read_text()
+    shown = page.split(f"<!-- {name}: begin -->\n")[1].split(f"<!-- {name}: end -->")[0]
+    table = cost_tables(load_config(read_committed_config(REPO)))[name]
+    assert shown.strip() == table, "replace the table by the one of helpers.recipe_costs"
+    assert f"{sum(TEST_IMAGES.values()):,} images" in page
 
 
 def test_pre_commit_hooks_have_the_versions_of_the_constraints():

@@ -1,7 +1,8 @@
 """Small versions of labelled-image data sets in their original formats, for `FakeServer` to serve.
 
 One of each format: webdataset shards as in CLIP_benchmark's repositories on the hub, TinyImageNet's zip, Caltech256's
-tar, and COCO's images with the JSON of their objects. The class of an image is its colour.
+tar, and COCO's images with the JSON of their objects. The class of an image is its colour. The encoder has random
+weights, in the layout of open_clip's repositories.
 """
 
 import colorsys
@@ -13,7 +14,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
+from safetensors.torch import save_file
+
+from helpers.encoder_inputs import SHAPES_SPEC
+from helpers.paper_sources import write_small_encoder
+from overtop.encoders.loading import build_model
 
 WEBDATASET_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 TINYIMAGENET_CLASSES = {
@@ -43,6 +50,10 @@ def write_class_sources(root: Path) -> None:
     _write_zip(root / "files/val2017.zip", {name: _encode(hues) for name, hues in _coco_images().items()})
     annotations = json.dumps(_coco_instances()).encode()
     _write_zip(root / "files/annotations_trainval2017.zip", {"annotations/instances_val2017.json": annotations})
+    torch.manual_seed(0)
+    weights = root / "random.safetensors"
+    save_file(build_model("random", SHAPES_SPEC, None).state_dict(), weights)
+    write_small_encoder(root / "hub/models/example/small-0", weights)
 
 
 def _encode(hues: tuple[float, ...], seed: int = 0, form: str = "JPEG", size: tuple[int, int] = (40, 36)) -> bytes:

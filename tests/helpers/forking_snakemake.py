@@ -12,6 +12,7 @@ import socket
 import sys
 import tempfile
 import traceback
+from contextlib import suppress
 from pathlib import Path
 
 PRELOADED = ("overtop.encoders.loading", "overtop.storage.shards", "overtop.figures.style", "pandas", "scipy.stats")
@@ -34,13 +35,14 @@ def serve(listener: socket.socket) -> None:
     """Run each job that arrives in a fork of this process."""
     for name in PRELOADED:
         __import__(name)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the forks
     while True:
         connection, _ = listener.accept()
         if os.fork() == 0:
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             run_job(connection)
         connection.close()
+        with suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
 
 
 def run_job(connection: socket.socket) -> None:
@@ -88,6 +90,7 @@ def main() -> None:
             run_snakemake()
         finally:
             os.kill(server, signal.SIGTERM)
+            os.waitpid(server, 0)
 
 
 if __name__ == "__main__":

@@ -63,7 +63,7 @@ def write_sources(root: Path, trained: list[Path]) -> None:
         test_records = [r for r in records[name] if r["split"] == "test"]
         _write_shards(root / "hub/datasets/clip-benchmark" / repo / "test", test_records)
     for number, checkpoint in enumerate(trained):
-        _write_small_encoder(root / f"hub/models/example/small-{number}", checkpoint)
+        write_small_encoder(root / f"hub/models/example/small-{number}", checkpoint)
     for repo, architecture in RANDOM_WEIGHTS.items():
         _write_random_weights(root / "hub/models" / repo / "open_clip_model.safetensors", architecture)
 
@@ -125,8 +125,8 @@ def _write_shards(folder: Path, records: list[Record], count: int = 2) -> None:
                     tar.addfile(entry, io.BytesIO(content))
 
 
-def _write_small_encoder(folder: Path, checkpoint: Path) -> None:
-    """Write a trained checkpoint in the layout of open_clip's repositories."""
+def write_small_encoder(folder: Path, checkpoint: Path) -> None:
+    """Write a checkpoint of the architecture shapes-vit in the layout of open_clip's repositories."""
     folder.mkdir(parents=True)
     (folder / "open_clip_model.safetensors").write_bytes(checkpoint.read_bytes())
     architecture = json.loads((OWN_MODELS / "shapes-vit.json").read_text())

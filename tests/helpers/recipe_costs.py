@@ -157,12 +157,21 @@ def attacks_table(config: Config, study: str) -> str:
 def studies_table(config: Config, studies: list[str]) -> str:
     """Markdown: GPU hours of each study, and of all together, which share encoders and attacks."""
     lines = [
-        "| study | encoders | encoders x attacks x data sets | hours, at most | hours, expected |",
+        "| study | encoders | pairs of encoder and attack | hours, at most | hours, expected |",
         "|---|---:|---:|---:|---:|",
     ]
     for title, names in [*((f"`{name}`", [name]) for name in studies), ("all together", studies)]:
         views = evaluated(config, names)
         spent = [hours(study_operations(config, names, skips_wrong=skips)) for skips in (False, True)]
-        encoders = len({encoder for _, encoder, _ in views})
-        lines.append(f"| {title} | {encoders} | {len(views):,} | {spent[0]:,.0f} | {spent[1]:,.0f} |")
+        encoders, pairs = len({view[1] for view in views}), len({view[1:] for view in views})
+        lines.append(f"| {title} | {encoders} | {pairs} | {spent[0]:,.0f} | {spent[1]:,.0f} |")
     return "\n".join(lines)
+
+
+def cost_tables(config: Config) -> dict[str, str]:
+    """The tables of docs/robustness-recipe.md in Markdown, by name."""
+    return {
+        "fine-tuning": finetuning_table(config),
+        "attacks": attacks_table(config, "ucat"),
+        "studies": studies_table(config, ["ucat", "ucat-ablation", "ucat-eps2"]),
+    }
