@@ -8,7 +8,7 @@ SNAKEMAKE := $(BIN)/snakemake --cores all
 SHARED := -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-slow bench lint docs format schema stages clean
+.PHONY: help demo robustness test test-fast test-slow bench lint docs format schema stages clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-11s %s\n", $$1, $$2}'
@@ -33,6 +33,19 @@ DEMO := results/tables/demo.csv results/figures/demo-calibration.pdf results/fig
 demo: .venv/installed ## the main job, offline, on a CPU
 	@$(SNAKEMAKE) --unlock >/dev/null 2>&1 || true
 	@$(SNAKEMAKE) --quiet rules -- $(DEMO)
+
+# The study of the shapes world: accuracy, calibration and uncertainty under attack, and which part of UCAT matters.
+STUDY := $(foreach name,scenes scenes-objectives,$(addprefix results/robustness/$(name),.csv -calibration.csv)) \
+         results/robustness/scenes-effects-uncertainty.csv results/tables/scenes.csv \
+         $(addprefix results/figures/scenes-,robustness.pdf reliability.pdf uncertainty.pdf training.pdf)
+
+.venv/installed-attacks: .venv/installed
+	@$(PIP) -e '.[attacks]'
+	@touch $@
+
+robustness: .venv/installed-attacks ## adversarial attacks and fine-tuning on the shapes world, offline, on a CPU
+	@$(SNAKEMAKE) --unlock >/dev/null 2>&1 || true
+	@$(SNAKEMAKE) --quiet rules -- $(STUDY)
 
 test: lint docs test-fast test-slow ## everything CI runs
 
