@@ -12,7 +12,7 @@ from overtop.retrieval.bank import compute_normalisations
 from overtop.retrieval.normalisation import read_bank, read_normalisations
 from overtop.retrieval.ranking import read_ranking
 from overtop.storage.shards import ArraySource, write_shard
-from overtop.storage.split import Split, write_split
+from overtop.storage.split import Split, split_from_labels, write_split
 from overtop.terms import BANK_ESTIMATORS
 
 bank, evaluate, rank = (load_script(name) for name in ("bank", "evaluate", "rank"))
@@ -87,6 +87,25 @@ def test_posterior_without_a_bank_has_neither_offsets_nor_provenance(jobs):
 def test_bank_of_the_evaluated_queries_is_refused(jobs):
     bank_job, *_ = jobs
     bank_job.input.bank_image, bank_job.input.bank_text = bank_job.input.image, bank_job.input.text
+    with pytest.raises(OvertopError, match="query 'test0' is evaluated and in the bank"):
+        bank.main(bank_job)
+
+
+def test_bank_of_a_data_set_of_classes_has_its_classes_and_other_images(jobs):
+    """The classes have the same names in every split; only images are queries."""
+    bank_job, rank_job, evaluated, own = jobs
+    bank_job.input.bank_text = bank_job.input.text
+    ids = [f"test{i}" for i in range(N_IMAGES)]
+    names = [f"class {i}" for i in range(N_TEXTS)]
+    split = split_from_labels(ids, [""] * N_IMAGES, [[i] for i in range(N_IMAGES)], names, ["{c}"])
+    write_split(bank_job.input.split, split)
+    bank.main(bank_job)
+    written = read_normalisations(bank_job.output[0], {"i2t": [f"test{i}" for i in range(N_TEXTS)]})
+    sources = (ArraySource([rows]) for rows in (*evaluated, own[0], evaluated[1]))
+    expected = compute_normalisations(*sources, {"i2t": 0.02})
+    for name, offsets in expected["i2t"].offsets.items():
+        np.testing.assert_array_equal(written["i2t"].offsets[name], offsets)
+    bank_job.input.bank_image = bank_job.input.image
     with pytest.raises(OvertopError, match="query 'test0' is evaluated and in the bank"):
         bank.main(bank_job)
 

@@ -11,7 +11,7 @@ def ranking_inputs(wildcards):
 
 
 def bank_inputs(wildcards):
-    """The shards of a posterior on a split, and on the split of its bank."""
+    """The manifest of a split, and the shards of a posterior on it and on the split of its bank."""
     bank = find_bank(settings, wildcards.dataset, wildcards.split)
     if bank is None or bank.path_name(wildcards.dataset) != wildcards.bank:
         raise WorkflowError(
@@ -22,9 +22,11 @@ def bank_inputs(wildcards):
     # Images under an attack are compared with a bank of clean ones.
     clean = settings.posteriors[wildcards.posterior.partition("@")[0]]
     ranked = {"": (wildcards.dataset, wildcards.split)}
-    return shards_of_roles(posterior, ranked) | shards_of_roles(
-        clean, {"bank_": (bank.dataset, bank.split)}
-    )
+    return {
+        "split": paths.SPLIT.format(**wildcards),
+        **shards_of_roles(posterior, ranked),
+        **shards_of_roles(clean, {"bank_": (bank.dataset, bank.split)}),
+    }
 
 
 def shards_of_roles(posterior, splits):

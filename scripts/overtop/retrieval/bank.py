@@ -68,7 +68,7 @@ def compute_normalisations(
         texts: M texts, S samples; the gallery of `i2t`.
         bank_images: unlabelled images, S samples of the same posterior.
         bank_texts: unlabelled texts, S samples of the same posterior.
-        temperatures: T of the softmax, by direction.
+        temperatures: T of the softmax, by requested direction.
         device: torch device; by default the GPU if there is one.
 
     Raises:
@@ -89,8 +89,8 @@ def compute_normalisations(
         "i2t": (bank_images, texts),
     }
     normalisations = {}
-    for direction, (side_images, side_texts) in pairs.items():
-        temperature, swapped = temperatures[direction], _SWAPPED[direction]
+    for direction, temperature in temperatures.items():
+        (side_images, side_texts), swapped = pairs[direction], _SWAPPED[direction]
         ranking = rank(side_images, side_texts, NEAREST, 1, [temperature], directions=[swapped], device=device)[swapped]
         normalisations[direction] = Normalisation(temperature, item_offsets(ranking, temperature))
     return normalisations
@@ -119,8 +119,8 @@ def check_bank(bank: Sequence[ShardSource], evaluated: Sequence[ShardSource]) ->
     the same names; then two items are the same if their embeddings are as well.
 
     Args:
-        bank: images and texts of the bank.
-        evaluated: images and texts of the evaluated split.
+        bank: images and texts of the bank; those that are queries in some direction.
+        evaluated: the same of the evaluated split.
 
     Raises:
         OvertopError: with the first query that is in both, or what differs.
