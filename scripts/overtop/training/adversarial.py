@@ -173,11 +173,14 @@ class _Trainer:
         """The terms of a step with their sum, the loss."""
         for name, value in terms.items():
             if not math.isfinite(value):
-                raise OvertopError(
-                    f"encoders.{self._run.name}.finetune: {name} is {value} in step {self._state.step}; "
-                    "reduce learning_rate, or the weight of the objective"
-                )
+                raise self._divergence(f"{name} is {value}")
         return {"loss": sum(terms.values()), **terms}
+
+    def _divergence(self, sign: str) -> OvertopError:
+        return OvertopError(
+            f"encoders.{self._run.name}.finetune: training diverged, {sign} in step {self._state.step}; "
+            "reduce learning_rate, or the weight of the objective"
+        )
 
     def _validate(self) -> dict[str, float]:
         """Accuracy on the validation split, clean and under the attack of the training."""
@@ -195,6 +198,8 @@ class _Trainer:
                 correct[0] += self._objective.count_correct(clean, classes)
                 correct[1] += self._objective.count_correct(attacked, classes)
         clean, robust = (self._process.sum(correct) / len(rows)).tolist()
+        if not math.isfinite(clean + robust):
+            raise self._divergence("embeddings are not finite")
         return {"val_clean": clean, "val_robust": robust, "val_score": harmonic_mean(clean, robust)}
 
     def _keep_if_best(self, epoch: int, row: dict[str, float]) -> None:
