@@ -299,11 +299,10 @@ def test_splits_of_different_classes_are_rejected(make_run):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["pmg_aft", "tga"])
-def test_two_processes_compute_what_one_does(make_run, kind):
+def test_two_processes_compute_what_one_does(make_run):
     logs, weights = [], []
     for processes in (1, 2):
-        settings = {"objective": {"kind": kind}, "epochs": 1, "accumulate": 2 // processes}
+        settings = {"objective": {"kind": "pmg_aft"}, "epochs": 1, "accumulate": 2 // processes}
         run, done = make_run(f"tuned-{processes}", **settings), []
         finetune_encoder(run, processes=processes, progress=lambda step, _, done=done: done.append(step))
         assert done == [1, 2]
