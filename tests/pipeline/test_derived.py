@@ -1,11 +1,15 @@
 import pytest
 
+from overtop.config.encoders import EncoderSpec
 from overtop.errors import OvertopError
 from overtop.pipeline import paths
 from overtop.pipeline.loading import load_config
 
 VALUES = {
-    "datasets": {"shapes": {"kind": "shapes", "shards": {"image": 2}}},
+    "datasets": {
+        "shapes": {"kind": "classes", "files": {"layout": "shapes"}, "shards": {"image": 2}},
+        "captions": {"kind": "shapes"},
+    },
     "encoders": {
         "tagged": {"architecture": "ViT-B-32", "tag": "openai", "activation": "gelu"},
         "tuned": {"finetune": {"from": "tagged", "dataset": "shapes", "objective": {"kind": "tecoa"}}},
@@ -25,6 +29,10 @@ def with_finetune(**changes):
     return VALUES | {"encoders": VALUES["encoders"] | {"tuned": tuned}}
 
 
+def with_figure(encoder):
+    return VALUES | {"figures": {"f": {"kind": "training", "encoders": [encoder]}}}
+
+
 @pytest.fixture(scope="module")
 def config():
     return load_config(VALUES)
@@ -37,6 +45,11 @@ def test_finetuned_encoder_has_what_its_base_has(config, name):
     assert spec.finetune is not None
     assert not spec.is_downloaded
     assert config.encoders["tagged"].is_downloaded
+
+
+def test_entry_of_a_finetuned_encoder_reaches_jobs(config):
+    values = config.encoders["again"].model_dump(mode="json")
+    assert EncoderSpec.model_validate(values) == config.encoders["again"]
 
 
 def test_encoder_is_a_posterior_unless_its_name_is_declared(config):
@@ -71,6 +84,15 @@ def test_images_of_an_attacked_posterior_are_attacked_and_its_texts_are_not(conf
         (with_finetune(**{"from": "again"}), "encoders.tuned.finetune.from: 'tuned' is fine-tuned from itself"),
         (with_finetune(val="train"), "encoders.tuned.finetune.val: 'train' is trained on"),
         (with_finetune(val="dev"), "encoders.tuned.finetune.split: data set 'shapes' has no split 'dev'"),
+        (with_finetune(dataset="captions"), "encoders.tuned.finetune.dataset: 'captions' has no classes to train on"),
+        (with_finetune(prompt="a photo"), "encoders.tuned.finetune.prompt"),
+        (with_finetune(batch_size=9, gpus=2), "encoders.tuned.finetune: batch_size 9 cannot be divided"),
+        (with_figure("tagged"), "figures.f.encoders: 'tagged' is not fine-tuned"),
+        (with_figure("tunde"), "figures.f.encoders: no fine-tuned encoder 'tunde'; did you mean 'tuned'"),
+        (
+            VALUES | {"encoders": {"x": VALUES["encoders"]["tuned"] | {"architecture": "ViT-B-32"}}},
+            "encoders: x: a fine-tuned encoder has what its base has; remove `architecture`",
+        ),
         (VALUES | {"attacks": {}}, "tables.t.posteriors: no posterior 'tuned@pgd'"),
     ],
 )

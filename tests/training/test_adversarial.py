@@ -268,9 +268,14 @@ def test_regulariser_that_outweighs_the_data_is_reported(make_run, caplog):
     assert "times cross_entropy" in caplog.text
 
 
-def test_diverging_training_names_the_key(make_run):
-    run = make_run(learning_rate=1e30)
-    with pytest.raises(OvertopError, match=r"encoders\.tuned\.finetune: cross_entropy is nan in step .* learning_rate"):
+@pytest.mark.parametrize(
+    ("batch_size", "sign"), [(8, "cross_entropy is nan in step 2"), (20, "embeddings are not finite in step 1")]
+)
+def test_diverging_training_names_the_key(make_run, batch_size, sign):
+    run = make_run(learning_rate=1e30, batch_size=batch_size)
+    with pytest.raises(
+        OvertopError, match=rf"encoders\.tuned\.finetune: training diverged, {sign}; reduce learning_rate"
+    ):
         finetune_encoder(run)
     assert not Path(run.output).exists()
 
@@ -294,11 +299,10 @@ def test_splits_of_different_classes_are_rejected(make_run):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["pmg_aft", "tga"])
-def test_two_processes_compute_what_one_does(make_run, kind):
+def test_two_processes_compute_what_one_does(make_run):
     logs, weights = [], []
     for processes in (1, 2):
-        settings = {"objective": {"kind": kind}, "epochs": 1, "accumulate": 2 // processes}
+        settings = {"objective": {"kind": "pmg_aft"}, "epochs": 1, "accumulate": 2 // processes}
         run, done = make_run(f"tuned-{processes}", **settings), []
         finetune_encoder(run, processes=processes, progress=lambda step, _, done=done: done.append(step))
         assert done == [1, 2]

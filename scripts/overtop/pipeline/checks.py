@@ -128,6 +128,8 @@ def _check_finetuning(config: Config, key: str, name: str, spec: FinetuneSpec | 
     for split in (spec.train, spec.val):
         yield from check_split(config, key, spec.dataset, split)
     yield from check_not_variant(config, f"{key}.dataset", spec.dataset)
+    if spec.dataset in config.datasets and config.datasets[spec.dataset].kind not in ("classes", "variant"):
+        yield f"{key}.dataset: {spec.dataset!r} has no classes to train on; name a data set of kind classes"
     if spec.train == spec.val:
         yield f"{key}.val: {spec.val!r} is trained on; name another split, which selects the best epoch"
 

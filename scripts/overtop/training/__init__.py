@@ -1,1 +1,1 @@
-"""Training of encoders: contrastive training of all weights, and of linear heads on locked towers."""
+"""Training of encoders: contrastively, of all weights or of heads on locked towers, and adversarial fine-tuning."""

@@ -30,7 +30,14 @@ from overtop.training.finetune_run import FinetuneRun
 from overtop.training.image_tower import select_trained
 from overtop.training.objectives import build_objective
 from overtop.training.processes import Process, run_processes
-from overtop.training.progress_state import TrainingState, read_state, state_path, write_state
+from overtop.training.progress_state import (
+    TrainingState,
+    copy_weights,
+    read_state,
+    set_weights,
+    state_path,
+    write_state,
+)
 from overtop.training.schedule import learning_rate
 from overtop.training.term_balance import TermBalance
 
@@ -123,7 +130,7 @@ class _Trainer:
     def write_results(self) -> None:
         """Write the weights of the best epoch and the log, and remove the state."""
         run, state = self._run, self._state
-        _set_weights(self._trained, state.best_weights)
+        set_weights(self._trained, state.best_weights)
         facts = {
             "preprocessing": dict(self._encoder.model.visual.preprocess_cfg),
             "finetune": self._spec.model_dump(mode="json", by_alias=True),
@@ -173,11 +180,14 @@ class _Trainer:
         """The terms of a step with their sum, the loss."""
         for name, value in terms.items():
             if not math.isfinite(value):
-                raise OvertopError(
-                    f"encoders.{self._run.name}.finetune: {name} is {value} in step {self._state.step}; "
-                    "reduce learning_rate, or the weight of the objective"
-                )
+                raise self._divergence(f"{name} is {value}")
         return {"loss": sum(terms.values()), **terms}
+
+    def _divergence(self, sign: str) -> OvertopError:
+        return OvertopError(
+            f"encoders.{self._run.name}.finetune: training diverged, {sign} in step {self._state.step}; "
+            "reduce learning_rate, or the weight of the objective"
+        )
 
     def _validate(self) -> dict[str, float]:
         """Accuracy on the validation split, clean and under the attack of the training."""
@@ -195,13 +205,15 @@ class _Trainer:
                 correct[0] += self._objective.count_correct(clean, classes)
                 correct[1] += self._objective.count_correct(attacked, classes)
         clean, robust = (self._process.sum(correct) / len(rows)).tolist()
+        if not math.isfinite(clean + robust):
+            raise self._divergence("embeddings are not finite")
         return {"val_clean": clean, "val_robust": robust, "val_score": harmonic_mean(clean, robust)}
 
     def _keep_if_best(self, epoch: int, row: dict[str, float]) -> None:
         """Keep the weights if their score exceeds that of all earlier epochs."""
         if row["val_score"] > self._state.best_score:
             self._state.best_score, self._state.best_epoch = row["val_score"], epoch
-            self._state.best_weights = _copy_weights(self._trained)
+            self._state.best_weights = copy_weights(self._trained)
 
     def _decode(self, split: Split, batches: Sequence[np.ndarray]) -> Iterator[torch.Tensor]:
         """Pixels of this process's part of each batch, on the CPU."""
@@ -216,13 +228,13 @@ class _Trainer:
         if state is None:
             return TrainingState()
         _LOG.info("%s: continues after step %d", self._run.name, state.step)
-        _set_weights(self._trained, state.weights)
+        set_weights(self._trained, state.weights)
         self._optimizer.load_state_dict(state.optimizer)
         return state
 
     def _write_state(self) -> None:
         if self._process.rank == 0:
-            state = replace(self._state, weights=_copy_weights(self._trained), optimizer=self._optimizer.state_dict())
+            state = replace(self._state, weights=copy_weights(self._trained), optimizer=self._optimizer.state_dict())
             write_state(state_path(self._run.output), state, self._digest)
 
     def _report_balance(self) -> None:
@@ -247,13 +259,3 @@ def _make_optimizer(trained: Sequence[nn.Parameter], spec: FinetuneSpec) -> torc
     if spec.optimizer == "adamw":
         return torch.optim.AdamW(trained, lr=spec.learning_rate, weight_decay=spec.weight_decay)
     return torch.optim.SGD(trained, lr=spec.learning_rate, momentum=spec.momentum, weight_decay=spec.weight_decay)
-
-
-def _copy_weights(trained: Sequence[nn.Parameter]) -> list[torch.Tensor]:
-    return [parameter.detach().cpu().clone() for parameter in trained]
-
-
-@torch.no_grad()
-def _set_weights(trained: Sequence[nn.Parameter], weights: Sequence[torch.Tensor]) -> None:
-    for parameter, weight in zip(trained, weights, strict=True):
-        parameter.copy_(weight)

@@ -132,9 +132,10 @@ class AttackedObjective(nn.Module):
 
     @torch.no_grad()
     def count_correct(self, pixels: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """The number of images whose most similar class is theirs, a scalar."""
+        """The number of images whose most similar class is theirs, a scalar; NaN if an embedding is not finite."""
         similarities = functional.normalize(self.tower(pixels), dim=-1) @ self._texts.T
-        return (similarities.argmax(dim=1) == labels).sum()
+        correct = (similarities.argmax(dim=1) == labels).sum()
+        return torch.where(similarities.isfinite().all(), correct, torch.nan)
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self._device_type, torch.bfloat16, enabled=self._spec.precision == "bf16")

@@ -1,11 +1,13 @@
 """The state of an unfinished training run, from which a killed job continues."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from overtop.storage.files import atomic_path
 
@@ -77,3 +79,15 @@ def read_state(path: Path, digest: str) -> TrainingState | None:
         _LOG.warning("%s: of another configuration or other inputs; training starts from the beginning", path)
         return None
     return TrainingState(**content)
+
+
+def copy_weights(parameters: Sequence[nn.Parameter]) -> list[torch.Tensor]:
+    """The values of parameters, on the CPU; later steps do not change them."""
+    return [parameter.detach().cpu().clone() for parameter in parameters]
+
+
+@torch.no_grad()
+def set_weights(parameters: Sequence[nn.Parameter], weights: Sequence[torch.Tensor]) -> None:
+    """Give parameters the values that `copy_weights` returned for them."""
+    for parameter, weight in zip(parameters, weights, strict=True):
+        parameter.copy_(weight)
