@@ -47,7 +47,10 @@ def main(job: Job) -> None:
     provenance = {"dataset": wildcards.dataset, "split": wildcards.split, "encoder": identity_of(encoder)}
     specification = {"name": wildcards.attack, **attack.describe()}
     write_pictures(job.output.pixels, pictures, {**provenance, "attack": specification, "seed": params.seed})
-    title = f"{wildcards.dataset} ({wildcards.split}), {encoder.name}, {wildcards.attack}"
+    title = (
+        f"{wildcards.dataset} ({wildcards.split}), {encoder.name}, {wildcards.attack}: "
+        f"{attack.spec.kind}, epsilon {attack.spec.epsilon:g}/255, {attack.spec.steps} steps"
+    )
     before, after = (
         _top_answers(attack.split, logits[:SHOWN], pictures)
         for logits in (pictures.logits_clean, pictures.logits_attacked)

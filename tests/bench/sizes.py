@@ -21,6 +21,8 @@ class BenchmarkSizes:
         architecture: of the encoder whose embedding speed is measured.
         threshold_draws: samples in which a threshold is chosen, per scenario.
         photographs, passes, embedding_repeats: images to embed, passes of MC dropout, how often each call is timed.
+        attacked_images, attack_steps: images and steps of an attack on the same architecture.
+        robust_images, robust_steps: images and steps of an evaluation that stops early, on a small encoder.
     """
 
     captions: int = 5_000
@@ -49,6 +51,10 @@ class BenchmarkSizes:
     photographs: int = 32
     passes: int = 3
     embedding_repeats: int = 3
+    attacked_images: int = 4
+    attack_steps: int = 4
+    robust_images: int = 256
+    robust_steps: int = 40
 
 
 FULL = BenchmarkSizes()
@@ -72,4 +78,8 @@ QUICK = BenchmarkSizes(
     photographs=4,
     passes=2,
     embedding_repeats=1,
+    attacked_images=4,
+    attack_steps=2,
+    robust_images=8,
+    robust_steps=5,
 )

@@ -31,6 +31,7 @@ TABLES = {
     "bootstrap",
     "embedding",
     "finetuning",
+    "attack",
 }
 
 
@@ -58,7 +59,7 @@ def test_benchmark_ends_with_one_line_per_target(quick_run):
     _, lines = quick_run
     verdicts = [line for line in lines if ", target " in line]
     assert lines[-len(verdicts) :] == verdicts
-    assert len(verdicts) == 17
+    assert len(verdicts) == 21
     assert all(line.endswith((": met", ": missed")) or ": not applicable (" in line for line in verdicts)
 
 

@@ -22,12 +22,14 @@ PGD = {"kind": "pgd", "epsilon": 1}
     ],
 )
 def test_mistake_in_attacks_is_reported_with_key_and_fix(repo, attacks, message):
-    values = read_committed_config(repo) | {"attacks": {"pgd": PGD, **attacks}}
+    values = read_committed_config(repo)
+    values["attacks"] = {**values.get("attacks", {}), "pgd": PGD, **attacks}
     with pytest.raises(OvertopError, match=message):
         load_config(values)
 
 
 def test_worst_case_over_other_attacks_is_accepted(repo):
     values = read_committed_config(repo)
-    values["attacks"] = {"pgd": PGD, "cw": {"kind": "cw", "epsilon": 1}, "aa": {"kind": "worst", "of": ["pgd", "cw"]}}
+    mine = {"pgd": PGD, "cw": {"kind": "cw", "epsilon": 1}, "aa": {"kind": "worst", "of": ["pgd", "cw"]}}
+    values["attacks"] = {**values.get("attacks", {}), **mine}
     assert load_config(values).attacks["aa"].of == ["pgd", "cw"]

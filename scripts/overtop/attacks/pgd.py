@@ -93,15 +93,17 @@ def perturb_until_wrong(
     for _ in range(steps):
         current.requires_grad_()
         scores = logits(current)
-        is_right = ~is_misclassified(scores.detach(), is_positive)
-        if not is_right.any():
-            break
+        is_wrong = is_misclassified(scores.detach(), is_positive)
+        is_right = ~is_wrong
         (gradient,) = torch.autograd.grad(loss(scores, is_positive).sum(), current)
-        if not is_right.all():
+        if is_wrong.any():
+            result[rows[is_wrong]] = current.detach()[is_wrong]
             rows, is_positive, low, high = (values[is_right] for values in (rows, is_positive, low, high))
             current, gradient = current.detach()[is_right], gradient[is_right]
+            if not len(rows):
+                return result
         current = _ascend(current, gradient, step, low, high)
-        result[rows] = current
+    result[rows] = current.detach()
     return result
 
 

@@ -143,7 +143,6 @@ class ShardAttack:
             OvertopError: an image cannot be read, and `on_error` is `fail`; or as `attack_batch`.
         """
         encoder = replace(self.classifier.encoder, preprocess=self.classifier.to_pixels)
-        encoder.model.requires_grad_(False)  # an attack needs no gradients of the weights
         starts = self.rows[:: self.batch_size]
         files = [Path(self.data) / self.split.image_paths[row] for row in self.rows]
         file_batches = [files[at : at + self.batch_size] for at in range(0, len(files), self.batch_size)]
