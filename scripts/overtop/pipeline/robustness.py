@@ -64,10 +64,15 @@ def study_attacks(config: Config, spec: RobustnessSpec) -> dict[str, AttackSpec]
 
 
 def shown_epsilons(config: Config, figure: RobustnessFigure) -> dict[str, float]:
-    """The attacks of a figure and their epsilon in 1/255: those named, or of the kind of the first of the study."""
-    named = figure.attacks or config.robustness[figure.robustness].attacks
-    kind = config.attacks[named[0]].kind
-    names = [name for name in named if figure.attacks or config.attacks[name].kind == kind]
+    """The attacks of a figure and their epsilon in 1/255.
+
+    They are those named, otherwise the largest group of attacks of the study with the same kind and number of steps.
+    """
+    groups: dict[tuple[str, int], list[str]] = {}
+    for name in config.robustness[figure.robustness].attacks:
+        attack = config.attacks[name]
+        groups.setdefault((attack.kind, getattr(attack, "steps", 0)), []).append(name)
+    names = figure.attacks or max(groups.values(), key=len)
     return {name: attack_epsilon(config.attacks, name) for name in names}
 
 
