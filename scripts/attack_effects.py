@@ -36,7 +36,8 @@ def main(job: Job) -> None:
         effects.append(measured.assign(dataset=dataset, model=model))
     table = add_verdicts(pd.concat(effects, ignore_index=True), bootstrap.level)
     write_table(job.output.csv, round_floats(table))
-    write_text(job.output.md, effects_to_markdown(table, next(iter(spec.models))))
+    undefended = next(iter(spec.models))
+    write_text(job.output.md, effects_to_markdown(table, undefended, job.params.early_stopped))
 
 
 if __name__ == "__main__":

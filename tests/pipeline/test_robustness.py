@@ -99,6 +99,12 @@ def test_attacks_of_a_study_include_parts_of_worst_cases(config, spec):
     assert list(studies.study_attacks(config, spec)) == ["noise", "pgd-1", "aa", "own", "pgd-4", "ce"]
 
 
+def test_worst_case_stops_early_if_one_of_its_attacks_does(config, spec):
+    assert studies.early_stopped_attacks(config, spec) == []
+    early = VALUES["attacks"] | {"pgd-4": {"kind": "pgd", "epsilon": 4, "early_stop": True}}
+    assert studies.early_stopped_attacks(load_config(VALUES | {"attacks": early}), spec) == ["own", "pgd-4"]
+
+
 def test_training_epsilons_are_those_of_all_encoders(config, spec):
     assert studies.training_epsilons(config, spec) == [1.0, 2.0]
 

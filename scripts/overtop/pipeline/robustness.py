@@ -63,6 +63,11 @@ def study_attacks(config: Config, spec: RobustnessSpec) -> dict[str, AttackSpec]
     return {name: config.attacks[name] for name in names}
 
 
+def early_stopped_attacks(config: Config, spec: RobustnessSpec) -> list[str]:
+    """Attacks of a study that stop at the first wrong answer, or are a worst case over such attacks."""
+    return [name for name in spec.attacks if _stops_early(config, name)]
+
+
 def shown_epsilons(config: Config, figure: RobustnessFigure) -> dict[str, float]:
     """The attacks of a figure and their epsilon in 1/255.
 
@@ -100,6 +105,13 @@ def _paper_objective(config: Config, encoder: str) -> str | None:
         return UNDEFENDED
     is_published = finetune.attack.epsilon == PAPER_EPSILON and getattr(finetune.objective, "weight", 1.0) == 1.0
     return finetune.objective.kind if is_published else None
+
+
+def _stops_early(config: Config, name: str) -> bool:
+    attack = config.attacks[name]
+    if isinstance(attack, WorstCaseAttack):
+        return any(_stops_early(config, part) for part in attack.of)
+    return isinstance(attack, GradientAttack) and attack.early_stop
 
 
 def _allows_several_labels(config: Config, attack: AttackSpec) -> bool:

@@ -1,6 +1,6 @@
 """The sign test as Markdown: which uncertainties an attack raises or lowers, and which still find wrong answers."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
@@ -24,16 +24,23 @@ _INTRODUCTION = (
 )
 
 
-def effects_to_markdown(table: pd.DataFrame, undefended: str) -> str:
+def effects_to_markdown(table: pd.DataFrame, undefended: str, early_stopped: Sequence[str] = ()) -> str:
     """How often each uncertainty is raised and lowered, then every effect.
 
     Args:
         table: result of `evaluation.attack_effects.add_verdicts`.
         undefended: the model that was not fine-tuned.
+        early_stopped: attacks that stop at the first wrong answer.
     """
     if table.empty:
         return "There are no uncertainties to compare.\n"
-    parts = [escape(_INTRODUCTION), "## How often each uncertainty is raised and lowered", _overview_note(table)]
+    introduction = _INTRODUCTION
+    if early_stopped:
+        introduction += (
+            f" {', '.join(early_stopped)} stop at the first wrong answer, close to the border between answers, where "
+            "uncertainty is high by construction: their signs are not those of the full attack."
+        )
+    parts = [escape(introduction), "## How often each uncertainty is raised and lowered", _overview_note(table)]
     for attack, rows in table.groupby("attack", sort=False):
         parts += [f"### {escape(str(attack))}", _overview(rows, undefended)]
     for (dataset, attack, images), rows in table.groupby(["dataset", "attack", "images"], sort=False):
