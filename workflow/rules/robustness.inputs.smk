@@ -69,9 +69,7 @@ def attacks_of_study(wildcards):
 
 def early_stopped_attacks(wildcards):
     """Attacks of a study that stop at the first wrong answer."""
-    return studies.early_stopped_attacks(
-        settings, look_up("robustness", wildcards)
-    )
+    return studies.early_stopped_attacks(settings, look_up("robustness", wildcards))
 
 
 def objectives_of_study(wildcards):
