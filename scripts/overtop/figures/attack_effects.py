@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from overtop import labels
-from overtop.evaluation.attack_effects import ALL, ATTACKED, LOWERS, RAISES, RIGHT_BEFORE, UNDECIDED
+from overtop.evaluation.attack_effects import LOWERS, RAISES, UNDECIDED
+from overtop.evaluation.scored_views import ALL, ATTACKED, RIGHT_BEFORE
 from overtop.figures import style
 from overtop.figures.checks import check_columns, check_single_value
 from overtop.terms import CLEAN
@@ -37,7 +38,7 @@ def attack_effect_numbers(values: pd.DataFrame, effects: pd.DataFrame) -> pd.Dat
     """Every number that the figure shows, apart from the shape of the distributions between their quantiles.
 
     Args:
-        values: result of `evaluation.attack_effects.distributions` of several models, with `dataset` and `model`.
+        values: result of `evaluation.scored_views.distributions` of several models, with `dataset` and `model`.
         effects: rows of `evaluation.attack_effects.add_verdicts` for the same data set and attack.
 
     Returns:

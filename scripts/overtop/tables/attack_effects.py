@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 import pandas as pd
 
 from overtop import labels
-from overtop.evaluation.attack_effects import ALL, LOWERS, RAISES, RIGHT_BEFORE, UNDECIDED
+from overtop.evaluation.attack_effects import LOWERS, RAISES, UNDECIDED
+from overtop.evaluation.scored_views import ALL, RIGHT_BEFORE
 from overtop.tables.blocks import UNDEFINED
 from overtop.tables.markdown import escape, format_grid
 
