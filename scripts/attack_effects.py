@@ -11,9 +11,10 @@ import pandas as pd
 
 from overtop.config.evaluation import BootstrapSpec
 from overtop.config.robustness import RobustnessSpec
-from overtop.evaluation.attack_effects import add_verdicts, align_scores, measure_effects, read_uncertainties
+from overtop.evaluation.attack_effects import add_verdicts, measure_effects
 from overtop.evaluation.bootstrap import bootstrap_seed, draw_cluster_weights
 from overtop.evaluation.rounding import round_floats
+from overtop.evaluation.scored_views import align_scores, read_uncertainties
 from overtop.pipeline.job import Job, run
 from overtop.storage.files import write_table, write_text
 from overtop.tables.attack_effects import effects_to_markdown
@@ -36,7 +37,8 @@ def main(job: Job) -> None:
         effects.append(measured.assign(dataset=dataset, model=model))
     table = add_verdicts(pd.concat(effects, ignore_index=True), bootstrap.level)
     write_table(job.output.csv, round_floats(table))
-    write_text(job.output.md, effects_to_markdown(table, next(iter(spec.models))))
+    undefended = next(iter(spec.models))
+    write_text(job.output.md, effects_to_markdown(table, undefended, job.params.early_stopped))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from overtop.config.figures import (
     ThinningFigure,
     TrainingFigure,
 )
-from overtop.evaluation.attack_effects import read_uncertainties
+from overtop.evaluation.scored_views import read_uncertainties
 from overtop.figures.bank import bank_figure
 from overtop.figures.draw import (
     draw_attack_effect,

@@ -57,6 +57,9 @@ DATASETS = {
 DATASET_SUFFIXES = {"-subset": " subset", "-absent": " with absent targets"}
 """Display form of the end of the name of a data set that is derived from another one."""
 
+UCAT_UNCERTAINTIES = {"dirichlet_entropy": "AU", "dirichlet_vacuity": "EU", "entropy": "PU"}
+"""UCAT's aleatoric, epistemic and predictive uncertainty, by our names."""
+
 _DISPLAY_NAMES = DIRECTIONS | PROTOCOLS | BINNINGS | POSITIVES | PROBABILITIES | ESTIMATORS | DATASETS
 
 
@@ -109,6 +112,17 @@ def in_known_order(names: Iterable[str], order: Iterable[str]) -> list[str]:
     distinct = list(dict.fromkeys(names))
     first = [name for name in order if name in distinct]
     return first + [name for name in distinct if name not in first]
+
+
+def label_uncertainty(estimator: str) -> str:
+    """Display name of an estimator with UCAT's abbreviation, if it has one: `Dirichlet entropy (AU)`."""
+    abbreviation = UCAT_UNCERTAINTIES.get(estimator)
+    return format_name(estimator) + (f" ({abbreviation})" if abbreviation else "")
+
+
+def order_uncertainties(estimators: Iterable[str]) -> list[str]:
+    """The distinct estimators in the order of tables, but UCAT's first."""
+    return in_known_order(estimators, dict.fromkeys([*UCAT_UNCERTAINTIES, *ESTIMATORS]))
 
 
 def format_count(number: int, noun: str, plural: str | None = None) -> str:

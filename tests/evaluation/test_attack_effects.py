@@ -5,19 +5,16 @@ from scipy.stats import ttest_1samp
 
 from overtop.errors import OvertopError
 from overtop.evaluation.attack_effects import (
-    ALL,
     COLUMNS,
     LOWERS,
     RAISES,
-    RIGHT_BEFORE,
     UNDECIDED,
-    ScoredView,
     add_verdicts,
-    align_scores,
     mean_p_value,
     measure_effects,
 )
 from overtop.evaluation.bootstrap import draw_cluster_weights
+from overtop.evaluation.scored_views import ALL, RIGHT_BEFORE, ScoredView, align_scores
 from overtop.terms import CLEAN
 
 LEVEL = 0.9

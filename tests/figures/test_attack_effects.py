@@ -4,7 +4,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from overtop.errors import OvertopError
-from overtop.evaluation.attack_effects import ALL, ATTACKED, LOWERS, RAISES, RIGHT_BEFORE, UNDECIDED
+from overtop.evaluation.attack_effects import LOWERS, RAISES, UNDECIDED
+from overtop.evaluation.scored_views import ALL, ATTACKED, RIGHT_BEFORE
 from overtop.figures.attack_effects import attack_effect_figure, attack_effect_numbers, plot_attack_effect
 from overtop.terms import CLEAN
 

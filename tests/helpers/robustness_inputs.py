@@ -152,7 +152,7 @@ def effects_job(folder):
     return SimpleNamespace(
         input=SimpleNamespace(scores=paths),
         output=SimpleNamespace(csv=folder / "out/mine-uncertainty.csv", md=folder / "out/mine-uncertainty.md"),
-        params=SimpleNamespace(spec=study_spec(), views=views, bootstrap=BOOTSTRAP, seed=0),
+        params=SimpleNamespace(spec=study_spec(), views=views, bootstrap=BOOTSTRAP, seed=0, early_stopped=["aa-1"]),
         wildcards=SimpleNamespace(robustness="mine"),
         threads=1,
     )

@@ -11,10 +11,7 @@ from overtop.pipeline.robustness import StudyView
 CLASSES = {"kind": "classes", "files": {"layout": "shapes"}}
 UCAT = {"from": "plain", "dataset": "shapes-classes", "objective": {"kind": "ucat"}}
 VALUES = {
-    "sources": {
-        name: {"kind": "folder", "path": name}
-        for name in ("coco-images", "coco-annotations")
-    },
+    "sources": {name: {"kind": "folder", "path": name} for name in ("coco-images", "coco-annotations")},
     "datasets": {
         "shapes-classes": CLASSES,
         "captions": {"kind": "shapes"},
@@ -41,6 +38,7 @@ VALUES = {
     "attacks": {
         "pgd-1": {"kind": "pgd", "epsilon": 1},
         "pgd-4": {"kind": "pgd", "epsilon": 4},
+        "noise": {"kind": "pgd", "epsilon": 1, "steps": 0},
         "ce": {"kind": "apgd-ce", "epsilon": 2},
         "aa": {"kind": "worst", "of": ["ce", "pgd-1"]},
         "own": {"kind": "worst", "of": ["pgd-1", "pgd-4"]},
@@ -52,7 +50,7 @@ VALUES = {
             "models": {"CLIP": ["plain"], "UCAT": ["ucat-0", "ucat-1"], "10 UCAT": ["heavy"]},
             "datasets": ["shapes-classes", "captions"],
             "multilabel": ["coco"],
-            "attacks": ["pgd-1", "aa", "own", "pgd-4"],
+            "attacks": ["noise", "pgd-1", "aa", "own", "pgd-4"],
         }
     },
 }
@@ -94,11 +92,17 @@ def test_hits_are_predictions_of_classes_and_scores_of_captions(config, spec):
 
 
 def test_attacks_of_the_library_are_not_used_with_several_labels(config, spec):
-    assert studies.multilabel_attacks(config, spec) == ["pgd-1", "own", "pgd-4"]
+    assert studies.multilabel_attacks(config, spec) == ["noise", "pgd-1", "own", "pgd-4"]
 
 
 def test_attacks_of_a_study_include_parts_of_worst_cases(config, spec):
-    assert list(studies.study_attacks(config, spec)) == ["pgd-1", "aa", "own", "pgd-4", "ce"]
+    assert list(studies.study_attacks(config, spec)) == ["noise", "pgd-1", "aa", "own", "pgd-4", "ce"]
+
+
+def test_worst_case_stops_early_if_one_of_its_attacks_does(config, spec):
+    assert studies.early_stopped_attacks(config, spec) == []
+    early = VALUES["attacks"] | {"pgd-4": {"kind": "pgd", "epsilon": 4, "early_stop": True}}
+    assert studies.early_stopped_attacks(load_config(VALUES | {"attacks": early}), spec) == ["own", "pgd-4"]
 
 
 def test_training_epsilons_are_those_of_all_encoders(config, spec):
@@ -114,7 +118,7 @@ def test_models_are_methods_of_the_paper_only_with_its_settings(config, spec):
 @pytest.mark.parametrize(
     ("named", "epsilons"), [([], {"pgd-1": 1.0, "pgd-4": 4.0}), (["own", "aa"], {"own": 4.0, "aa": 2.0})]
 )
-def test_figure_shows_attacks_of_the_first_kind_or_those_named(config, named, epsilons):
+def test_figure_shows_the_largest_group_of_attacks_or_those_named(config, named, epsilons):
     figure = RobustnessFigure(kind="robustness", robustness="mine", attacks=named)
     assert studies.shown_epsilons(config, figure) == epsilons
 

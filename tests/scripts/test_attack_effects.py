@@ -57,4 +57,5 @@ def test_document_lists_the_uncertainties_of_ucat_first_and_each_estimator_once(
     lines = [line.split(" | ")[0].removeprefix("| ") for line in overview.splitlines() if line.startswith("| ")][2:]
     assert lines == ["Dirichlet entropy (AU)", "Dirichlet vacuity (EU)", "Entropy (PU)", "Adversarial (PGD)"]
     assert "| Dirichlet vacuity (EU) | 0 / 2 / 0 | 0 / 2 / 0 | 0 / 2 / 0 | 0 / 2 / 0 |" in overview
+    assert "aa-1 stop at the first wrong answer" in text.split("\n## ")[0]
     assert "## Captions, aa-1: images that were right before the attack" in text

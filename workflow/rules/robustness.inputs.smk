@@ -67,6 +67,11 @@ def attacks_of_study(wildcards):
     return {name: plain(attack) for name, attack in attacks.items()}
 
 
+def early_stopped_attacks(wildcards):
+    """Attacks of a study that stop at the first wrong answer."""
+    return studies.early_stopped_attacks(settings, look_up("robustness", wildcards))
+
+
 def objectives_of_study(wildcards):
     return studies.paper_objectives(settings, look_up("robustness", wildcards))
 

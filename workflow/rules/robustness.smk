@@ -68,6 +68,7 @@ rule attack_effects:
     params:
         spec=entry("robustness"),
         views=as_params(views_of_study),
+        early_stopped=early_stopped_attacks,
         bootstrap=plain(settings.evaluation.bootstrap),
         seed=settings.seed,
         version=VERSIONS["attack_effects"],

@@ -98,7 +98,7 @@ class RobustnessFigure(Model):
     kind: Literal["robustness"]
     robustness: Name = Field(description="the study")
     attacks: list[Name] = Field(
-        [], description="attacks of the study that differ in epsilon; empty: those of the kind of its first attack"
+        [], description="attacks of the study that differ in epsilon; empty: the most with equal kind and steps"
     )
 
 

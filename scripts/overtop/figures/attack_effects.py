@@ -1,5 +1,6 @@
 """Distributions of uncertainties on clean and on attacked images, and what the attack does to their mean."""
 
+import math
 from collections.abc import Iterator
 
 import pandas as pd
@@ -9,10 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from overtop import labels
-from overtop.evaluation.attack_effects import ALL, ATTACKED, LOWERS, RAISES, RIGHT_BEFORE, UNDECIDED
+from overtop.evaluation.attack_effects import LOWERS, RAISES, UNDECIDED
+from overtop.evaluation.scored_views import ALL, ATTACKED, RIGHT_BEFORE
 from overtop.figures import style
 from overtop.figures.checks import check_columns, check_single_value
-from overtop.tables.attack_effects import estimator_label, format_effect, order_estimators
 from overtop.terms import CLEAN
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -37,7 +38,7 @@ def attack_effect_numbers(values: pd.DataFrame, effects: pd.DataFrame) -> pd.Dat
     """Every number that the figure shows, apart from the shape of the distributions between their quantiles.
 
     Args:
-        values: result of `evaluation.attack_effects.distributions` of several models, with `dataset` and `model`.
+        values: result of `evaluation.scored_views.distributions` of several models, with `dataset` and `model`.
         effects: rows of `evaluation.attack_effects.add_verdicts` for the same data set and attack.
 
     Returns:
@@ -89,7 +90,7 @@ def plot_attack_effect(
         by_model = effects.set_index("model")
         for position, model in enumerate(models):
             _annotate(ax, position, by_model.loc[model])
-        ax.set(xlabel="", ylabel=estimator_label(values["estimator"].iloc[0]))
+        ax.set(xlabel="", ylabel=labels.label_uncertainty(values["estimator"].iloc[0]))
         ax.grid(axis="x", visible=False)
         if not logarithmic:
             ax.yaxis.set_major_formatter("{x:g}")  # no exponent above the axis, where the changes are
@@ -109,7 +110,7 @@ def attack_effect_figure(values: pd.DataFrame, effects: pd.DataFrame) -> Figure:
         OvertopError: as for `attack_effect_numbers`.
     """
     attack_effect_numbers(values, effects)
-    estimators = order_estimators(values["estimator"])
+    estimators = labels.order_uncertainties(values["estimator"])
     columns = [images for images in (ALL, RIGHT_BEFORE) if (values["images"] == images).any()]
     width = _width(values["model"].nunique()) * len(columns)
     with style.figure_style():
@@ -149,7 +150,8 @@ def _has_long_tail(values: pd.Series) -> bool:
 
 def _annotate(ax: Axes, position: int, effect: pd.Series) -> None:
     mark = _MARKS[effect["verdict"]]
-    text = f"{mark}{' ' if mark else ''}{format_effect(effect, interval=False)}"
+    change = effect["difference"] / effect["clean_sd"] if effect["clean_sd"] > 0 else math.nan
+    text = f"{mark} {'–' if math.isnan(change) else f'{change:+.2f}'.replace('-', '−')}".strip()
     colour = style.BLACK if mark else style.GREY
     ax.text(
         position, 1.02, text, transform=ax.get_xaxis_transform(), ha="center", va="bottom", fontsize=6.5, color=colour

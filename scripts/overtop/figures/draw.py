@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from overtop.config.figures import AttackEffectFigure, CurveFigure, ReliabilityFigure, SensitivityFigure
 from overtop.errors import OvertopError
-from overtop.evaluation.attack_effects import align_scores, distributions
+from overtop.evaluation.scored_views import align_scores, distributions
 from overtop.evaluation.selection import select_rows
 from overtop.figures.attack_effects import attack_effect_figure, attack_effect_numbers
 from overtop.figures.calibration import calibration_figure, calibration_numbers
@@ -93,7 +93,7 @@ def draw_attack_effect(
     Args:
         spec: which of them to show.
         effects: `results/robustness/NAME-uncertainty.csv`.
-        scores: for each model and view a table per encoder, from `evaluation.attack_effects.read_uncertainties`.
+        scores: for each model and view a table per encoder, from `evaluation.scored_views.read_uncertainties`.
         place: named in error messages: `figures.effects`.
 
     Raises:

@@ -63,11 +63,21 @@ def study_attacks(config: Config, spec: RobustnessSpec) -> dict[str, AttackSpec]
     return {name: config.attacks[name] for name in names}
 
 
+def early_stopped_attacks(config: Config, spec: RobustnessSpec) -> list[str]:
+    """Attacks of a study that stop at the first wrong answer, or are a worst case over such attacks."""
+    return [name for name in spec.attacks if _stops_early(config, name)]
+
+
 def shown_epsilons(config: Config, figure: RobustnessFigure) -> dict[str, float]:
-    """The attacks of a figure and their epsilon in 1/255: those named, or of the kind of the first of the study."""
-    named = figure.attacks or config.robustness[figure.robustness].attacks
-    kind = config.attacks[named[0]].kind
-    names = [name for name in named if figure.attacks or config.attacks[name].kind == kind]
+    """The attacks of a figure and their epsilon in 1/255.
+
+    They are those named, otherwise the largest group of attacks of the study with the same kind and number of steps.
+    """
+    groups: dict[tuple[str, int], list[str]] = {}
+    for name in config.robustness[figure.robustness].attacks:
+        attack = config.attacks[name]
+        groups.setdefault((attack.kind, getattr(attack, "steps", 0)), []).append(name)
+    names = figure.attacks or max(groups.values(), key=len)
     return {name: attack_epsilon(config.attacks, name) for name in names}
 
 
@@ -95,6 +105,13 @@ def _paper_objective(config: Config, encoder: str) -> str | None:
         return UNDEFENDED
     is_published = finetune.attack.epsilon == PAPER_EPSILON and getattr(finetune.objective, "weight", 1.0) == 1.0
     return finetune.objective.kind if is_published else None
+
+
+def _stops_early(config: Config, name: str) -> bool:
+    attack = config.attacks[name]
+    if isinstance(attack, WorstCaseAttack):
+        return any(_stops_early(config, part) for part in attack.of)
+    return isinstance(attack, GradientAttack) and attack.early_stop
 
 
 def _allows_several_labels(config: Config, attack: AttackSpec) -> bool:

@@ -1,20 +1,14 @@
 """The sign test as Markdown: which uncertainties an attack raises or lowers, and which still find wrong answers."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
 from overtop import labels
-from overtop.evaluation.attack_effects import ALL, LOWERS, RAISES, RIGHT_BEFORE, UNDECIDED
+from overtop.evaluation.attack_effects import LOWERS, RAISES, UNDECIDED
+from overtop.evaluation.scored_views import ALL, RIGHT_BEFORE
 from overtop.tables.blocks import UNDEFINED
 from overtop.tables.markdown import escape, format_grid
-
-UCAT_UNCERTAINTIES = {
-    "dirichlet_entropy": "AU",
-    "dirichlet_vacuity": "EU",
-    "entropy": "PU",
-}
-"""UCAT's aleatoric, epistemic and predictive uncertainty, by our names; tables list them first."""
 
 IMAGES = {ALL: "all images", RIGHT_BEFORE: "images that were right before the attack"}
 """Display names of sets of images."""
@@ -31,43 +25,29 @@ _INTRODUCTION = (
 )
 
 
-def estimator_label(name: str) -> str:
-    """Display name of an estimator, with UCAT's abbreviation: `Dirichlet entropy (AU)`."""
-    return labels.format_name(name) + (f" ({UCAT_UNCERTAINTIES[name]})" if name in UCAT_UNCERTAINTIES else "")
-
-
-def order_estimators(names: Iterable[str]) -> list[str]:
-    """The distinct estimators, UCAT's first."""
-    return labels.in_known_order(names, dict.fromkeys([*UCAT_UNCERTAINTIES, *labels.ESTIMATORS]))
-
-
-def effects_to_markdown(table: pd.DataFrame, undefended: str) -> str:
+def effects_to_markdown(table: pd.DataFrame, undefended: str, early_stopped: Sequence[str] = ()) -> str:
     """How often each uncertainty is raised and lowered, then every effect.
 
     Args:
         table: result of `evaluation.attack_effects.add_verdicts`.
         undefended: the model that was not fine-tuned.
+        early_stopped: attacks that stop at the first wrong answer.
     """
     if table.empty:
         return "There are no uncertainties to compare.\n"
-    parts = [escape(_INTRODUCTION), "## How often each uncertainty is raised and lowered", _overview_note(table)]
+    introduction = _INTRODUCTION
+    if early_stopped:
+        introduction += (
+            f" {', '.join(early_stopped)} stop at the first wrong answer, close to the border between answers, where "
+            "uncertainty is high by construction: their signs are not those of the full attack."
+        )
+    parts = [escape(introduction), "## How often each uncertainty is raised and lowered", _overview_note(table)]
     for attack, rows in table.groupby("attack", sort=False):
         parts += [f"### {escape(str(attack))}", _overview(rows, undefended)]
     for (dataset, attack, images), rows in table.groupby(["dataset", "attack", "images"], sort=False):
         title = f"{labels.format_name(str(dataset))}, {attack}: {IMAGES[str(images)]}"
         parts += [f"## {escape(title)}", escape(_counts(rows)), _grid(rows)]
     return "\n\n".join(parts) + "\n"
-
-
-def format_effect(row: pd.Series, *, interval: bool = True) -> str:
-    """The difference in standard deviations with its sign: `+0.31 [0.25, 0.37]`."""
-    scale = row["clean_sd"]
-    if pd.isna(row["difference"]) or not scale > 0:
-        return UNDEFINED
-    text = f"{row['difference'] / scale:+.2f}"
-    if interval:
-        text += f" [{row['difference_low'] / scale:.2f}, {row['difference_high'] / scale:.2f}]"
-    return text.replace("-", "−")
 
 
 def _overview_note(table: pd.DataFrame) -> str:
@@ -83,12 +63,12 @@ def _overview(rows: pd.DataFrame, undefended: str) -> str:
     groups = {undefended: rows["model"] == undefended, "all other models": rows["model"] != undefended}
     columns = [(name, images) for name, chosen in groups.items() if chosen.any() for images in IMAGES]
     lines = []
-    for estimator in order_estimators(rows["estimator"]):
+    for estimator in labels.order_uncertainties(rows["estimator"]):
         cells = []
         for name, images in columns:
             selected = rows[groups[name] & (rows["images"] == images) & (rows["estimator"] == estimator)]
             cells.append(" / ".join(str((selected["verdict"] == verdict).sum()) for verdict in _VERDICTS))
-        lines.append([escape(estimator_label(estimator)), *cells])
+        lines.append([escape(labels.label_uncertainty(estimator)), *cells])
     return format_grid(["Uncertainty", *(f"{escape(name)}<br>{IMAGES[images]}" for name, images in columns)], lines)
 
 
@@ -102,9 +82,9 @@ def _counts(rows: pd.DataFrame) -> str:
 def _grid(rows: pd.DataFrame) -> str:
     models = list(rows["model"].unique())
     by_key = rows.set_index(["estimator", "model"])
-    estimators = order_estimators(rows["estimator"])
+    estimators = labels.order_uncertainties(rows["estimator"])
     lines = [
-        [escape(estimator_label(estimator)), *(_cell(by_key, estimator, model) for model in models)]
+        [escape(labels.label_uncertainty(estimator)), *(_cell(by_key, estimator, model) for model in models)]
         for estimator in estimators
     ]
     return format_grid(["Uncertainty", *map(escape, models)], lines)
@@ -114,10 +94,19 @@ def _cell(by_key: pd.DataFrame, estimator: str, model: str) -> str:
     if (estimator, model) not in by_key.index:
         return UNDEFINED
     row = by_key.loc[(estimator, model)]
-    effect = format_effect(row)
+    effect = _format_effect(row)
     if row["verdict"] != UNDECIDED:
         effect = f"**{effect}**"
     return "<br>".join(line.replace(" ", "\N{NO-BREAK SPACE}") for line in (effect, *_auroc_line(row)))
+
+
+def _format_effect(row: pd.Series) -> str:
+    """The difference in standard deviations with its interval: `+0.31 [0.25, 0.37]`."""
+    scale = row["clean_sd"]
+    if pd.isna(row["difference"]) or not scale > 0:
+        return UNDEFINED
+    value, low, high = (row[name] / scale for name in ("difference", "difference_low", "difference_high"))
+    return f"{value:+.2f} [{low:.2f}, {high:.2f}]".replace("-", "−")
 
 
 def _auroc_line(row: pd.Series) -> Iterator[str]:
