@@ -100,6 +100,17 @@ def test_file_of_query_performance_predictors_adds_them_to_the_default_estimator
     assert set(estimators) == {*default, *added}
 
 
+def test_study_of_real_pictures_compares_all_published_objectives():
+    values = read_committed_config(REPO)
+    merge(values, yaml.safe_load((REPO / "docs" / "robustness-photos.yaml").read_text()))
+    config = load_config(values)
+    models = [name for names in config.robustness["photos"].models.values() for name in names]
+    specs = [spec for spec in (config.encoders[name].finetune for name in models) if spec is not None]
+    objectives = {spec.objective.kind for spec in specs}
+    assert objectives >= {"tecoa", "pmg_aft", "fare", "tga", "ucat", "agft"}
+    assert {(spec.base, spec.dataset, spec.epochs) for spec in specs} == {("photos-0", "tinyimagenet100", 2)}
+
+
 def test_configuration_page_lists_every_setting_with_its_default():
     def leaves(values: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
         for key, value in values.items():
