@@ -149,9 +149,9 @@ def test_study_has_all_tables(built):
     table, checks, calibration = (built.read(f"small{end}.csv") for end in ("", "-checks", "-calibration"))
     assert set(table["dataset"]) == {"average", "tinyimagenet", "cifar10", "caltech256", "coco-labels"}
     accuracy = table[table["measure"] == "accuracy"].set_index(["dataset", "model", "view"])["value"]
-    assert accuracy["tinyimagenet", "UCAT", "clean"] > 0.8  # its classes are colours, which it was trained on
-    assert accuracy["tinyimagenet", "UCAT", "aa-published-1"] < accuracy["tinyimagenet", "UCAT", "clean"]
-    assert accuracy["tinyimagenet", "CLIP", "clean"] < 0.5  # random weights
+    on_trained = accuracy["tinyimagenet"]
+    assert on_trained["UCAT", "clean"] > on_trained["CLIP", "clean"] + 0.2  # of six colours, against random weights
+    assert on_trained["UCAT", "aa-published-1"] < on_trained["UCAT", "clean"]
     assert (accuracy.xs("aa-published-1", level="view") <= accuracy.xs("clean", level="view")).all()
     multilabel = table[table["dataset"] == "coco-labels"]
     assert set(multilabel["view"]) == {"clean", "pgd100-1"}
