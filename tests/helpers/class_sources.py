@@ -29,9 +29,9 @@ TINYIMAGENET_CLASSES = {
     "n02123045": "tabby, tabby cat",
     "n03126707": "crane",
     "n07920052": "espresso",
-    "n02012849": "crane",
+    "n04285008": "sports car, sport car",
 }
-"""WordNet ids and names; two classes have the same name, as in the original."""
+"""WordNet ids and names with their synonyms, in another order than that of the ids, as in the original."""
 CALTECH256_FOLDERS = ("001.ak47", "002.american-flag", "003.backpack", "256.toad", "257.clutter")
 COCO_CATEGORIES = {1: "person", 18: "dog", 44: "bottle", 62: "chair"}
 """Ids have gaps, as in the original."""

@@ -32,11 +32,11 @@ with socket.socket(socket.AF_UNIX) as server:
 
 
 def serve(listener: socket.socket) -> None:
-    """Run each job that arrives in a fork of this process."""
-    for name in PRELOADED:
-        __import__(name)
+    """Run each job that arrives in a fork of this process, which imports the modules when the first one arrives."""
     while True:
         connection, _ = listener.accept()
+        for name in PRELOADED:
+            __import__(name)
         if os.fork() == 0:
             run_job(connection)
         connection.close()
