@@ -17,7 +17,7 @@ from overtop.terms import CLEAN
 SPECS = {
     "pgd-1": GradientAttack(kind="pgd", epsilon=1),
     "pgd-2": GradientAttack(kind="pgd", epsilon=2, step=0.5, seed=3),
-    "pgd-1-10": GradientAttack(kind="pgd", epsilon=1, steps=10),
+    "pgd-1-10": GradientAttack(kind="pgd", epsilon=1, steps=10, seed=1),
     "noise": GradientAttack(kind="pgd", epsilon=1, steps=0),
     "cw-1": GradientAttack(kind="cw", epsilon=1),
     "ce": LibraryAttack(kind="apgd-ce", epsilon=2),
