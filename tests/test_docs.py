@@ -161,6 +161,17 @@ def test_page_on_the_recipe_contains_the_generated_costs(name):
     assert f"{sum(TEST_IMAGES.values()):,} images" in page
 
 
+def test_file_of_smaller_recipe_limits_all_data_sets_of_the_study():
+    values = read_committed_config(REPO)
+    merge(values, yaml.safe_load((REPO / "docs" / "recipe-1000.yaml").read_text()))
+    config = load_config(values)
+    for name in config.robustness["ucat"].datasets:
+        spec = config.datasets[name]
+        assert spec.limit == {"test": 1000}, name
+        assert spec.shards.image == 1, name
+        assert "test" not in spec.expect or spec.expect["test"].images == 1000, name
+
+
 def test_pre_commit_hooks_have_the_versions_of_the_constraints():
     pins = dict(line.split("==") for line in (REPO / "constraints.txt").read_text().splitlines())
     hooks = yaml.safe_load((REPO / ".pre-commit-config.yaml").read_text())["repos"]
