@@ -30,6 +30,11 @@ def finetuned_encoders():
     return "|".join(map(re.escape, names)) or "(?!)"
 
 
+def other_encoders():
+    """The pattern of the names of all other encoders, whose files another rule makes."""
+    return rf"(?!(?:{finetuned_encoders()})\.){NAME_PATTERN}"
+
+
 def finetune_files(wildcards):
     """The train and val splits of a fine-tuned encoder, and the weights of its base."""
     spec = look_up("encoders", wildcards).finetune

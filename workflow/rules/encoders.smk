@@ -38,6 +38,8 @@ rule train:
         log_file("train", "{encoder}"),
     benchmark:
         benchmark_file("train", "{encoder}")
+    wildcard_constraints:
+        encoder=other_encoders(),
     conda:
         "../../envs/overtop.yaml"
     threads: train_threads
