@@ -104,6 +104,11 @@ def test_undefended_model_is_judged_only_at_training_epsilons():
     assert run(right=views, epsilons=[4.0]).loc["undefended", "result"] == NOT_APPLICABLE
 
 
+def test_undefended_model_that_is_never_right_shows_nothing():
+    poor = {view: min(right, 5) for view, right in GOOD.items()}
+    assert run(right=poor).loc["undefended", "result"] == NOT_APPLICABLE
+
+
 def test_worst_case_is_compared_image_by_image():
     """The same accuracy, but of another image than the one that the attack leaves right."""
     hits = make_hits(GOOD)

@@ -124,7 +124,7 @@ def check_attacks(
 def _judge(findings: Sequence[_Finding]) -> tuple[str, str]:
     """Result and detail of a check."""
     if not findings:
-        return NOT_APPLICABLE, "no attacks to compare"
+        return NOT_APPLICABLE, "no attacks to compare, or a clean accuracy near 0"
     wrong = [finding.detail for finding in findings if not finding.passed]
     return (FAILED, "; ".join(wrong)) if wrong else (PASSED, "; ".join(finding.detail for finding in findings))
 
@@ -132,7 +132,7 @@ def _judge(findings: Sequence[_Finding]) -> tuple[str, str]:
 def _check_undefended(model: AttackedModel) -> Iterator[_Finding]:
     for epsilon in sorted(model.training_epsilons):
         names = [name for name in model.attacks() if attack_epsilon(model.specs, name) == epsilon]
-        if names:
+        if names and model.accuracy(CLEAN) > NEAR_ZERO:
             strongest = min(names, key=model.accuracy)
             accuracy = model.accuracy(strongest)
             yield _Finding(accuracy <= NEAR_ZERO, f"{strongest} (epsilon {epsilon:g}/255) leaves {accuracy:.1%}")
