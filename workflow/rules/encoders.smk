@@ -86,10 +86,6 @@ rule finetune:
         "../../scripts/finetune.py"
 
 
-# Both write checkpoints; only `finetune` is limited to the encoders that it can make.
-ruleorder: finetune > train
-
-
 rule weights:
     """Download the weights of an encoder, and record which file they are."""
     output:
