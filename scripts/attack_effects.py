@@ -13,7 +13,7 @@ from overtop.config.evaluation import BootstrapSpec
 from overtop.config.robustness import RobustnessSpec
 from overtop.evaluation.attack_effects import add_verdicts, measure_effects
 from overtop.evaluation.bootstrap import bootstrap_seed, draw_cluster_weights
-from overtop.evaluation.rounding import round_floats
+from overtop.evaluation.rounding import round_to_digits
 from overtop.evaluation.scored_views import align_scores, read_uncertainties
 from overtop.pipeline.job import Job, run
 from overtop.storage.files import write_table, write_text
@@ -36,7 +36,7 @@ def main(job: Job) -> None:
         measured = measure_effects(views, weights, bootstrap.level, job.threads)
         effects.append(measured.assign(dataset=dataset, model=model))
     table = add_verdicts(pd.concat(effects, ignore_index=True), bootstrap.level)
-    write_table(job.output.csv, round_floats(table))
+    write_table(job.output.csv, round_to_digits(table))
     undefended = next(iter(spec.models))
     write_text(job.output.md, effects_to_markdown(table, undefended, job.params.early_stopped))
 

@@ -7,6 +7,7 @@ from overtop.errors import OvertopError
 from overtop.evaluation.attack_effects import (
     COLUMNS,
     LOWERS,
+    MIN_IMAGES,
     RAISES,
     UNDECIDED,
     add_verdicts,
@@ -149,6 +150,17 @@ def test_one_image_has_a_difference_without_verdict():
     assert table["difference"].tolist() == [-0.75, -0.75]
     assert table["auroc_attacked"].isna().all()
     assert (table["verdict"] == UNDECIDED).all()
+
+
+@pytest.mark.parametrize(("n", "tested"), [(MIN_IMAGES - 1, False), (MIN_IMAGES, True)])
+def test_verdict_needs_some_images(n, tested):
+    views = make_views(n, decimals=6)
+    for estimator, uncertainty in views[CLEAN].uncertainty.items():
+        views["pgd"].uncertainty[estimator][:] = uncertainty + 1
+    table = add_verdicts(with_names(measure_effects(views, draw_cluster_weights(n, 100, 0), LEVEL)), LEVEL)
+    of_all = table[table["images"] == ALL]
+    assert (of_all["verdict"] == (RAISES if tested else UNDECIDED)).all()
+    assert of_all["p_value"].notna().all() == tested
 
 
 def test_set_without_images_has_missing_values():

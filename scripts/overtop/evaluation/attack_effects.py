@@ -23,6 +23,9 @@ from overtop.terms import CLEAN
 RAISES, LOWERS, UNDECIDED = "raises", "lowers", "not distinguishable"
 """Verdicts on an uncertainty."""
 
+MIN_IMAGES = 20
+"""Sets of fewer images are not tested: the mean of so few differences need not be close to normal."""
+
 _INTERVALS = ["difference", "auroc_clean", "auroc_attacked", "auroc_difference"]
 
 COLUMNS = [
@@ -59,11 +62,11 @@ def measure_effects(
         A row per attack, estimator and set of images (`ALL`, `RIGHT_BEFORE`) with the columns `COLUMNS` as far as they
         are known here. A pair is an image with one of the encoders: `n_pairs` of `n_images` images are in the set.
         `difference` is the mean over pairs of attacked minus clean uncertainty, and `p_value` tests that it is zero
-        (`mean_p_value`). `clean_sd` is the standard deviation of the clean uncertainty over images, a unit that makes
-        estimators comparable. `share_raised` is the share of pairs whose uncertainty is higher under attack. AUROC is
-        the probability that a wrong answer is more uncertain than a right one, the mean over encoders; missing where an
-        encoder has no right or no wrong answers, as in the clean view of `RIGHT_BEFORE`. A set without images has
-        missing values.
+        (`mean_p_value`; missing for fewer than `MIN_IMAGES` images). `clean_sd` is the standard deviation of the clean
+        uncertainty over images, a unit that makes estimators comparable. `share_raised` is the share of pairs whose
+        uncertainty is higher under attack. AUROC is the probability that a wrong answer is more uncertain than a right
+        one, the mean over encoders; missing where an encoder has no right or no wrong answers, as in the clean view of
+        `RIGHT_BEFORE`. A set without images has missing values.
     """
     clean = views[CLEAN]
     all_images = np.ones_like(clean.hit)
@@ -152,7 +155,7 @@ def _effect_row(
         "attacked_mean": after[chosen].mean() if n_pairs else np.nan,
         "clean_sd": before.std(axis=1).mean(),
         "share_raised": (after > before)[chosen].mean() if n_pairs else np.nan,
-        "p_value": mean_p_value(sums, counts),
+        "p_value": mean_p_value(sums, counts) if np.count_nonzero(counts) >= MIN_IMAGES else np.nan,
     }
     for name, (measure, bounds) in measures.items():
         low, high = symmetric_interval(measure.value, measure.draws, level, bounds)

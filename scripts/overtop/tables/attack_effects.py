@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import pandas as pd
 
 from overtop import labels
-from overtop.evaluation.attack_effects import LOWERS, RAISES, UNDECIDED
+from overtop.evaluation.attack_effects import LOWERS, MIN_IMAGES, RAISES, UNDECIDED
 from overtop.evaluation.scored_views import ALL, RIGHT_BEFORE
 from overtop.tables.blocks import UNDEFINED
 from overtop.tables.markdown import escape, format_grid
@@ -18,10 +18,10 @@ _VERDICTS = (RAISES, LOWERS, UNDECIDED)
 _INTRODUCTION = (
     "The uncertainty of an image under attack minus that of the same image when clean, in standard deviations of the "
     "clean uncertainty over the images, with the bootstrap interval of the mean (images are resampled); in bold if it "
-    "differs from zero by a paired t-test after Holm's adjustment for all tests of the study. Below: AUROC of finding "
-    "wrong answers by the uncertainty, clean and under attack, 0.5 being chance; a dash where all answers are right or "
-    "all are wrong, as are those of the clean images that were right. APGD and worst cases keep the clean pixels of "
-    "images that were wrong before or that resist; these do not change."
+    "differs from zero by a paired t-test after Holm's adjustment for all tests of the study (at least "
+    f"{MIN_IMAGES} images). Below: AUROC of finding wrong answers by the uncertainty, clean and under attack, 0.5 "
+    "being chance; a dash where all answers are right or all are wrong, as are those of the clean images that were right. "
+    "APGD and worst cases keep the clean pixels of images that were wrong before or that resist; these do not change."
 )
 
 
