@@ -7,7 +7,7 @@ import pandas as pd
 
 from overtop.config.attacks import AttackSpec, GradientAttack, WorstCaseAttack
 from overtop.evaluation.robustness import AVERAGE
-from overtop.reference.ucat import UcatTableName, further_datasets, missing_datasets, read_ucat_table
+from overtop.reference.ucat import DATASETS, UcatTableName, further_datasets, missing_datasets, read_ucat_table
 from overtop.terms import CLEAN
 
 EPSILON, STEPS = 1, 100
@@ -65,7 +65,8 @@ def comparison_problem(datasets: Sequence[str]) -> str:
     """Why averages over these data sets cannot be compared with the paper's; empty if they can."""
     names = [name for name in datasets if name != AVERAGE]
     missing, further = missing_datasets(names), further_datasets(names)
-    parts = [f"{', '.join(missing)} are missing"] if missing else []
+    listed = "all of them" if len(missing) == len(DATASETS) else ", ".join(missing)
+    parts = [f"{listed} are missing"] if missing else []
     parts += [f"{', '.join(further)} are not among them"] if further else []
     return "; ".join(parts)
 
