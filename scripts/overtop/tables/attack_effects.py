@@ -21,7 +21,8 @@ _INTRODUCTION = (
     "differs from zero by a paired t-test after Holm's adjustment for all tests of the study (at least "
     f"{MIN_IMAGES} images). Below: AUROC of finding wrong answers by the uncertainty, clean and under attack, 0.5 "
     "being chance; a dash where all answers are right or all are wrong, as are those of the clean images that were "
-    "right. APGD and worst cases keep the clean pixels of images that were wrong before or that resist; these do not change."
+    "right. APGD and worst cases keep the clean pixels of images that were wrong before or that resist; these do not "
+    "change."
 )
 
 
