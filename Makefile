@@ -35,9 +35,8 @@ demo: .venv/installed ## the main job, offline, on a CPU
 	@$(SNAKEMAKE) --quiet rules -- $(DEMO)
 
 # The study of the shapes world: accuracy, calibration and uncertainty under attack, and which part of UCAT matters.
-STUDY := $(foreach name,scenes scenes-objectives,$(addprefix results/robustness/$(name),.csv -calibration.csv)) \
-         $(addprefix results/robustness/scenes-,effects-uncertainty.csv retrieval-uncertainty.csv) results/tables/scenes.csv \
-         $(addprefix results/figures/scenes-,robustness.pdf reliability.pdf uncertainty.pdf training.pdf)
+STUDY := $(addprefix results/robustness/scenes,.csv -calibration.csv -objectives.csv -effects-uncertainty.csv -retrieval-uncertainty.csv) \
+         results/tables/scenes.csv $(addprefix results/figures/scenes-,robustness.pdf reliability.pdf uncertainty.pdf training.pdf)
 
 .venv/installed-attacks: .venv/installed
 	@$(PIP) -e '.[attacks]'

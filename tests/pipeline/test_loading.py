@@ -72,7 +72,7 @@ def _set(values, path, value):
             r"files\.shards\.sorce: unknown key; did you mean 'source'",
         ),
         ("datasets/dtd/limit", {"val": 5}, r"datasets\.dtd\.classes: limit\.val: there is no split of this name"),
-        ("encoders/shapes-0/train/classes", "shapes", r"train\.classes: 'shapes' has captions, not classes"),
+        ("encoders/shapes-0/train/classes", "shapes", r"train\.classes: 'shapes' is of kind shapes; "),
         ("adapters/lite/dataset", "scenes", r"adapters\.lite\.dataset: 'scenes' has classes, not captions"),
         ("datasets/x", {"kind": "variant", "of": "shapes", "absent": 1.0}, r"absent: .*less than 1"),
         ("datasets/x", {"kind": "variant", "of": "shapes", "absent": 0}, r"absent: .*greater than 0"),
