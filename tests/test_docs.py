@@ -16,6 +16,7 @@ from overtop.config.model import Config
 from overtop.estimators.registry import REGISTRY, estimators_table
 from overtop.pipeline.loading import load_config
 from overtop.tables.rows import COLUMNS
+from overtop.training.objectives import objectives_table
 
 REPO = Path(__file__).resolve().parents[1]
 PAGES = [
@@ -68,6 +69,19 @@ def test_estimators_page_contains_the_generated_table():
     table = page.split("<!-- estimators: begin -->\n")[1].split("<!-- estimators: end -->")[0]
     assert table.strip() == estimators_table().strip(), "replace the table by the output of estimators_table()"
     assert [name for name in REGISTRY if f"`{name}`" not in table] == []
+
+
+def test_robustness_page_contains_the_generated_table():
+    page = (REPO / "docs" / "robustness.md").read_text()
+    table = page.split("<!-- objectives: begin -->\n")[1].split("<!-- objectives: end -->")[0]
+    assert table.strip() == objectives_table().strip(), "replace the table by the output of objectives_table()"
+
+
+def test_yaml_examples_of_robustness_page_are_a_valid_configuration():
+    values = read_committed_config(REPO)
+    for example in code_blocks(REPO / "docs" / "robustness.md", "yaml"):
+        merge(values, yaml.safe_load(example))
+    assert "mine" in load_config(values).robustness
 
 
 def test_evaluation_page_explains_every_column_of_tables():
