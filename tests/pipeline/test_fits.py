@@ -13,7 +13,7 @@ def finetuned(base, dataset="shapes", **keys):
 @pytest.fixture
 def config():
     """A base with two fine-tuned encoders, one fine-tuned again, one with two data sets, one alone."""
-    world = {"kind": "shapes", "images": {"train": 64, "val": 16, "test": 16}}
+    world = {"kind": "classes", "files": {"layout": "shapes", "images": {"train": 64, "val": 16, "test": 16}}}
     return load_config(
         {
             "datasets": {"shapes": world, "other": world},

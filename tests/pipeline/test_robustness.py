@@ -178,7 +178,7 @@ def test_name_of_a_study_cannot_end_as_its_files_do():
         ),
         (
             {"kind": "attack_effect", "robustness": "mine", "dataset": "captions", "attack": "aa", "estimators": ["x"]},
-            r"figures\.f\.estimators: 'x' is not configured",
+            r"figures\.f\.estimators: no estimator 'x'",
         ),
     ],
 )
