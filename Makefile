@@ -35,7 +35,7 @@ demo: .venv/installed ## the main job, offline, on a CPU
 	@$(SNAKEMAKE) --quiet rules -- $(DEMO)
 
 # The study of the shapes world: accuracy, calibration and uncertainty under attack, and which part of UCAT matters.
-STUDY := $(addprefix results/robustness/scenes,.csv -calibration.csv -objectives.csv -effects-uncertainty.csv -retrieval-uncertainty.csv) \
+STUDY := $(addprefix results/robustness/scenes,.csv -calibration.csv -divergences.csv -objectives.csv -effects-uncertainty.csv -retrieval-uncertainty.csv) \
          results/tables/scenes.csv $(addprefix results/figures/scenes-,robustness.pdf reliability.pdf uncertainty.pdf training.pdf)
 
 .venv/installed-attacks: .venv/installed
