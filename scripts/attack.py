@@ -11,17 +11,14 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-from pydantic import TypeAdapter
 
 from overtop.attacks.gallery import Gallery
-from overtop.attacks.shard import Outcome, ShardAttack, identity_of
+from overtop.attacks.shard import Outcome
 from overtop.attacks.worst import ViewShard, choose_worst, judge_views, take_views, worst_outcome
-from overtop.config.attacks import AttackSpec
-from overtop.config.encoders import EncoderSpec
-from overtop.device import default_device, reproducible
+from overtop.device import reproducible
 from overtop.encoders.embedding import ShardKey
-from overtop.encoders.loading import load_encoder
 from overtop.encoders.sampling import Sampling
+from overtop.pipeline.attack_job import load_attack
 from overtop.pipeline.job import Job, run
 from overtop.progress import progress_bar
 from overtop.storage.shards import write_shard
@@ -38,25 +35,13 @@ def main(job: Job) -> None:
 
 def _write_attacked(job: Job) -> None:
     wildcards, params = job.wildcards, job.params
-    encoder_spec = EncoderSpec.model_validate(params.encoder)
-    weights = job.input.get("checkpoint")
-    encoder = load_encoder(wildcards.encoder, encoder_spec, weights, default_device(), data=params.data)
-    attack = ShardAttack.against(
-        encoder,
-        read_split(job.input.split),
-        job.input.text,
-        ShardKey("image", int(wildcards.shard), int(wildcards.shards)),
-        spec=TypeAdapter(AttackSpec).validate_python(params.attack),
-        seed=params.seed,
-        batch_size=params.batch_size,
-        data=params.data,
-        on_error=params.on_error,
-    )
+    attack = load_attack(job, ShardKey("image", int(wildcards.shard), int(wildcards.shards)))
+    encoder = attack.classifier.encoder
     with reproducible(job.threads, params.seed), progress_bar(f"{wildcards.attack} on {encoder.name}", "image") as bar:
         batch, item_ids, outcome = attack.embed(Sampling.parse(wildcards.sampling), bar)
     dtype = params.many_samples_dtype if len(batch.embedding) > 1 else "float32"
     embedding = batch.embedding.astype(np.dtype(dtype), copy=False)
-    provenance = _make_provenance(job, identity_of(encoder), batch.dropout, attack.describe(), outcome)
+    provenance = _make_provenance(job, encoder.identity, batch.dropout, attack.describe(), outcome)
     write_shard(job.output[0], embedding, item_ids, batch.valid, provenance)
 
 

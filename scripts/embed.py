@@ -54,7 +54,7 @@ def _make_provenance(job: Job, encoder: Encoder, batch: EmbeddingBatch, dtype: s
     return {
         "dataset": wildcards.dataset,
         "split": wildcards.split,
-        "encoder": {"name": encoder.name, **encoder.provenance},
+        "encoder": encoder.identity,
         "sampling": wildcards.sampling,
         "dropped": batch.dropout,
         "modality": wildcards.modality,

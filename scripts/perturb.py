@@ -6,20 +6,16 @@ Writes: results/perturbed/{dataset}/{split}/{encoder}/{attack}.h5, .pdf, .png.
 """
 
 import numpy as np
-from pydantic import TypeAdapter
 from scipy.special import log_softmax
 
 from overtop.attacks.pictures import Pictures, perturb_first_batch, write_pictures
-from overtop.attacks.shard import ShardAttack, identity_of
-from overtop.config.attacks import AttackSpec
-from overtop.config.encoders import EncoderSpec
-from overtop.device import default_device, reproducible
+from overtop.device import reproducible
 from overtop.encoders.embedding import ShardKey
-from overtop.encoders.loading import load_encoder
 from overtop.figures.perturbed import Answers, perturbed_figure
 from overtop.figures.style import save_figure
+from overtop.pipeline.attack_job import load_attack
 from overtop.pipeline.job import Job, run
-from overtop.storage.split import Split, read_split
+from overtop.storage.split import Split
 
 SHOWN = 8
 """Images in the picture."""
@@ -28,23 +24,11 @@ SHOWN = 8
 def main(job: Job) -> None:
     """Perturb one batch, write its pixels and draw some of them."""
     wildcards, params = job.wildcards, job.params
-    encoder_spec = EncoderSpec.model_validate(params.encoder)
-    weights = job.input.get("checkpoint")
-    encoder = load_encoder(wildcards.encoder, encoder_spec, weights, default_device(), data=params.data)
-    attack = ShardAttack.against(
-        encoder,
-        read_split(job.input.split),
-        job.input.text,
-        ShardKey("image", 0, params.shards),
-        spec=TypeAdapter(AttackSpec).validate_python(params.attack),
-        seed=params.seed,
-        batch_size=params.batch_size,
-        data=params.data,
-        on_error=params.on_error,
-    )
+    attack = load_attack(job, ShardKey("image", 0, params.shards))
+    encoder = attack.classifier.encoder
     with reproducible(job.threads, params.seed):
         pictures = perturb_first_batch(attack)
-    provenance = {"dataset": wildcards.dataset, "split": wildcards.split, "encoder": identity_of(encoder)}
+    provenance = {"dataset": wildcards.dataset, "split": wildcards.split, "encoder": encoder.identity}
     specification = {"name": wildcards.attack, **attack.describe()}
     write_pictures(job.output.pixels, pictures, {**provenance, "attack": specification, "seed": params.seed})
     title = (

@@ -9,7 +9,7 @@ import pytest
 from helpers import import_rules
 
 LAYERS = (
-    ("errors", "seeds", "device", "terms", "labels", "memory", "progress"),
+    ("errors", "seeds", "device", "terms", "labels", "means", "memory", "progress"),
     ("config",),
     ("storage", "reference"),
     ("downloads",),

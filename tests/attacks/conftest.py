@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from helpers.encoder_inputs import SHAPES_SPEC, generate_split
-from overtop.attacks.shard import identity_of
 from overtop.config.datasets import ShapesDataset
 from overtop.encoders.embedding import ShardKey, embed_shard
 from overtop.encoders.loading import Encoder, build_model, load_encoder
@@ -54,7 +53,7 @@ def classes(captions: Split) -> Split:
 def text_shard(encoder: Encoder, split: Split, path: Path) -> Path:
     """Embed the captions or class names of a split, and write them as one shard."""
     batch, ids = embed_shard(encoder, split, ShardKey("text", 0, 1), Sampling(), 0, 16, data="")
-    provenance = {"encoder": identity_of(encoder), "sampling": "deterministic", "shard": 0, "shards": 1}
+    provenance = {"encoder": encoder.identity, "sampling": "deterministic", "shard": 0, "shards": 1}
     write_shard(path, batch.embedding, ids, batch.valid, provenance)
     return path
 

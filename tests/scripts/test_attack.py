@@ -10,7 +10,6 @@ import torch
 
 from helpers.encoder_inputs import SHAPES_SPEC, generate_split
 from helpers.scripts import load_script
-from overtop.attacks.shard import identity_of
 from overtop.config.attacks import GradientAttack, WorstCaseAttack
 from overtop.config.datasets import ShapesDataset
 from overtop.encoders.embedding import ShardKey, embed_shard
@@ -47,7 +46,7 @@ class Run:
         for modality, name in [("text", SAMPLINGS[0]), *(("image", name) for name in SAMPLINGS)]:
             sampling, key = Sampling.parse(name), ShardKey(modality, 0, 1)
             batch, ids = embed_shard(encoder, split, key, sampling, 0, 5, data=root / "data")
-            provenance = {"encoder": identity_of(encoder), "sampling": name, "shard": 0, "shards": 1}
+            provenance = {"encoder": encoder.identity, "sampling": name, "shard": 0, "shards": 1}
             provenance["dropped"] = batch.dropout
             write_shard(
                 self.path("clean" if modality == "image" else "text", name),

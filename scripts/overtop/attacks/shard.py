@@ -23,11 +23,6 @@ from overtop.storage.shards import shard_slice
 from overtop.storage.split import Split
 
 
-def identity_of(encoder: Encoder) -> dict[str, Any]:
-    """The encoder as it stands in the provenance of its embeddings."""
-    return {"name": encoder.name, **encoder.provenance}
-
-
 @dataclass(frozen=True)
 class Outcome:
     """What an attack did to the images of a shard.
@@ -114,7 +109,7 @@ class ShardAttack:
         Raises:
             OvertopError: the text shards are of another encoder or split.
         """
-        gallery = Gallery.read(text_shards, split, identity_of(encoder), encoder.device)
+        gallery = Gallery.read(text_shards, split, encoder.identity, encoder.device)
         return cls(Classifier(encoder, gallery), split, key, **options)
 
     def describe(self) -> dict[str, Any]:

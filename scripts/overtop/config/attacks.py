@@ -10,6 +10,11 @@ from overtop.config.base import Count, Model, Name, Positive
 Radius = Annotated[Positive, Field(description="radius of the L-infinity ball, in 1/255 of the range of a pixel")]
 
 
+def step_length(step: float | None, epsilon: float) -> float:
+    """Length of a step of projected gradient ascent, in the unit of both arguments, which is 1/255."""
+    return step or min(1.0, epsilon)
+
+
 class GradientAttack(Model):
     """Projected gradient ascent on the cross-entropy (`pgd`) or on the margin of the best wrong answer (`cw`)."""
 
@@ -27,7 +32,7 @@ class GradientAttack(Model):
     @property
     def step_length(self) -> float:
         """Length of a step, in 1/255."""
-        return self.step or min(1.0, self.epsilon)
+        return step_length(self.step, self.epsilon)
 
 
 class LibraryAttack(Model):

@@ -48,6 +48,11 @@ class Encoder:
     provenance: dict[str, Any]
 
     @property
+    def identity(self) -> dict[str, Any]:
+        """Name and provenance, as they are in the provenance of the embeddings."""
+        return {"name": self.name, **self.provenance}
+
+    @property
     def context_length(self) -> int:
         """Maximum number of tokens of a caption, including the start and end tokens."""
         return int(self.tokenizer.context_length)

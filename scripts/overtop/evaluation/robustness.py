@@ -17,6 +17,7 @@ from overtop.config.evaluation import BootstrapSpec
 from overtop.errors import OvertopError
 from overtop.evaluation.bootstrap import bootstrap_seed, draw_cluster_weights, sum_in_resamples
 from overtop.evaluation.significance import Bounds, symmetric_interval
+from overtop.means import harmonic_mean
 from overtop.terms import CLEAN
 
 AVERAGE = "average"
@@ -98,17 +99,6 @@ def measure_robustness(
         for row in _rows(dataset, keys, accuracies, bootstrap.level, baseline)
     ]
     return pd.DataFrame(rows, columns=COLUMNS)
-
-
-def harmonic_mean(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Harmonic mean of numbers that are not negative, element by element; 0 where either is 0.
-
-    Example:
-        >>> harmonic_mean(np.array([0.4383]), np.array([0.2874])).round(4).tolist()
-        [0.3472]
-    """
-    total = np.asarray(first + second, dtype=np.float64)
-    return np.divide(2 * first * second, total, out=np.zeros_like(total), where=total > 0)
 
 
 def combine_multilabel(tables: Mapping[tuple[str, str, str], Sequence[pd.DataFrame]]) -> pd.DataFrame:

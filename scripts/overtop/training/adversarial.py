@@ -19,6 +19,7 @@ from overtop.encoders.loading import load_encoder
 from overtop.encoders.pixels import split_preprocessing
 from overtop.encoders.sampling import Sampling
 from overtop.errors import OvertopError
+from overtop.means import harmonic_mean
 from overtop.progress import Progress, no_progress
 from overtop.seeds import derive_seed
 from overtop.storage.files import write_table
@@ -207,7 +208,7 @@ class _Trainer:
         clean, robust = (self._process.sum(correct) / len(rows)).tolist()
         if not math.isfinite(clean + robust):
             raise self._divergence("embeddings are not finite")
-        return {"val_clean": clean, "val_robust": robust, "val_score": harmonic_mean(clean, robust)}
+        return {"val_clean": clean, "val_robust": robust, "val_score": float(harmonic_mean(clean, robust))}
 
     def _keep_if_best(self, epoch: int, row: dict[str, float]) -> None:
         """Keep the weights if their score exceeds that of all earlier epochs."""
@@ -248,11 +249,6 @@ class _Trainer:
         _LOG.info("%s: mean terms of the first %d steps: %s", self._run.name, len(rows), means)
         for warning in balance.warnings():
             _LOG.warning("%s: %s", self._run.name, warning)
-
-
-def harmonic_mean(clean: float, robust: float) -> float:
-    """2 c r / (c + r) of a clean and a robust accuracy; 0 if both are 0."""
-    return 2 * clean * robust / (clean + robust) if clean + robust else 0.0
 
 
 def _make_optimizer(trained: Sequence[nn.Parameter], spec: FinetuneSpec) -> torch.optim.Optimizer:

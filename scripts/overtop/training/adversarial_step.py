@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from overtop.attacks.pgd import perturb
+from overtop.config.attacks import step_length
 from overtop.config.finetuning import FinetuneSpec
 from overtop.encoders import shortcuts
 from overtop.encoders.loading import Encoder
@@ -108,7 +109,7 @@ class AttackedObjective(nn.Module):
                 lambda pixels: self._objective.attack_loss(self.tower(pixels), inputs),
                 epsilon=attack.epsilon / PIXEL_LEVELS,
                 steps=attack.steps,
-                step=(attack.step or min(1.0, attack.epsilon)) / PIXEL_LEVELS,
+                step=step_length(attack.step, attack.epsilon) / PIXEL_LEVELS,
                 generator=torch.Generator(clean.device).manual_seed(seed),
             )
 

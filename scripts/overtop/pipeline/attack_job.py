@@ -1,0 +1,39 @@
+"""The attack that a job of the rules `attack` and `perturb` runs."""
+
+from pydantic import TypeAdapter
+
+from overtop.attacks.shard import ShardAttack
+from overtop.config.attacks import AttackSpec
+from overtop.config.encoders import EncoderSpec
+from overtop.device import default_device
+from overtop.encoders.embedding import ShardKey
+from overtop.encoders.loading import load_encoder
+from overtop.pipeline.job import Job
+from overtop.storage.split import read_split
+
+
+def load_attack(job: Job, key: ShardKey) -> ShardAttack:
+    """The attack of a job on a shard of its images, with the encoder, its gallery and the split loaded.
+
+    Raises:
+        OvertopError: an input is missing or damaged, or the text shards are of another encoder or split.
+    """
+    params = job.params
+    encoder = load_encoder(
+        job.wildcards.encoder,
+        EncoderSpec.model_validate(params.encoder),
+        job.input.get("checkpoint"),
+        default_device(),
+        data=params.data,
+    )
+    return ShardAttack.against(
+        encoder,
+        read_split(job.input.split),
+        job.input.text,
+        key,
+        spec=TypeAdapter(AttackSpec).validate_python(params.attack),
+        seed=params.seed,
+        batch_size=params.batch_size,
+        data=params.data,
+        on_error=params.on_error,
+    )
