@@ -10,7 +10,7 @@ import logging
 
 import pandas as pd
 
-from overtop.evaluation.operating import SplitResults, operating_table
+from overtop.confidence.operating import SplitResults, operating_table
 from overtop.pipeline.job import Job, run
 from overtop.retrieval.ranking import read_ranking
 from overtop.storage.files import write_table

@@ -19,8 +19,10 @@ LAYERS = (
     ("training",),
     ("estimators",),
     ("evaluation",),
+    ("confidence",),
     ("figures", "tables"),
     ("pipeline",),
+    ("cli",),
 )
 """Packages and top-level modules from the lowest to the highest; each may import itself and lower layers only."""
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from bench.sizes import BenchmarkSizes
 from bench.targets import PartResult, check_target
-from overtop.evaluation.thresholds import N_COVERAGES, largest_passing_threshold, sequence_starts
+from overtop.confidence.thresholds import N_COVERAGES, largest_passing_threshold, sequence_starts
 
 LEVEL = 0.05
 SAMPLE_SIZES = (100, 200, 500, 1_000, 5_000)

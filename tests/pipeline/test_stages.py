@@ -37,7 +37,7 @@ def edited_stages(repo, tmp_path):
 
 
 def test_edit_of_module_changes_only_stages_that_import_it(edited_stages):
-    assert edited_stages("evaluation/conformal.py") == {"operate"}
+    assert edited_stages("confidence/conformal.py") == {"operate"}
 
 
 def test_edit_of_deep_module_changes_all_stages_above(edited_stages):

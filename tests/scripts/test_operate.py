@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from helpers.scripts import load_script
+from overtop.confidence.operating import COLUMNS
+from overtop.confidence.thresholds import evaluate_thresholds, sample_one_query_per_image
 from overtop.estimators.inputs import EstimatorInputs
 from overtop.estimators.scoring import score_direction
-from overtop.evaluation.operating import COLUMNS
-from overtop.evaluation.thresholds import evaluate_thresholds, sample_one_query_per_image
 from overtop.retrieval.exact import rank
 from overtop.retrieval.ranking import write_ranking
 from overtop.seeds import derive_seed

@@ -113,6 +113,14 @@ class AttackEffectFigure(Model):
     estimators: Annotated[list[Name], Field(min_length=1)] = ["dirichlet_entropy", "dirichlet_vacuity", "entropy"]
 
 
+class ConfidenceFigure(Model):
+    """One figure, `results/figures/NAME.{pdf,png,csv}`: reliability of the confidence models of a study."""
+
+    kind: Literal["confidence"]
+    transfer: Name = Field(description="an entry of `transfers`")
+    estimators: list[Name] = Field([], description="estimators of the study; empty: all")
+
+
 FigureSpec = Annotated[
     CurveFigure
     | CascadeFigure
@@ -122,6 +130,7 @@ FigureSpec = Annotated[
     | ReliabilityFigure
     | TrainingFigure
     | RobustnessFigure
-    | AttackEffectFigure,
+    | AttackEffectFigure
+    | ConfidenceFigure,
     Field(discriminator="kind"),
 ]

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field, field_validator
 
 from overtop.config.adapters import AdapterSpec
+from overtop.config.answers import AnswerSpec
 from overtop.config.attacks import AttackSpec
 from overtop.config.banks import BankSpec
 from overtop.config.base import Model, Name
@@ -22,6 +23,7 @@ from overtop.config.robustness import RobustnessSpec
 from overtop.config.sources import SourceSpec
 from overtop.config.tables import TableSpec
 from overtop.config.temperature import TemperatureSpec
+from overtop.config.transfers import TransferSpec
 from overtop.terms import ESTIMATORS, IMPORTED
 
 
@@ -53,6 +55,8 @@ class Config(Model):
     figures: dict[Name, FigureSpec] = {}
     cascades: dict[Name, CascadeSpec] = {}
     robustness: dict[Name, RobustnessSpec] = {}
+    transfers: dict[Name, TransferSpec] = {}
+    answers: dict[Name, AnswerSpec] = {}
 
     @field_validator("encoders")
     @classmethod

@@ -1,6 +1,6 @@
-"""`operating` in config.yaml: thresholds chosen on one split and applied on another."""
+"""`operating` in config.yaml: confidence models and thresholds, fitted on one split and applied to other queries."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -8,7 +8,7 @@ from overtop.config.base import Model, Name
 
 
 class OperatingSpec(Model):
-    """Thresholds chosen on one split and applied on another."""
+    """Confidence models and thresholds, fitted on one split and applied to other queries."""
 
     val: Name = Field("val", description="split on which thresholds are chosen")
     precisions: Annotated[list[Annotated[float, Field(gt=0, lt=1)]], Field(min_length=1)] = Field(
@@ -16,4 +16,10 @@ class OperatingSpec(Model):
     )
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(
         0.95, description="probability with which the precision is guaranteed"
+    )
+    estimator: Name | None = Field(
+        None, description="of confidence models; default: bank_nnn if there is a bank, else max_softmax; or `auto`"
+    )
+    mapping: Literal["auto", "softmax", "logistic", "isotonic"] = Field(
+        "auto", description="from uncertainty to the probability of a hit; auto: the smallest cross-validated NLL"
     )

@@ -2,15 +2,15 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from overtop.errors import OvertopError
-from overtop.evaluation.conformal import (
+from overtop.confidence.conformal import (
     Candidates,
     conformal_margin,
     evaluate_conformal_sets,
     required_margins,
     set_sizes,
 )
-from overtop.evaluation.operating import COLUMNS
+from overtop.confidence.operating import COLUMNS
+from overtop.errors import OvertopError
 
 
 def random_candidates(seed, queries=300, gallery=40, n_items=40):

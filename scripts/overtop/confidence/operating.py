@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from overtop.evaluation.conformal import Candidates, evaluate_conformal_sets
-from overtop.evaluation.thresholds import evaluate_thresholds, sample_one_query_per_image
+from overtop.confidence.conformal import Candidates, evaluate_conformal_sets
+from overtop.confidence.thresholds import evaluate_thresholds, sample_one_query_per_image
 from overtop.retrieval.ranking import Ranking
 from overtop.retrieval.relevance import positives_matrix
 from overtop.seeds import derive_seed

@@ -6,15 +6,15 @@ import pytest
 from scipy.stats import binom
 
 from bench.threshold_simulation import CONSTANT, FALLING, WORSE_AT_FIRST, hard_scenarios, one_start, simulate
-from overtop.errors import OvertopError
-from overtop.evaluation.operating import COLUMNS
-from overtop.evaluation.thresholds import (
+from overtop.confidence.operating import COLUMNS
+from overtop.confidence.thresholds import (
     evaluate_thresholds,
     guaranteed_threshold,
     largest_passing_threshold,
     sample_one_query_per_image,
     sequence_starts,
 )
+from overtop.errors import OvertopError
 
 
 def random_scores(rng, queries, levels=None):
