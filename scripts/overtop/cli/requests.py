@@ -1,0 +1,158 @@
+"""Gallery, queries, bank and labels of a command, read and checked before an encoder is loaded or anything is ranked."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from overtop.cli.items import Items, read_items
+from overtop.cli.labels import LabelTable, read_labels
+from overtop.cli.options import BankOptions, EncoderOptions
+from overtop.errors import OvertopError
+from overtop.terms import Modality
+
+WEIGHT_SUFFIXES = (".pt", ".pth", ".bin", ".safetensors")
+"""Suffixes by which weights are a file and not a tag."""
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """A gallery that is to be opened or prepared.
+
+    Attributes:
+        items: its items.
+        bank: unlabelled queries; None without a bank.
+        temperature: of the softmax over the gallery.
+    """
+
+    items: Items
+    bank: Items | None
+    temperature: float
+
+
+@dataclass(frozen=True)
+class LabelledQueries:
+    """The queries that have labels.
+
+    Attributes:
+        queries: these queries, in the order of their source.
+        labels: their relevant items, as the user named them, in the same order.
+        n_unlabelled: number of queries without a label, which were left out.
+    """
+
+    queries: Items
+    labels: LabelTable
+    n_unlabelled: int
+
+
+def read_gallery(path: Path, bank: BankOptions, temperature: float, encoder: EncoderOptions) -> Gallery:
+    """Read what a gallery and its bank are given as.
+
+    Raises:
+        OvertopError: one of them is not valid, or they do not fit together.
+    """
+    items = read_items("--gallery", path, modality_of("gallery", encoder))
+    if bank.path is None:
+        if bank.without is not None:
+            raise OvertopError("--bank-without needs --bank; remove it, or give the queries of the bank")
+        return Gallery(items, None, temperature)
+    if items.kind == "prepared":
+        raise OvertopError(
+            f"{items.place}: a prepared gallery contains what its bank says; remove --bank, or prepare the gallery "
+            "again with it"
+        )
+    queries = read_items("--bank", bank.path, modality_of("queries", encoder))
+    if bank.without is not None:
+        labelled = read_labels(bank.without).find_queries(queries.ids, queries.place)
+        others = np.setdiff1d(np.arange(len(queries.ids)), labelled)
+        if not len(others):
+            raise OvertopError(f"{queries.place}: all of its queries are labelled; give more queries")
+        queries = queries.select(others)
+    _check_dims(items, queries)
+    return Gallery(items, queries, temperature)
+
+
+def read_queries(path: Path, gallery: Gallery, encoder: EncoderOptions) -> Items:
+    """Read what queries are given as.
+
+    Raises:
+        OvertopError: they are not valid, or do not fit to the gallery.
+    """
+    queries = read_items("--queries", path, modality_of("queries", encoder))
+    if queries.kind == "prepared":
+        raise OvertopError(f"{queries.place}: this is a prepared gallery; give queries")
+    _check_dims(gallery.items, queries)
+    return queries
+
+
+def read_labelled(queries: Items, relevant: Path, gallery: Gallery, bank: BankOptions) -> LabelledQueries:
+    """Read labels, and select the queries that have any.
+
+    Raises:
+        OvertopError: the labels are not valid, name unknown queries or items, or their queries are in the bank.
+    """
+    labels = read_labels(relevant)
+    rows = labels.find_queries(queries.ids, queries.place)
+    if gallery.items.kind != "prepared":
+        labels.find_items(gallery.items.ids, gallery.items.place)
+    if bank.path is not None and bank.without is None and bank.path.samefile(queries.path):
+        raise OvertopError(
+            f"--bank {bank.path}: the labelled queries are in the bank; leave them out with --bank-without {relevant}"
+        )
+    names = list(labels.relevant)
+    order = np.argsort(rows)
+    in_order = {names[position]: labels.relevant[names[position]] for position in order}
+    selected = queries.select(rows[order])
+    return LabelledQueries(selected, LabelTable(labels.path, in_order), len(queries.ids) - len(rows))
+
+
+def modality_of(role: str, encoder: EncoderOptions) -> Modality | None:
+    """Return the modality of the role `queries` or `gallery`; None if no direction was given."""
+    if encoder.direction is None:
+        return None
+    return "text" if (role == "queries") == (encoder.direction == "t2i") else "image"
+
+
+def check_encoder(options: EncoderOptions, *items: Items | None) -> None:
+    """Check that an encoder is named if and only if something must be embedded.
+
+    Raises:
+        OvertopError: it is not, or has no weights, or the file with its weights does not exist.
+    """
+    to_embed = [item for item in items if item is not None and item.needs_encoder]
+    if options.model is None and to_embed:
+        raise OvertopError(
+            f"{to_embed[0].place}: {to_embed[0].kind} need an encoder; name the one of the other embeddings, "
+            "for example --model ViT-B-32 --weights openai"
+        )
+    if options.model is None and options.weights is not None:
+        raise OvertopError("--weights needs --model; name the architecture, for example --model ViT-B-32")
+    if options.model is None:
+        return
+    if not to_embed:
+        raise OvertopError("--model is not used, there are embeddings only; remove it, or use --encoder LABEL")
+    if options.label is not None:
+        raise OvertopError("--model and --encoder: --model makes the label of the encoder; remove --encoder")
+    if options.weights is None:
+        raise OvertopError(
+            f"--model {options.model} needs --weights: a tag of open_clip, such as openai, or a file with weights"
+        )
+    if has_weights_file(options) and not Path(options.weights).exists():
+        raise OvertopError(f"--weights {options.weights}: no such file or folder; correct the path")
+
+
+def has_weights_file(options: EncoderOptions) -> bool:
+    """Whether the weights are a path, and not a tag of open_clip."""
+    weights = options.weights or ""
+    return Path(weights).exists() or "/" in weights or Path(weights).suffix in WEIGHT_SUFFIXES
+
+
+def _check_dims(gallery: Items, queries: Items) -> None:
+    if gallery.source is None or queries.source is None or gallery.source.dims == queries.source.dims:
+        return
+    sizes = [f"{len(item.dims)} samples of dimension {item.dims[0]}" if len(item.dims) > 1 else f"dimension {item.dims[0]}"
+             for item in (queries.source, gallery.source)]  # fmt: skip
+    raise OvertopError(
+        f"{queries.place}: the embeddings have {sizes[0]}, those of {gallery.place} {sizes[1]}; "
+        "both must be from the same encoder"
+    )
