@@ -1,14 +1,12 @@
 """Embeddings of the texts and images that a command is given, by an encoder that its options name."""
 
 import logging
-from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
 from overtop.cli.items import Items
 from overtop.cli.options import EncoderOptions
+from overtop.cli.requests import has_weights_file
 from overtop.config.encoders import EncoderSpec
 from overtop.device import default_device
 from overtop.encoders.embedding import EmbeddingBatch, embed_images, embed_texts
@@ -23,42 +21,13 @@ _DIGEST_LENGTH = 12
 """Hexadecimal digits of the weights' digest in a label."""
 
 
-def check_encoder_options(items: Sequence[Items], options: EncoderOptions) -> None:
-    """Check that an encoder is named if and only if something must be embedded.
-
-    Raises:
-        OvertopError: it is not, or has no weights, or the file with its weights does not exist.
-    """
-    to_embed = [item for item in items if item.needs_encoder]
-    if options.model is None and to_embed:
-        raise OvertopError(
-            f"{to_embed[0].place}: {to_embed[0].kind} need an encoder; name the one of the other embeddings, "
-            "for example --model ViT-B-32 --weights openai"
-        )
-    if options.model is None and options.weights is not None:
-        raise OvertopError("--weights needs --model; name the architecture, for example --model ViT-B-32")
-    if options.model is not None and not to_embed:
-        raise OvertopError(
-            "--model is not used: there are embeddings only; remove it, or name them with --encoder LABEL"
-        )
-    if options.model is not None and options.label is not None:
-        raise OvertopError("--encoder and --model: the label of the encoder is made from its weights; remove --encoder")
-    if options.model is not None and options.weights is None:
-        raise OvertopError(
-            f"--model {options.model} needs --weights: a tag of open_clip, such as openai, or a file with weights"
-        )
-    if options.weights is not None and _is_path(options.weights) and not Path(options.weights).exists():
-        raise OvertopError(f"--weights {options.weights}: no such file or folder; correct the path")
-
-
 def load_named_encoder(options: EncoderOptions) -> Encoder:
-    """Load the encoder that the options name; `check_encoder_options` has accepted them.
+    """Load the encoder that the options name; `requests.check_encoder` has accepted them.
 
     Raises:
         OvertopError: the architecture or tag is unknown, or the weights could not be downloaded or do not fit.
     """
-    assert options.model is not None and options.weights is not None
-    source = "checkpoint" if _is_path(options.weights) else "tag"
+    source = "checkpoint" if has_weights_file(options) else "tag"
     spec = EncoderSpec.model_validate({"architecture": options.model, source: options.weights})
     return load_encoder(f"--model {options.model}", spec, device=options.device or default_device())
 
@@ -98,10 +67,9 @@ def embed_items(encoder: Encoder, items: Items, options: EncoderOptions) -> tupl
             batch = embed_texts(encoder, items.contents, Sampling(), 0, options.batch_size, progress=progress)
     _report(items, batch)
     rows = np.flatnonzero(batch.valid)
-    if not len(rows):
+    if not rows.size:
         raise OvertopError(f"{items.place}: none of the {len(items.ids)} images can be read; check the files")
-    kept = replace(items, ids=[items.ids[row] for row in rows], contents=[items.contents[row] for row in rows])
-    return kept, batch.embedding[0, rows]
+    return items.select(rows), batch.embedding[0, rows]
 
 
 def _report(items: Items, batch: EmbeddingBatch) -> None:
@@ -112,8 +80,3 @@ def _report(items: Items, batch: EmbeddingBatch) -> None:
     n_skipped = int((~batch.valid).sum())
     if n_skipped:
         _LOG.warning("%s: %d of %d images could not be read and were left out", items.place, n_skipped, len(items.ids))
-
-
-def _is_path(weights: str) -> bool:
-    """Whether weights are a path and not a tag."""
-    return Path(weights).exists() or "/" in weights or Path(weights).suffix in (".pt", ".pth", ".bin", ".safetensors")

@@ -111,6 +111,8 @@ def read_texts(path: Path) -> tuple[list[str], list[str]]:
         ids = table["id"].tolist() if "id" in table else [str(row) for row in range(len(texts))]
     if not texts:
         raise OvertopError(f"{path}: the file is empty; write one text per line")
+    if "" in ids:
+        raise OvertopError(f"{path}: row {ids.index('') + 1} has no id; fill it in or remove the column")
     if "" in texts:
         raise OvertopError(f"{path}: row {texts.index('') + 1} has no text; fill it in or remove the row")
     first_row: dict[str, int] = {}
@@ -154,4 +156,4 @@ def _find_kind_of_folder(option: str, folder: Path) -> Kind:
         return "embeddings"
     if list_images(folder):
         return "images"
-    raise OvertopError(f"{option} {folder}: the folder has no .npy file and no image; give {_FORMS}")
+    raise OvertopError(f"{option} {folder}: the folder has no embeddings and no image; give {_FORMS}")

@@ -1,4 +1,4 @@
-"""Gallery, queries, bank and labels of a command, read and checked before an encoder is loaded or anything is ranked."""
+"""Gallery, queries, bank and labels of a command, read and checked before an encoder is loaded."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ WEIGHT_SUFFIXES = (".pt", ".pth", ".bin", ".safetensors")
 
 
 @dataclass(frozen=True)
-class Gallery:
+class GalleryRequest:
     """A gallery that is to be opened or prepared.
 
     Attributes:
@@ -45,7 +45,7 @@ class LabelledQueries:
     n_unlabelled: int
 
 
-def read_gallery(path: Path, bank: BankOptions, temperature: float, encoder: EncoderOptions) -> Gallery:
+def read_gallery(path: Path, bank: BankOptions, temperature: float, encoder: EncoderOptions) -> GalleryRequest:
     """Read what a gallery and its bank are given as.
 
     Raises:
@@ -55,7 +55,7 @@ def read_gallery(path: Path, bank: BankOptions, temperature: float, encoder: Enc
     if bank.path is None:
         if bank.without is not None:
             raise OvertopError("--bank-without needs --bank; remove it, or give the queries of the bank")
-        return Gallery(items, None, temperature)
+        return GalleryRequest(items, None, temperature)
     if items.kind == "prepared":
         raise OvertopError(
             f"{items.place}: a prepared gallery contains what its bank says; remove --bank, or prepare the gallery "
@@ -69,10 +69,10 @@ def read_gallery(path: Path, bank: BankOptions, temperature: float, encoder: Enc
             raise OvertopError(f"{queries.place}: all of its queries are labelled; give more queries")
         queries = queries.select(others)
     _check_dims(items, queries)
-    return Gallery(items, queries, temperature)
+    return GalleryRequest(items, queries, temperature)
 
 
-def read_queries(path: Path, gallery: Gallery, encoder: EncoderOptions) -> Items:
+def read_queries(path: Path, gallery: GalleryRequest, encoder: EncoderOptions) -> Items:
     """Read what queries are given as.
 
     Raises:
@@ -85,7 +85,7 @@ def read_queries(path: Path, gallery: Gallery, encoder: EncoderOptions) -> Items
     return queries
 
 
-def read_labelled(queries: Items, relevant: Path, gallery: Gallery, bank: BankOptions) -> LabelledQueries:
+def read_labelled(queries: Items, relevant: Path, gallery: GalleryRequest, bank: BankOptions) -> LabelledQueries:
     """Read labels, and select the queries that have any.
 
     Raises:
@@ -150,9 +150,11 @@ def has_weights_file(options: EncoderOptions) -> bool:
 def _check_dims(gallery: Items, queries: Items) -> None:
     if gallery.source is None or queries.source is None or gallery.source.dims == queries.source.dims:
         return
-    sizes = [f"{len(item.dims)} samples of dimension {item.dims[0]}" if len(item.dims) > 1 else f"dimension {item.dims[0]}"
-             for item in (queries.source, gallery.source)]  # fmt: skip
     raise OvertopError(
-        f"{queries.place}: the embeddings have {sizes[0]}, those of {gallery.place} {sizes[1]}; "
-        "both must be from the same encoder"
+        f"{queries.place}: embeddings of {_describe_dims(queries.source.dims)}, but those of {gallery.place} have "
+        f"{_describe_dims(gallery.source.dims)}; both must be from the same encoder"
     )
+
+
+def _describe_dims(dims: tuple[int, ...]) -> str:
+    return f"dimension {dims[0]}" if len(dims) == 1 else f"{len(dims)} samples of dimensions {dims}"
