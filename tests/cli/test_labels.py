@@ -58,10 +58,19 @@ def test_row_number_out_of_range_is_rejected(labels, row):
         labels(f"0,{row}").find_items(ITEMS, "g")
 
 
-def test_label_with_an_id_of_several_items_is_rejected(labels):
-    assert labels("0,a").find_items(["a", "b", "b"], "g") == [[0]]
-    with pytest.raises(OvertopError, match="'b' is the id of several rows of g"):
-        labels("0,a", "1,b").find_items(["a", "b", "b"], "g")
+def test_all_items_with_the_id_of_a_label_are_relevant(labels):
+    assert labels("0,a", "1,b").find_items(["a", "b", "b"], "g") == [[0], [1, 2]]
+
+
+def test_label_of_a_query_whose_id_is_not_unique_is_rejected(labels):
+    with pytest.raises(OvertopError, match="column query: 'b' is the id of several rows of q"):
+        labels("a,0", "b,1").find_queries(["a", "b", "b"], "q")
+
+
+def test_queries_that_are_not_labelled_yet_are_left_out(labels):
+    assert labels("a,?", "b,", "c,x", "c,?").relevant == {"b": [], "c": ["x"]}
+    with pytest.raises(OvertopError, match=r"no query is labelled; replace \? by"):
+        labels("a,?")
 
 
 def test_query_written_in_two_ways_is_rejected(labels):

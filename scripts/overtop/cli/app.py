@@ -6,7 +6,6 @@ needs them, so that help texts, and lists of a search engine, do not wait for to
 
 import logging
 import sys
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +14,7 @@ from typer.core import TyperGroup
 
 from overtop import __version__
 from overtop.cli import options as opt
+from overtop.cli.lazy import call
 from overtop.errors import OvertopError
 
 
@@ -71,7 +71,7 @@ def label(
     They are a random sample, since a guarantee needs one. Every first part of the table is a random sample, too, so
     labelling may stop anywhere.
     """
-    _call("label", "choose_queries", queries, output, size, seed, direction)
+    call("commands", "label", queries, output, size, seed, opt.EncoderOptions(direction=direction))
 
 
 @app.command(epilog="Example: overtop prepare --gallery gallery.npy --bank log.npy -o gallery/")
@@ -80,7 +80,8 @@ def prepare(
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FOLDER", help="Folder of the prepared gallery.")],
     bank: opt.Bank = None,
     bank_without: opt.BankWithout = None,
-    temperature: opt.Temperature = 0.01,
+    groups: opt.Groups = None,
+    temperature: opt.Temperature = None,
     encoder: opt.EncoderLabel = None,
     direction: opt.DirectionOption = None,
     model: opt.Model = None,
@@ -95,7 +96,7 @@ def prepare(
     commands memory-map the folder.
     """
     how = opt.EncoderOptions(model, weights, on_error, batch_size, device, encoder, direction)
-    _call("prepare", "prepare_folder", gallery, opt.BankOptions(bank, bank_without), temperature, how, output)
+    call("commands", "prepare", opt.GalleryOptions(gallery, bank, bank_without, groups, temperature), how, output)
 
 
 @app.command(
@@ -113,9 +114,10 @@ def calibrate(
     confidence: opt.Confidence = 0.95,
     bank: opt.Bank = None,
     bank_without: opt.BankWithout = None,
+    groups: opt.Groups = None,
     estimator: opt.Estimator = None,
     mapping: opt.MappingOption = "auto",
-    temperature: opt.Temperature = 0.01,
+    temperature: opt.Temperature = None,
     seed: opt.Seed = 0,
     encoder: opt.EncoderLabel = None,
     direction: opt.DirectionOption = None,
@@ -130,19 +132,12 @@ def calibrate(
     The model has a probability for each top hit, and a threshold for each precision.
     """
     how = opt.EncoderOptions(model, weights, on_error, batch_size, device, encoder, direction)
-    fit = opt.FitOptions(tuple(precision), confidence, estimator, mapping, temperature, seed)
-    lists = _result_lists(topk, gallery_size, gallery=gallery, queries=queries, bank=bank, model=model)
-    if lists is not None:
-        _call("topk", "calibrate", lists, relevant, fit, output)
+    fit = opt.FitOptions(tuple(precision), confidence, estimator, mapping, seed)
+    search = opt.GivenSearch(gallery, queries, bank, bank_without, groups, temperature, topk, gallery_size)
+    if topk is not None:
+        call("topk", "calibrate", search.result_lists(how), relevant, fit, output)
     else:
-        _call(
-            "calibrate",
-            "calibrate",
-            _search(gallery, queries, opt.BankOptions(bank, bank_without), how),
-            relevant,
-            fit,
-            output,
-        )
+        call("commands", "calibrate", search.embeddings(how), relevant, fit, output)
 
 
 @app.command(epilog="Example: overtop trust --gallery gallery.npy --queries new.npy --with trust.json -o trust.parquet")
@@ -166,7 +161,8 @@ def trust(
     ] = None,
     bank: opt.Bank = None,
     bank_without: opt.BankWithout = None,
-    temperature: opt.Temperature = 0.01,
+    groups: opt.Groups = None,
+    temperature: opt.Temperature = None,
     encoder: opt.EncoderLabel = None,
     direction: opt.DirectionOption = None,
     model: opt.Model = None,
@@ -186,46 +182,9 @@ def trust(
             "--precision needs --with trust.json: without labels nothing can be promised; use --coverage"
         )
     how = opt.EncoderOptions(model, weights, on_error, batch_size, device, encoder, direction)
-    what = opt.TrustOptions(confidence_model, output, precision, coverage, temperature)
-    lists = _result_lists(topk, gallery_size, gallery=gallery, queries=queries, bank=bank, model=model)
-    if lists is not None:
-        _call("topk", "trust", lists, what)
+    what = opt.TrustOptions(confidence_model, output, precision, coverage)
+    search = opt.GivenSearch(gallery, queries, bank, bank_without, groups, temperature, topk, gallery_size)
+    if topk is not None:
+        call("topk", "trust", search.result_lists(how), what)
     else:
-        _call("trust", "trust", _search(gallery, queries, opt.BankOptions(bank, bank_without), how), what)
-
-
-def _call(module: str, function: str, *arguments: Any) -> None:
-    """Call a function of this package; its module, which may import torch, is imported only now."""
-    getattr(import_module(f"overtop.cli.{module}"), function)(*arguments)
-
-
-def _result_lists(topk: Path | None, gallery_size: int | None, **others: object) -> opt.TopKOptions | None:
-    """Return the lists of a search engine; None if the command has none.
-
-    Raises:
-        OvertopError: they are combined with other options.
-    """
-    if topk is None:
-        if gallery_size is not None:
-            raise OvertopError("--gallery-size belongs to --topk; remove it: the size of --gallery is known")
-        return None
-    for name, value in others.items():
-        if value is not None:
-            raise OvertopError(f"--topk and --{name}: result lists replace gallery and queries; remove one of them")
-    return opt.TopKOptions(topk, gallery_size)
-
-
-def _search(
-    gallery: Path | None, queries: Path | None, bank: opt.BankOptions, encoder: opt.EncoderOptions
-) -> opt.SearchOptions:
-    """Return gallery and queries.
-
-    Raises:
-        OvertopError: one of them is missing.
-    """
-    if gallery is None or queries is None:
-        missing = "--gallery" if gallery is None else "--queries"
-        raise OvertopError(
-            f"{missing} is missing; give --gallery and --queries, or --topk with a table of result lists"
-        )
-    return opt.SearchOptions(gallery, queries, bank, encoder)
+        call("commands", "trust", search.embeddings(how), what)

@@ -1,4 +1,7 @@
-"""The options of the commands, and the values that a command was called with."""
+"""The options of the commands, and the values that a command was called with.
+
+The help of an option is a sentence for the user; classes group the values for the functions that do the work.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,6 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from overtop.errors import OvertopError
 from overtop.terms import Direction
 
 MappingName = Literal["auto", "softmax", "logistic", "isotonic"]
@@ -60,6 +64,13 @@ BankWithout = Annotated[
         metavar="TABLE", help="Labels whose queries are left out of --bank; needed if these are from the same file."
     ),
 ]
+Groups = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="TABLE",
+        help="Items that belong together and do not compete, such as captions of one image: columns item and group.",
+    ),
+]
 Estimator = Annotated[
     str | None,
     typer.Option(
@@ -69,7 +80,9 @@ Estimator = Annotated[
 MappingOption = Annotated[
     MappingName, typer.Option("--mapping", help="How uncertainty becomes a probability; auto: by cross-validation.")
 ]
-Temperature = Annotated[float, typer.Option(metavar="T", help="Temperature of the softmax over the gallery.")]
+Temperature = Annotated[
+    float | None, typer.Option(metavar="T", help="Temperature of the softmax over the gallery. [default: 0.01]")
+]
 Seed = Annotated[int, typer.Option(metavar="N", help="Seed of every random choice.")]
 EncoderLabel = Annotated[
     str | None,
@@ -131,39 +144,104 @@ class FitOptions:
     confidence: float = 0.95
     estimator: str | None = None
     mapping: MappingName = "auto"
-    temperature: float = 0.01
     seed: int = 0
 
 
 @dataclass(frozen=True)
-class BankOptions:
-    """The bank of unlabelled queries.
+class GalleryOptions:
+    """The gallery, and what is known of it.
 
     Attributes:
-        path: the queries; None without a bank.
-        without: table of labels whose queries do not belong to the bank.
+        path: its items, or a prepared gallery.
+        bank: unlabelled queries; None without a bank.
+        bank_without: table of labels whose queries do not belong to the bank.
+        groups: table of the items that belong together.
+        temperature: of the softmax over the gallery; None for the default one.
     """
 
-    path: Path | None = None
-    without: Path | None = None
+    path: Path
+    bank: Path | None = None
+    bank_without: Path | None = None
+    groups: Path | None = None
+    temperature: float | None = None
 
 
 @dataclass(frozen=True)
 class SearchOptions:
-    """Gallery and queries; see the options of the commands."""
+    """Gallery and queries."""
 
-    gallery: Path
+    gallery: GalleryOptions
     queries: Path
-    bank: BankOptions
     encoder: EncoderOptions
 
 
 @dataclass(frozen=True)
 class TopKOptions:
-    """Result lists of a search engine."""
+    """Result lists of a search engine.
+
+    Attributes:
+        lists: their table.
+        gallery_size: number of items that the engine searches; None if unknown.
+        temperature: of the softmax over the items of a list; None for the default one.
+        label: the user's name of what made the embeddings.
+    """
 
     lists: Path
+    gallery_size: int | None = None
+    temperature: float | None = None
+    label: str | None = None
+
+
+@dataclass(frozen=True)
+class GivenSearch:
+    """What a command was given as gallery and queries: embeddings, texts and images, or result lists."""
+
+    gallery: Path | None
+    queries: Path | None
+    bank: Path | None
+    bank_without: Path | None
+    groups: Path | None
+    temperature: float | None
+    topk: Path | None
     gallery_size: int | None
+
+    def embeddings(self, encoder: EncoderOptions) -> SearchOptions:
+        """Return gallery and queries.
+
+        Raises:
+            OvertopError: one of them is missing, or there is an option of result lists.
+        """
+        if self.gallery is None or self.queries is None:
+            missing = "--gallery" if self.gallery is None else "--queries"
+            raise OvertopError(
+                f"{missing} is missing; give --gallery and --queries, or result lists of a search engine with --topk"
+            )
+        if self.gallery_size is not None:
+            raise OvertopError("--gallery-size belongs to --topk; remove it, the size of --gallery is known")
+        gallery = GalleryOptions(self.gallery, self.bank, self.bank_without, self.groups, self.temperature)
+        return SearchOptions(gallery, self.queries, encoder)
+
+    def result_lists(self, encoder: EncoderOptions) -> TopKOptions:
+        """Return the result lists of a search engine.
+
+        Raises:
+            OvertopError: there is an option of gallery and queries, too.
+        """
+        assert self.topk is not None, "without it the command uses `embeddings`"
+        others = {
+            "gallery": self.gallery,
+            "queries": self.queries,
+            "bank": self.bank,
+            "bank-without": self.bank_without,
+            "groups": self.groups,
+            "model": encoder.model,
+            "weights": encoder.weights,
+            "direction": encoder.direction,
+        }
+        for name, value in others.items():
+            if value is not None:
+                raise OvertopError(f"--topk and --{name}: result lists need no embeddings; remove one of the two")
+        return TopKOptions(self.topk, self.gallery_size, self.temperature, encoder.label)
 
 
 @dataclass(frozen=True)
@@ -174,4 +252,3 @@ class TrustOptions:
     output: Path
     precision: float | None = None
     coverage: float | None = None
-    temperature: float = 0.01

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from overtop.cli.items import Items, read_items
-from overtop.cli.labels import LabelTable, read_labels
-from overtop.cli.options import BankOptions, EncoderOptions
+from overtop.cli.labels import LabelTable, read_groups, read_labels
+from overtop.cli.options import EncoderOptions, GalleryOptions
 from overtop.errors import OvertopError
 from overtop.terms import Modality
 
@@ -22,12 +22,14 @@ class GalleryRequest:
     Attributes:
         items: its items.
         bank: unlabelled queries; None without a bank.
-        temperature: of the softmax over the gallery.
+        groups: group of each item; None if each is a group of its own.
+        temperature: of the softmax over the gallery; None for the default one.
     """
 
     items: Items
     bank: Items | None
-    temperature: float
+    groups: list[str] | None
+    temperature: float | None
 
 
 @dataclass(frozen=True)
@@ -45,31 +47,38 @@ class LabelledQueries:
     n_unlabelled: int
 
 
-def read_gallery(path: Path, bank: BankOptions, temperature: float, encoder: EncoderOptions) -> GalleryRequest:
-    """Read what a gallery and its bank are given as.
+def read_gallery(options: GalleryOptions, encoder: EncoderOptions) -> GalleryRequest:
+    """Read what a gallery, its bank and its groups are given as.
 
     Raises:
         OvertopError: one of them is not valid, or they do not fit together.
     """
-    items = read_items("--gallery", path, modality_of("gallery", encoder))
-    if bank.path is None:
-        if bank.without is not None:
-            raise OvertopError("--bank-without needs --bank; remove it, or give the queries of the bank")
-        return GalleryRequest(items, None, temperature)
+    items = read_items("--gallery", options.path, modality_of("gallery", encoder))
     if items.kind == "prepared":
-        raise OvertopError(
-            f"{items.place}: a prepared gallery contains what its bank says; remove --bank, or prepare the gallery "
-            "again with it"
-        )
-    queries = read_items("--bank", bank.path, modality_of("queries", encoder))
-    if bank.without is not None:
-        labelled = read_labels(bank.without).find_queries(queries.ids, queries.place)
-        others = np.setdiff1d(np.arange(len(queries.ids)), labelled)
-        if not len(others):
-            raise OvertopError(f"{queries.place}: all of its queries are labelled; give more queries")
-        queries = queries.select(others)
-    _check_dims(items, queries)
-    return GalleryRequest(items, queries, temperature)
+        for name, value in {"bank": options.bank, "groups": options.groups}.items():
+            if value is not None:
+                raise OvertopError(f"{items.place}: is prepared; remove --{name}, or prepare it again with it")
+    if options.bank is None and options.bank_without is not None:
+        raise OvertopError("--bank-without needs --bank; remove it, or give the queries of the bank")
+    bank = None if options.bank is None else _read_bank(options.bank, options.bank_without, encoder)
+    if bank is not None:
+        _check_dims(items, bank)
+    groups = None if options.groups is None else read_groups(options.groups, items.ids, items.place)
+    return GalleryRequest(items, bank, groups, options.temperature)
+
+
+def _read_bank(path: Path, without: Path | None, encoder: EncoderOptions) -> Items:
+    """Read the queries of a bank, without those that have labels in the table `without`."""
+    queries = read_items("--bank", path, modality_of("queries", encoder))
+    if queries.kind == "prepared":
+        raise OvertopError(f"{queries.place}: this is a prepared gallery; give queries")
+    if without is None:
+        return queries
+    labelled = read_labels(without).find_queries(queries.ids, queries.place)
+    others = np.setdiff1d(np.arange(len(queries.ids)), labelled)
+    if not len(others):
+        raise OvertopError(f"{queries.place}: all of its queries are labelled; give more queries")
+    return queries.select(others)
 
 
 def read_queries(path: Path, gallery: GalleryRequest, encoder: EncoderOptions) -> Items:
@@ -85,7 +94,7 @@ def read_queries(path: Path, gallery: GalleryRequest, encoder: EncoderOptions) -
     return queries
 
 
-def read_labelled(queries: Items, relevant: Path, gallery: GalleryRequest, bank: BankOptions) -> LabelledQueries:
+def read_labelled(queries: Items, relevant: Path, gallery: GalleryRequest, options: GalleryOptions) -> LabelledQueries:
     """Read labels, and select the queries that have any.
 
     Raises:
@@ -95,9 +104,9 @@ def read_labelled(queries: Items, relevant: Path, gallery: GalleryRequest, bank:
     rows = labels.find_queries(queries.ids, queries.place)
     if gallery.items.kind != "prepared":
         labels.find_items(gallery.items.ids, gallery.items.place)
-    if bank.path is not None and bank.without is None and bank.path.samefile(queries.path):
+    if options.bank is not None and options.bank_without is None and options.bank.samefile(queries.path):
         raise OvertopError(
-            f"--bank {bank.path}: the labelled queries are in the bank; leave them out with --bank-without {relevant}"
+            f"--bank {options.bank}: the labelled queries are in it; add --bank-without {relevant}"
         )
     names = list(labels.relevant)
     order = np.argsort(rows)

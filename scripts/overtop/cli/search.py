@@ -1,19 +1,21 @@
 """The commands that compute with embeddings: of files, or of an encoder that embeds texts and images."""
 
-from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from overtop.cli import report
 from overtop.cli.encoding import embed_items, encoder_label, load_named_encoder
 from overtop.cli.items import Items
 from overtop.cli.options import EncoderOptions, FitOptions, TrustOptions
 from overtop.cli.requests import GalleryRequest, LabelledQueries
-from overtop.confidence import judge as judging
+from overtop.confidence.judge import Judge, fit, load
+from overtop.confidence.model import read_models
 from overtop.encoders.loading import Encoder
-from overtop.errors import OvertopError
+from overtop.labels import format_count
 from overtop.retrieval.prepared import PreparedGallery, open_gallery, prepare_gallery
 from overtop.storage.files import write_table
 from overtop.storage.shards import ArraySource, EmbeddingSource
+from overtop.terms import SOFTMAX_TEMPERATURE
 
 
 class Opener:
@@ -43,28 +45,20 @@ class Opener:
         readable, embedding = embed_items(self._load(), items, self._options)
         return ArraySource([embedding], readable.ids)
 
-    def open_gallery(self, request: GalleryRequest, folder: Path | None = None) -> PreparedGallery:
-        """Open a prepared gallery, or prepare one, in memory or in a folder.
+    def gallery_arguments(self, request: GalleryRequest) -> dict[str, Any]:
+        """Return the arguments of `fit`, `load` and `prepare_gallery` that describe the gallery.
 
         Raises:
-            OvertopError: as `open`; or the gallery is not valid, or is of another encoder.
+            OvertopError: as `open`, or a prepared gallery is damaged.
         """
-        if request.items.kind != "prepared":
-            return prepare_gallery(
-                self.open(request.items),
-                folder,
-                bank=None if request.bank is None else self.open(request.bank),
-                temperature=request.temperature,
-                encoder=self.label,
-                device=self._options.device,
-            )
-        gallery = open_gallery(request.items.path)
-        if None not in (self.label, gallery.encoder) and self.label != gallery.encoder:
-            raise OvertopError(
-                f"{request.items.place}: prepared with encoder {gallery.encoder!r}, the queries are of {self.label!r}; "
-                "use one encoder for both"
-            )
-        return gallery
+        is_prepared = request.items.kind == "prepared"
+        gallery = open_gallery(request.items.path) if is_prepared else self.open(request.items)
+        return {
+            "gallery": gallery,
+            "bank": None if request.bank is None else self.open(request.bank),
+            "groups": _groups_of(request, gallery),
+            "encoder": self.label,
+        }
 
     def _load(self) -> Encoder:
         if self._encoder is None:
@@ -73,5 +67,96 @@ class Opener:
 
 
 def prepare(request: GalleryRequest, encoder: EncoderOptions, output: Path) -> None:
-    """Prepare a gallery in a folder."""
-    report.print_lines(report.describe_gallery(Opener(encoder).open_gallery(request, output), output))
+    """Prepare a gallery in a folder, and print what it contains."""
+    arguments = Opener(encoder).gallery_arguments(request)
+    temperature = SOFTMAX_TEMPERATURE if request.temperature is None else request.temperature
+    with report.warnings_in_one_line():
+        gallery = prepare_gallery(arguments.pop("gallery"), output, temperature=temperature, **arguments)
+    report.print_lines([_describe_gallery(gallery), f"wrote {output}"])
+
+
+def calibrate(
+    request: GalleryRequest, labelled: LabelledQueries, options: FitOptions, encoder: EncoderOptions, output: Path
+) -> None:
+    """Fit a confidence model, write it, and print what it promises."""
+    opener = Opener(encoder)
+    queries = opener.open(labelled.queries)
+    arguments = opener.gallery_arguments(request)
+    with report.warnings_in_one_line():
+        judge = fit(
+            queries=queries,
+            relevant=_relevant_items(labelled, queries, request.items, arguments["gallery"].item_ids),
+            precision=options.precisions,
+            confidence=options.confidence,
+            estimator=options.estimator,
+            mapping=options.mapping,
+            temperature=request.temperature,
+            seed=options.seed,
+            **arguments,
+        )
+    judge.save(output)
+    report.print_lines([*report.describe_fit(judge.model, labelled.n_unlabelled), f"wrote {output}"])
+
+
+def trust(request: GalleryRequest, queries: Items, what: TrustOptions, encoder: EncoderOptions) -> None:
+    """Answer new queries, write the answers, and print a summary."""
+    opener = Opener(encoder)
+    embeddings = opener.open(queries)
+    arguments = opener.gallery_arguments(request)
+    with report.warnings_in_one_line():
+        if what.model is None:
+            judge = fit(temperature=request.temperature, **arguments)
+        else:
+            judge = load(what.model, direction=_choose_direction(what.model, queries, encoder), **arguments)
+        answers = judge(embeddings, precision=what.precision, coverage=what.coverage)
+    write_table(what.output, answers)
+    report.print_answers(answers, _promise(judge, what), what.output)
+
+
+def _describe_gallery(gallery: PreparedGallery) -> str:
+    parts = [f"{format_count(gallery.n_items, 'item')} of dimension {gallery.dims[0]}"]
+    if gallery.n_samples > 1:
+        parts.append(format_count(gallery.n_samples, "sample"))
+    if gallery.bank is not None:
+        parts.append(f"bank of {format_count(gallery.bank['size'], 'query', 'queries')}")
+    if gallery.encoder is not None:
+        parts.append(f"encoder {gallery.encoder}")
+    return ", ".join(parts)
+
+
+def _groups_of(request: GalleryRequest, gallery: EmbeddingSource | PreparedGallery) -> list[str] | None:
+    """Return the groups of the items that could be read."""
+    if request.groups is None or len(request.groups) == gallery.n_items:
+        return request.groups
+    group_of = dict(zip(request.items.ids, request.groups, strict=True))
+    return [group_of[name] for name in gallery.item_ids]
+
+
+def _relevant_items(
+    labelled: LabelledQueries, queries: EmbeddingSource, gallery: Items, gallery_ids: list[str]
+) -> list[list[int]]:
+    """Return the rows of the relevant gallery items of each query.
+
+    Labels may be row numbers of what the user named. Where images could not be read, rows are counted without them: a
+    query loses relevant items that are not in the gallery, and the labels of a query that was left out are not used.
+    """
+    named = list(gallery.ids) or gallery_ids
+    rows = labelled.labels.find_items(named, gallery.place)
+    if named != gallery_ids:
+        row_of_id = {name: row for row, name in enumerate(gallery_ids)}
+        rows = [[row_of_id[named[row]] for row in items if named[row] in row_of_id] for items in rows]
+    row_of_query = dict(zip(labelled.queries.ids, rows, strict=True))
+    return [row_of_query[name] for name in queries.item_ids]
+
+
+def _choose_direction(model: Path, queries: Items, encoder: EncoderOptions) -> str | None:
+    """Return which model of a file with several is used: that of the option, or that of the queries' modality."""
+    if len(read_models(model)) == 1:
+        return None
+    return encoder.direction or {"texts": "t2i", "images": "i2t"}.get(queries.kind)
+
+
+def _promise(judge: Judge, what: TrustOptions) -> str:
+    if what.coverage is not None:
+        return "nothing is promised: a coverage only ranks the queries by their uncertainty"
+    return judge.promise(what.precision)
