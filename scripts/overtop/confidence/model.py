@@ -38,6 +38,7 @@ class ModelFacts:
     Attributes:
         gallery_size: N, the number of gallery items.
         gallery_fingerprint: digest of their embeddings and names; None if unknown.
+        gallery_groups: number of groups of items that do not compete (captions of one image); None if unknown.
         encoder: name or digest of the encoder; None if unknown.
         dims: embedding width of each sample; empty if there were no embeddings.
         bank: facts of the bank (`size`, `fingerprint`); None without one.
@@ -47,6 +48,7 @@ class ModelFacts:
 
     gallery_size: int
     gallery_fingerprint: str | None = None
+    gallery_groups: int | None = None
     encoder: str | None = None
     dims: tuple[int, ...] = ()
     bank: dict[str, Any] | None = None
