@@ -31,6 +31,7 @@ class OneLineErrors(TyperGroup):
 
 
 app = typer.Typer(
+    name="overtop",
     cls=OneLineErrors,
     no_args_is_help=True,
     add_completion=False,

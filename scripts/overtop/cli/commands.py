@@ -13,6 +13,7 @@ from overtop.cli.report import print_lines
 from overtop.cli.requests import check_encoder, modality_of, read_gallery, read_labelled, read_queries
 from overtop.confidence.labelling import queries_to_label
 from overtop.confidence.model import read_models
+from overtop.errors import OvertopError
 from overtop.labels import format_count
 from overtop.storage.files import write_table
 
@@ -61,10 +62,26 @@ def trust(search: opt.SearchOptions, what: opt.TrustOptions) -> None:
     """Answer new queries."""
     check_output(what.output, TABLES, [search.gallery.path, search.queries])
     if what.model is not None:
-        for model in read_models(what.model).values():
-            if what.precision is not None:
-                model.threshold(what.precision)
+        check_precision(what.model, what.precision)
     gallery = read_gallery(search.gallery, search.encoder)
     queries = read_queries(search.queries, gallery, search.encoder)
     check_encoder(search.encoder, gallery.items, gallery.bank, queries)
     call("search", "trust", gallery, queries, what, search.encoder)
+
+
+def check_precision(path: Path, precision: float | None) -> None:
+    """Check that a file has confidence models, and that they have a precision.
+
+    Args:
+        path: the file.
+        precision: None for the default one.
+
+    Raises:
+        OvertopError: it is no such file, or a model was fitted without this precision.
+    """
+    for model in read_models(path).values():
+        try:
+            if precision is not None:
+                model.threshold(precision)
+        except OvertopError as error:
+            raise OvertopError(f"--with {path}: {error}") from error

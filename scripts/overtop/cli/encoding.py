@@ -3,6 +3,7 @@
 import logging
 
 import numpy as np
+import torch
 
 from overtop.cli.items import Items
 from overtop.cli.options import EncoderOptions
@@ -29,7 +30,23 @@ def load_named_encoder(options: EncoderOptions) -> Encoder:
     """
     source = "checkpoint" if has_weights_file(options) else "tag"
     spec = EncoderSpec.model_validate({"architecture": options.model, source: options.weights})
-    return load_encoder(f"--model {options.model}", spec, device=options.device or default_device())
+    return load_encoder(f"--model {options.model}", spec, device=_find_device(options.device))
+
+
+def _find_device(name: str | None) -> str:
+    """Return the device of that name, or the default one.
+
+    Raises:
+        OvertopError: torch has no such device, or this machine has none.
+    """
+    if name is None:
+        return default_device()
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise OvertopError(f"--device {name}: cannot be used ({reason}); use cpu, or cuda with a GPU") from error
+    return name
 
 
 def encoder_label(encoder: Encoder) -> str:

@@ -109,7 +109,8 @@ OnErrorOption = Annotated[
 ]
 BatchSize = Annotated[int, typer.Option(min=1, metavar="N", help="Images or texts that the encoder takes at once.")]
 Device = Annotated[
-    str | None, typer.Option(metavar="NAME", help="cpu, cuda or cuda:0. [default: cuda if there is a GPU]")
+    str | None,
+    typer.Option(metavar="NAME", help="Device of the encoder: cpu, cuda or cuda:0. [default: cuda if there is a GPU]"),
 ]
 
 

@@ -56,15 +56,17 @@ def describe_fit(model: ConfidenceModel, n_unlabelled: int) -> list[str]:
         labelled += f" ({n_unlabelled:,} without a label left out)"
     size = model.facts.gallery_size
     items = f", {format_count(size, 'gallery item')}" if size else ""
-    lines = [f"{labelled}{items}: the top hit is right for {model.n_hits / model.n_queries:.1%}"]
+    lines = [f"{labelled}{items}: the top hit is right for {percent(model.n_hits / model.n_queries)}"]
     lines.append(f"uncertainty: {model.estimator}; probability: {model.mapping.kind}")
     if model.calibration is not None:
         lines[-1] += (
-            f"; calibration error {model.calibration.ece.value:.3f}, where perfect probabilities would have "
-            f"{model.calibration.calibrated_ece:.3f} with as many queries"
+            f"; calibration error {model.calibration.ece.value:.3f} (of perfect probabilities, with as many queries: "
+            f"{model.calibration.calibrated_ece:.3f})"
         )
     for item in model.thresholds:
-        result = f"act on {item.coverage:.1%} of the queries" if item.coverage else "cannot be guaranteed; act on none"
+        result = (
+            f"act on {percent(item.coverage)} of the queries" if item.coverage else "cannot be guaranteed; act on none"
+        )
         lines.append(f"precision {item.precision:g}: {result}")
     return lines
 
@@ -73,7 +75,7 @@ def print_answers(answers: pd.DataFrame, promise: str, output: Path) -> None:
     """Print on how many queries to act, what is promised, where the answers are, and the first ones."""
     n_acted, n_queries = int(answers["act"].sum()), len(answers)
     n_warnings = int((answers["warning"] != "").sum())
-    lines = [f"{format_count(n_queries, 'query', 'queries')}: act on {n_acted:,} ({n_acted / n_queries:.1%})"]
+    lines = [f"{format_count(n_queries, 'query', 'queries')}: act on {n_acted:,} ({percent(n_acted / n_queries)})"]
     lines.append(promise[:1].upper() + promise[1:] + ".")
     if n_warnings:
         lines.append(f"{format_count(n_warnings, 'answer')} with a warning in the column `warning`")
@@ -99,8 +101,8 @@ def format_first_rows(answers: pd.DataFrame, width: int) -> str:
     if (rows["warning"] != "").any():
         room = max(width - len(lines[0]) - 2, len("warning"))
         warning_column = ["warning", *(_shorten(text, room) for text in rows["warning"])]
-        lines = [f"{line}  {text}".rstrip() for line, text in zip(lines, warning_column, strict=True)]
-    return "\n".join(lines)
+        lines = [f"{line}  {text}" for line, text in zip(lines, warning_column, strict=True)]
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def _align(columns: dict[str, list[str]]) -> list[str]:
@@ -115,6 +117,11 @@ def _align(columns: dict[str, list[str]]) -> list[str]:
         )
         for row in [header, *rows]
     ]
+
+
+def percent(share: float) -> str:
+    """Return a share as a percentage with one decimal: `18.5 %`."""
+    return f"{100 * share:.1f} %"
 
 
 def _shorten(text: str, length: int) -> str:

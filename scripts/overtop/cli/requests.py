@@ -105,9 +105,7 @@ def read_labelled(queries: Items, relevant: Path, gallery: GalleryRequest, optio
     if gallery.items.kind != "prepared":
         labels.find_items(gallery.items.ids, gallery.items.place)
     if options.bank is not None and options.bank_without is None and options.bank.samefile(queries.path):
-        raise OvertopError(
-            f"--bank {options.bank}: the labelled queries are in it; add --bank-without {relevant}"
-        )
+        raise OvertopError(f"--bank {options.bank}: the labelled queries are in it; add --bank-without {relevant}")
     names = list(labels.relevant)
     order = np.argsort(rows)
     in_order = {names[position]: labels.relevant[names[position]] for position in order}
@@ -134,8 +132,11 @@ def check_encoder(options: EncoderOptions, *items: Items | None) -> None:
             f"{to_embed[0].place}: {to_embed[0].kind} need an encoder; name the one of the other embeddings, "
             "for example --model ViT-B-32 --weights openai"
         )
-    if options.model is None and options.weights is not None:
-        raise OvertopError("--weights needs --model; name the architecture, for example --model ViT-B-32")
+    for name, value in {"weights": options.weights, "device": options.device}.items():
+        if options.model is None and value is not None:
+            raise OvertopError(
+                f"--{name} needs --model: name the architecture, for example ViT-B-32, or remove --{name}"
+            )
     if options.model is None:
         return
     if not to_embed:
