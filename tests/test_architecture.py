@@ -28,6 +28,7 @@ LAYERS = (
 
 MODULES_WITHOUT_TORCH = (
     "overtop.retrieval.ranking",
+    "overtop.retrieval.truncated",
     "overtop.radius.radii",
     "overtop.storage.shards",
     "overtop.storage.split",
