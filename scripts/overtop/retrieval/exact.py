@@ -10,7 +10,6 @@ from collections.abc import Collection, Iterable, Mapping
 import numpy as np
 
 from overtop.device import default_device
-from overtop.errors import OvertopError
 from overtop.memory import CPU_BLOCK_ITEMS, GPU_BLOCK_ITEMS, RESIDENT_BYTES
 from overtop.progress import Progress, no_progress
 from overtop.retrieval.accumulator import QueryAccumulator, RankingContents
@@ -21,6 +20,7 @@ from overtop.retrieval.normalisation import Normalisation
 from overtop.retrieval.ranking import Ranking
 from overtop.retrieval.similarity_blocks import BlockMultiplier, BlockReader
 from overtop.retrieval.sources import check_sources
+from overtop.retrieval.temperature import sort_temperatures
 from overtop.storage.shards import EmbeddingSource
 from overtop.terms import DIRECTIONS, VOTE_TOP, Direction
 
@@ -81,7 +81,7 @@ def rank(
     device = device or default_device()
     block = block or (CPU_BLOCK_ITEMS if device == "cpu" else GPU_BLOCK_ITEMS)
     matmul = select_matmul(precision, device)
-    contents = RankingContents(top, vote_top, _sort_temperatures(temperatures))
+    contents = RankingContents(top, vote_top, sort_temperatures(temperatures))
     groups, normalisations = groups or {}, normalisations or {}
     all_images = GroupedItems(DistinctItems(images), groups.get("t2i"))
     all_texts = GroupedItems(DistinctItems(texts), groups.get("i2t"))
@@ -112,15 +112,3 @@ def rank(
 def _longest(parts: list[slice]) -> int:
     """Return the number of items of the longest slice."""
     return max(part.stop - part.start for part in parts)
-
-
-def _sort_temperatures(temperatures: Iterable[float]) -> tuple[float, ...]:
-    """Return the distinct temperatures in ascending order.
-
-    Raises:
-        OvertopError: a temperature is not positive and finite.
-    """
-    ascending = tuple(sorted({float(temperature) for temperature in temperatures}))
-    if not all(0 < temperature < float("inf") for temperature in ascending):
-        raise OvertopError(f"temperatures {ascending} are not all above 0 and finite; correct them")
-    return ascending

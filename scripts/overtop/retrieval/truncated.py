@@ -108,31 +108,6 @@ def log_weight_not_found(scores: np.ndarray, n_gallery: int | None, temperature:
         return np.log(n_gallery - n_found) + last / temperature
 
 
-def log_normalised_weight_not_found(
-    ids: np.ndarray, scores: np.ndarray, offsets: np.ndarray, temperature: float
-) -> np.ndarray:
-    """Return an upper bound on the log of the sum of exp((s_j - o_j) / T) over the items j that were not found, (Q,).
-
-    Args:
-        ids: (Q, K) gallery indices of the items that were found.
-        scores: (Q, K) their similarities, best first.
-        offsets: (N,) o_j of all items of the gallery.
-        temperature: T.
-
-    Returns:
-        Minus infinity if all items were found.
-    """
-    if ids.shape[1] == len(offsets):
-        return np.full(len(ids), -np.inf)
-    offsets = np.asarray(offsets, dtype=np.float64)
-    smallest = offsets.min()
-    weights = np.exp((smallest - offsets) / temperature)
-    total = weights.sum()
-    rounding = len(weights) * np.finfo(np.float64).eps * total  # of the difference of two sums
-    rest = np.maximum(total - weights[ids].sum(axis=1), 0.0) + rounding
-    return np.log(rest) + (np.asarray(scores[:, -1], dtype=np.float64) - smallest) / temperature
-
-
 def truncated_normalised(
     ids: np.ndarray, scores: np.ndarray, offsets: np.ndarray, temperature: float, groups: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -148,13 +123,23 @@ def truncated_normalised(
     Returns:
         Minus the log of the probability of the top-1's group, and its `bound` as in `TruncatedSoftmax`, each (Q,).
     """
-    log_rest = log_normalised_weight_not_found(ids, scores, offsets, temperature)
-    exponents = (scores.astype(np.float64) - np.asarray(offsets, dtype=np.float64)[ids]) / temperature
-    log_mass, log_others = _log_mass_and_others(exponents, groups)
-    return (
-        np.logaddexp(0.0, log_others - log_mass),
-        np.logaddexp(0.0, log_rest - np.logaddexp(log_mass, log_others)),
-    )
+    offsets = np.asarray(offsets, dtype=np.float64)
+    weights = np.exp((offsets.min() - offsets) / temperature)
+    total, n_items = weights.sum(), len(offsets)
+    rounding = n_items * np.finfo(np.float64).eps * total  # of the difference of two sums
+    results = []
+    for rows in blocks(len(ids), 8 * WORKING_ARRAYS * ids.shape[1], MAX_ARRAY_BYTES):
+        exponents = (scores[rows].astype(np.float64) - offsets[ids[rows]]) / temperature
+        log_mass, log_others = _log_mass_and_others(exponents, None if groups is None else groups[rows])
+        if ids.shape[1] == n_items:
+            log_rest = np.full(len(exponents), -np.inf)
+        else:
+            rest = np.maximum(total - weights[ids[rows]].sum(axis=1), 0.0) + rounding
+            log_rest = np.log(rest) + (scores[rows, -1].astype(np.float64) - offsets.min()) / temperature
+        bound = np.logaddexp(0.0, log_rest - np.logaddexp(log_mass, log_others))
+        results.append((np.logaddexp(0.0, log_others - log_mass), bound))
+    neg_log_probability, bound = map(np.concatenate, zip(*results, strict=True))
+    return neg_log_probability, bound
 
 
 def probability_interval(
