@@ -24,13 +24,13 @@ from overtop.errors import OvertopError
 from overtop.memory import MAX_ARRAY_BYTES, blocks
 from overtop.retrieval.accumulator import RERANKED_TOP
 from overtop.retrieval.duplicates import find_first_duplicates
+from overtop.retrieval.exact import sort_temperatures
 from overtop.retrieval.groups import merge_duplicates
 from overtop.retrieval.normalisation import Normalisation, NormalisedRanking
 from overtop.retrieval.ranking import Ranking
 from overtop.retrieval.reranking import rerank
 from overtop.retrieval.rivals import MISSING, rivals_among
 from overtop.retrieval.sources import check_sources, queries_and_gallery
-from overtop.retrieval.temperature import sort_temperatures
 from overtop.retrieval.truncated import truncated_normalised, truncated_softmax
 from overtop.retrieval.vectors import read_unit_vectors
 from overtop.storage.shards import EmbeddingSource

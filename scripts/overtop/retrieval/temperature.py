@@ -1,11 +1,10 @@
 """The temperatures of the softmax over the gallery: configured, or read from a fit on a validation split."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from overtop.errors import OvertopError
 from overtop.terms import DIRECTIONS, DIRICHLET_TEMPERATURE, SOFTMAX_TEMPERATURE, Direction
 
 FITTED = "fitted"
@@ -48,15 +47,3 @@ def load_temperatures(spec: Mapping[str, float | str], fit_path: str | Path | No
 def temperatures_to_sum(temperatures: Mapping[Direction, Temperatures]) -> tuple[float, ...]:
     """Return the distinct temperatures of all directions in ascending order, as `rank` takes them."""
     return tuple(sorted({t for pair in temperatures.values() for t in (pair.softmax, pair.dirichlet)}))
-
-
-def sort_temperatures(temperatures: Iterable[float]) -> tuple[float, ...]:
-    """Return the distinct temperatures in ascending order.
-
-    Raises:
-        OvertopError: a temperature is not positive and finite.
-    """
-    ascending = tuple(sorted({float(temperature) for temperature in temperatures}))
-    if not all(0 < temperature < float("inf") for temperature in ascending):
-        raise OvertopError(f"temperatures {ascending} are not all above 0 and finite; correct them")
-    return ascending
