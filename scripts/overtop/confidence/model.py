@@ -135,6 +135,11 @@ class ConfidenceModel:
     similarity_quantiles: tuple[float, ...] = ()
     uncertainty_quantiles: tuple[float, ...] = ()
 
+    def __post_init__(self) -> None:
+        for name in ("similarity_quantiles", "uncertainty_quantiles"):
+            if len(getattr(self, name)) not in (0, len(QUANTILE_LEVELS)):
+                raise ValueError(f"{name} has {len(getattr(self, name))} values, expected {len(QUANTILE_LEVELS)}")
+
     @property
     def default_precision(self) -> float | None:
         """The first precision that was asked for; None without thresholds."""
@@ -197,5 +202,5 @@ def read_models(path: str | Path) -> dict[str, ConfidenceModel]:
         place = ".".join(str(part) for part in first["loc"])
         raise OvertopError(
             f"{path}: is not a confidence model ({SCHEMA}), or is damaged{f': {place}' if place else ''}: "
-            f"{first['msg']}; make it again with `overtop calibrate` or `judge.save`"
+            f"{first['msg'].removeprefix('Value error, ')}; make it again with `overtop calibrate` or `judge.save`"
         ) from None
