@@ -111,6 +111,8 @@ def calibrate(
     queries: opt.Queries = None,
     topk: opt.TopK = None,
     gallery_size: opt.GallerySize = None,
+    metric: opt.MetricOption = None,
+    top: opt.Top = None,
     precision: opt.Precisions = [0.9],  # noqa: B006 (typer copies it)
     confidence: opt.Confidence = 0.95,
     bank: opt.Bank = None,
@@ -134,7 +136,7 @@ def calibrate(
     """
     how = opt.EncoderOptions(model, weights, on_error, batch_size, device, encoder, direction)
     fit = opt.FitOptions(tuple(precision), confidence, estimator, mapping, seed)
-    search = opt.GivenSearch(gallery, queries, bank, bank_without, groups, temperature, topk, gallery_size)
+    search = opt.GivenSearch(gallery, queries, bank, bank_without, groups, temperature, topk, gallery_size, metric, top)
     if topk is not None:
         call("topk", "calibrate", search.result_lists(how), relevant, fit, output)
     else:
@@ -148,6 +150,8 @@ def trust(
     queries: opt.Queries = None,
     topk: opt.TopK = None,
     gallery_size: opt.GallerySize = None,
+    metric: opt.MetricOption = None,
+    top: opt.Top = None,
     confidence_model: Annotated[
         Path | None,
         typer.Option("--with", metavar="MODEL", help="Confidence model of `overtop calibrate`; without it, rank only."),
@@ -184,7 +188,9 @@ def trust(
         )
     how = opt.EncoderOptions(model, weights, on_error, batch_size, device, encoder, direction)
     what = opt.TrustOptions(confidence_model, output, precision, coverage)
-    search = opt.GivenSearch(gallery, queries, bank, bank_without, groups, temperature, topk, gallery_size)
+    search = opt.GivenSearch(gallery, queries, bank, bank_without, groups, temperature, topk, gallery_size, metric, top)
+    if confidence_model is not None:
+        search.check_fitted_options()
     if topk is not None:
         call("topk", "trust", search.result_lists(how), what)
     else:

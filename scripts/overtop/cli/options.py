@@ -13,6 +13,7 @@ from overtop.errors import OvertopError
 from overtop.terms import Direction
 
 MappingName = Literal["auto", "softmax", "logistic", "isotonic"]
+MetricName = Literal["cosine", "l2", "elasticsearch", "inner_product"]
 OnError = Literal["fail", "skip"]
 
 _ITEMS = (
@@ -35,6 +36,14 @@ TopK = Annotated[
 ]
 GallerySize = Annotated[
     int | None, typer.Option(min=1, metavar="N", help="With --topk: number of items that the engine searches.")
+]
+MetricOption = Annotated[
+    MetricName | None,
+    typer.Option("--metric", help="With --topk: what the similarities are. [default: cosine]"),
+]
+Top = Annotated[
+    int | None,
+    typer.Option(min=2, metavar="K", help="With --topk: best items to use. [default: length of the shortest list]"),
 ]
 Relevant = Annotated[
     Path,
@@ -177,18 +186,24 @@ class SearchOptions:
 
 
 @dataclass(frozen=True)
-class TopKOptions:
-    """Result lists of a search engine.
+class TopkOptions:
+    """Result lists of a search engine; None where the default is used.
 
     Attributes:
         lists: their table.
-        gallery_size: number of items that the engine searches; None if unknown.
-        temperature: of the softmax over the items of a list; None for the default one.
+        gallery_size: number of items that the engine searches.
+        metric: what the scores are.
+        top: number of best items of each query to use.
+        groups: table of the items that belong together.
+        temperature: of the softmax over the items of a list.
         label: the user's name of what made the embeddings.
     """
 
     lists: Path
     gallery_size: int | None = None
+    metric: MetricName | None = None
+    top: int | None = None
+    groups: Path | None = None
     temperature: float | None = None
     label: str | None = None
 
@@ -205,6 +220,8 @@ class GivenSearch:
     temperature: float | None
     topk: Path | None
     gallery_size: int | None
+    metric: MetricName | None
+    top: int | None
 
     def embeddings(self, encoder: EncoderOptions) -> SearchOptions:
         """Return gallery and queries.
@@ -217,32 +234,49 @@ class GivenSearch:
             raise OvertopError(
                 f"{missing} is missing; give --gallery and --queries, or result lists of a search engine with --topk"
             )
-        if self.gallery_size is not None:
-            raise OvertopError("--gallery-size belongs to --topk; remove it, the size of --gallery is known")
+        _check_absent(
+            "belongs to --topk; remove it", **{"gallery-size": self.gallery_size}, metric=self.metric, top=self.top
+        )
         gallery = GalleryOptions(self.gallery, self.bank, self.bank_without, self.groups, self.temperature)
         return SearchOptions(gallery, self.queries, encoder)
 
-    def result_lists(self, encoder: EncoderOptions) -> TopKOptions:
+    def result_lists(self, encoder: EncoderOptions) -> TopkOptions:
         """Return the result lists of a search engine.
 
         Raises:
-            OvertopError: there is an option of gallery and queries, too.
+            OvertopError: they are missing, or there is an option of gallery and queries, too.
         """
-        assert self.topk is not None, "without it the command uses `embeddings`"
-        others = {
-            "gallery": self.gallery,
-            "queries": self.queries,
-            "bank": self.bank,
-            "bank-without": self.bank_without,
-            "groups": self.groups,
-            "model": encoder.model,
-            "weights": encoder.weights,
-            "direction": encoder.direction,
-        }
-        for name, value in others.items():
-            if value is not None:
-                raise OvertopError(f"--topk and --{name}: result lists need no embeddings; remove one of the two")
-        return TopKOptions(self.topk, self.gallery_size, self.temperature, encoder.label)
+        if self.topk is None:
+            raise OvertopError("--topk is missing; give the result lists of a search engine")
+        _check_absent(
+            "cannot be combined with --topk, which needs no embeddings; remove one of them",
+            gallery=self.gallery,
+            queries=self.queries,
+            bank=self.bank,
+            **{"bank-without": self.bank_without},
+            model=encoder.model,
+            weights=encoder.weights,
+            device=encoder.device,
+            direction=encoder.direction,
+        )
+        return TopkOptions(
+            self.topk, self.gallery_size, self.metric, self.top, self.groups, self.temperature, encoder.label
+        )
+
+    def check_fitted_options(self) -> None:
+        """Check that nothing was given that is part of a confidence model.
+
+        Raises:
+            OvertopError: with the first such option.
+        """
+        reason = "is part of the confidence model; remove it"
+        _check_absent(reason, temperature=self.temperature, metric=self.metric, top=self.top)
+
+
+def _check_absent(reason: str, **options: object) -> None:
+    for name, value in options.items():
+        if value is not None:
+            raise OvertopError(f"--{name} {reason}")
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,11 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 import pandas as pd
 
+from overtop.cli.options import TrustOptions
 from overtop.confidence.model import ConfidenceModel
 from overtop.labels import format_count
 
@@ -69,6 +71,21 @@ def describe_fit(model: ConfidenceModel, n_unlabelled: int) -> list[str]:
         )
         lines.append(f"precision {item.precision:g}: {result}")
     return lines
+
+
+class Promising(Protocol):
+    """A judge of embeddings or of result lists."""
+
+    def promise(self, precision: float | None = None) -> str:
+        """Return one sentence."""
+        ...
+
+
+def describe_promise(judge: Promising, what: TrustOptions) -> str:
+    """Return what is promised of the answers that are acted on."""
+    if what.coverage is not None:
+        return "nothing is promised: a coverage only ranks the queries by their uncertainty"
+    return judge.promise(what.precision)
 
 
 def print_answers(answers: pd.DataFrame, promise: str, output: Path) -> None:

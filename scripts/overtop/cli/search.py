@@ -8,7 +8,7 @@ from overtop.cli.encoding import embed_items, encoder_label, load_named_encoder
 from overtop.cli.items import Items
 from overtop.cli.options import EncoderOptions, FitOptions, TrustOptions
 from overtop.cli.requests import GalleryRequest, LabelledQueries
-from overtop.confidence.judge import Judge, fit, load
+from overtop.confidence.judge import fit, load
 from overtop.confidence.model import read_models
 from overtop.encoders.loading import Encoder
 from overtop.labels import format_count
@@ -110,7 +110,7 @@ def trust(request: GalleryRequest, queries: Items, what: TrustOptions, encoder: 
             judge = load(what.model, direction=_choose_direction(what.model, queries, encoder), **arguments)
         answers = judge(embeddings, precision=what.precision, coverage=what.coverage)
     write_table(what.output, answers)
-    report.print_answers(answers, _promise(judge, what), what.output)
+    report.print_answers(answers, report.describe_promise(judge, what), what.output)
 
 
 def _describe_gallery(gallery: PreparedGallery) -> str:
@@ -154,9 +154,3 @@ def _choose_direction(model: Path, queries: Items, encoder: EncoderOptions) -> s
     if len(read_models(model)) == 1:
         return None
     return encoder.direction or {"texts": "t2i", "images": "i2t"}.get(queries.kind)
-
-
-def _promise(judge: Judge, what: TrustOptions) -> str:
-    if what.coverage is not None:
-        return "nothing is promised: a coverage only ranks the queries by their uncertainty"
-    return judge.promise(what.precision)
