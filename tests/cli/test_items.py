@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from overtop.cli.items import list_images, read_items, read_texts
+from overtop.cli.items import read_items
 from overtop.errors import OvertopError
 
 
@@ -25,9 +25,9 @@ def save(path, *shape):
 
 
 def test_images_of_a_folder_are_sorted_without_hidden_ones(photos):
-    assert list_images(photos) == ["a.png", "b.JPG", "trip/c.webp"]
     items = read_items("--queries", photos)
     assert (items.kind, items.needs_encoder) == ("images", True)
+    assert list(items.ids) == ["a.png", "b.JPG", "trip/c.webp"]
     assert items.contents[2] == str(photos / "trip/c.webp")
 
 
@@ -67,36 +67,13 @@ def test_selected_texts_keep_their_ids(tmp_path):
     assert (list(items.ids), list(items.contents)) == (["0", "2"], ["a", "c"])
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "ids", "texts"),
-    [
-        ("t.txt", "a cat \n\ufeffa dog", ["0", "1"], ["a cat", "\ufeffa dog"]),
-        ("t.csv", 'text\na cat\n"a, dog"\n', ["0", "1"], ["a cat", "a, dog"]),
-        ("t.tsv", "id\ttext\nx\ta cat\n7\ta dog\n", ["x", "7"], ["a cat", "a dog"]),
-    ],
-)
-def test_texts_have_ids_or_row_numbers(tmp_path, name, content, ids, texts):
-    (tmp_path / name).write_text(content)
-    assert read_texts(tmp_path / name) == (ids, texts)
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        ("t.txt", "", "the file is empty"),
-        ("t.txt", "a\n\nb\n", "row 2 has no text"),
-        ("t.csv", "txt\na\n", "no column 'text'; did you mean 'txt'"),
-        ("t.csv", "id,text\n1,a\n2,\n", "row 2 has no text"),
-        ("t.csv", "id,text\n1,a\n2,b\n1,c\n", "id '1' is in rows 1 and 3"),
-        ("t.csv", "id,text\n,a\n2,b\n", "row 1 has no id"),
-        ("t.txt", b"\xff\xfe\x00", "cannot be read as UTF-8 text"),
-    ],
-)
-def test_texts_that_are_not_valid_are_rejected_in_one_line(tmp_path, name, content, message):
-    (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(OvertopError, match=message) as error:
-        read_texts(tmp_path / name)
-    assert "\n" not in str(error.value)
+def test_texts_have_the_ids_of_their_table_or_row_numbers(tmp_path):
+    (tmp_path / "t.csv").write_text('id,text\nx,"a cat, grey"\n7,a dog\n')
+    items = read_items("--queries", tmp_path / "t.csv")
+    assert (list(items.ids), list(items.contents)) == (["x", "7"], ["a cat, grey", "a dog"])
+    (tmp_path / "t.csv").write_text("query\na cat\n")
+    with pytest.raises(OvertopError, match="it needs `text`"):
+        read_items("--queries", tmp_path / "t.csv")
 
 
 def test_path_without_items_is_rejected(tmp_path):

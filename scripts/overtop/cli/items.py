@@ -3,7 +3,6 @@
 The module does not import torch: everything that can be checked without an encoder is checked before one is loaded.
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,8 +10,8 @@ from typing import Literal
 
 import numpy as np
 
-from overtop.cli.tables import TABLE_SUFFIXES, read_text_columns
-from overtop.datasets.webdataset import IMAGE_SUFFIXES
+from overtop.datasets.images import list_images
+from overtop.datasets.texts import SUFFIXES, read_texts
 from overtop.errors import OvertopError
 from overtop.retrieval.sources import SelectedItems
 from overtop.storage.embedding_files import open_embeddings
@@ -23,12 +22,8 @@ Kind = Literal["embeddings", "prepared", "images", "texts"]
 """What a path contains."""
 
 EMBEDDING_SUFFIXES = (".npy", ".npz", ".h5")
-TEXT_SUFFIXES = (*TABLE_SUFFIXES, ".txt")
 
-_FORMS = (
-    "embeddings (.npy, .npz, .h5, a folder of .npy parts), a table of texts (.csv, .tsv, .parquet, .txt) or a folder "
-    "of images"
-)
+_FORMS = "embeddings (.npy, .npz, .h5, a folder of .npy parts), texts (.csv, .parquet, .txt) or a folder of images"
 
 
 @dataclass(frozen=True)
@@ -85,52 +80,12 @@ def read_items(option: str, path: Path, modality: Modality | None = None) -> Ite
         ids, texts = read_texts(path)
         return Items(option, path, kind, ids, texts)
     if kind == "images":
-        names = list_images(path)
+        names, _ = list_images(path)
         return Items(option, path, kind, names, [str(path / name) for name in names])
     if kind == "embeddings":
         source = open_embeddings(path, modality=modality)
         return Items(option, path, kind, source.item_ids, source=source)
     return Items(option, path, kind)
-
-
-def read_texts(path: Path) -> tuple[list[str], list[str]]:
-    """Return ids and texts: columns `id` (default: the row number) and `text` of a table, or the lines of a `.txt`.
-
-    Raises:
-        OvertopError: it is no such table, a text is empty, or an id occurs twice.
-    """
-    if path.suffix == ".txt":
-        try:
-            texts = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
-        except (UnicodeDecodeError, OSError) as error:
-            raise OvertopError(f"{path}: cannot be read as UTF-8 text ({error}); convert it") from error
-        ids = [str(row) for row in range(len(texts))]
-    else:
-        table = read_text_columns(path, ["text"], ["id"])
-        texts = table["text"].tolist()
-        ids = table["id"].tolist() if "id" in table else [str(row) for row in range(len(texts))]
-    if not texts:
-        raise OvertopError(f"{path}: the file is empty; write one text per line")
-    if "" in ids:
-        raise OvertopError(f"{path}: row {ids.index('') + 1} has no id; fill it in or remove the column")
-    if "" in texts:
-        raise OvertopError(f"{path}: row {texts.index('') + 1} has no text; fill it in or remove the row")
-    first_row: dict[str, int] = {}
-    for row, name in enumerate(ids):
-        if first_row.setdefault(name, row) != row:
-            raise OvertopError(f"{path}: id {name!r} is in rows {first_row[name] + 1} and {row + 1}; make ids unique")
-    return ids, texts
-
-
-def list_images(folder: Path) -> list[str]:
-    """Return the sorted paths of all images below a folder, relative to it; hidden files are left out."""
-    names = []
-    for root, folders, files in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in files:
-            if name.rpartition(".")[2].lower() in IMAGE_SUFFIXES and not name.startswith("."):
-                names.append(Path(root, name).relative_to(folder).as_posix())
-    return sorted(names)
 
 
 def _find_kind(option: str, path: Path) -> Kind:
@@ -140,7 +95,7 @@ def _find_kind(option: str, path: Path) -> Kind:
         return _find_kind_of_folder(option, path)
     if path.suffix in EMBEDDING_SUFFIXES:
         return "embeddings"
-    if path.suffix in TEXT_SUFFIXES:
+    if path.suffix.lower() in SUFFIXES:
         return "texts"
     raise OvertopError(f"{option} {path}: unknown kind of file; give {_FORMS}")
 
@@ -154,6 +109,6 @@ def _find_kind_of_folder(option: str, folder: Path) -> Kind:
         or any((folder / f"{modality}_emb").is_dir() for modality in ("img", "text"))
     ):
         return "embeddings"
-    if list_images(folder):
+    if list_images(folder)[0]:
         return "images"
     raise OvertopError(f"{option} {folder}: the folder has no embeddings and no image; give {_FORMS}")

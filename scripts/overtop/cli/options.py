@@ -16,15 +16,13 @@ MappingName = Literal["auto", "softmax", "logistic", "isotonic"]
 MetricName = Literal["cosine", "l2", "elasticsearch", "inner_product"]
 OnError = Literal["fail", "skip"]
 
-_ITEMS = (
-    "embeddings (.npy, .npz, .h5, or a folder of .npy parts), texts (.csv, .tsv, .parquet, .txt) or images (folder)"
-)
+_ITEMS = "embeddings (.npy, .npz, .h5, or a folder of .npy parts), texts (.csv, .parquet, .txt) or images (folder)"
 
 Gallery = Annotated[
     Path | None, typer.Option(metavar="PATH", help=f"The gallery: a folder made by `overtop prepare`, {_ITEMS}.")
 ]
 RawGallery = Annotated[Path, typer.Option("--gallery", metavar="PATH", help=f"The gallery: {_ITEMS}.")]
-Queries = Annotated[Path | None, typer.Option(metavar="PATH", help=f"The queries: {_ITEMS}.")]
+Queries = Annotated[Path | None, typer.Option(metavar="PATH", help="The queries, in one of these forms.")]
 TopK = Annotated[
     Path | None,
     typer.Option(
@@ -39,7 +37,11 @@ GallerySize = Annotated[
 ]
 MetricOption = Annotated[
     MetricName | None,
-    typer.Option("--metric", help="With --topk: what the similarities are. [default: cosine]"),
+    typer.Option(
+        "--metric",
+        metavar="NAME",
+        help="With --topk: what the similarities are: cosine (default), l2, elasticsearch or inner_product.",
+    ),
 ]
 Top = Annotated[
     int | None,
@@ -87,7 +89,12 @@ Estimator = Annotated[
     ),
 ]
 MappingOption = Annotated[
-    MappingName, typer.Option("--mapping", help="How uncertainty becomes a probability; auto: by cross-validation.")
+    MappingName,
+    typer.Option(
+        "--mapping",
+        metavar="NAME",
+        help="How uncertainty becomes a probability: softmax, logistic, isotonic, or auto: by cross-validation.",
+    ),
 ]
 Temperature = Annotated[
     float | None, typer.Option(metavar="T", help="Temperature of the softmax over the gallery. [default: 0.01]")
