@@ -15,7 +15,7 @@ from overtop.cli.options import TrustOptions
 from overtop.confidence.model import ConfidenceModel
 from overtop.labels import format_count
 
-FIRST_ROWS = 5
+FIRST_ROWS = 10
 """Answers that are printed."""
 
 LARGEST_WIDTH = 120
