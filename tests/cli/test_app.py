@@ -246,6 +246,17 @@ def test_labelling_may_stop_anywhere(search, run):
         ((*CALIBRATE, "--precision", "1.5", "-o", "t.json"), "1.5"),
         ((*CALIBRATE, "--confidence", "0", "-o", "t.json"), "confidence"),
         ((*CALIBRATE, "--temperature", "-1", "-o", "t.json"), "-1"),
+        ((*TRUST[:4], "prepared", "-o", "t.csv"), "--queries prepared: this is a prepared gallery"),
+        (
+            ("trust", "--gallery", "prepared", *TRUST[3:], "--bank", "bank.npy", "-o", "t.csv"),
+            "remove --bank, or prepare",
+        ),
+        ((*TRUST, "--bank", "all.csv", "-o", "t.csv"), "--bank all.csv: texts need an encoder"),
+        ((*TRUST, "--groups", "groups.csv", "-o", "t.csv"), "groups.csv: item '1' is in groups 'a' and 'b'"),
+        (
+            (*TRUST, "--bank", "bank.npy", "--bank-without", "labels.csv", "-o", "labels.csv"),
+            "is an input of the command",
+        ),
         (("prepare", "--gallery", "nan.npy", "-o", "gallery"), "zero or not finite"),
         (("prepare", "--gallery", "gallery.npy", "-o", "."), "has other content; name a new folder"),
     ],
@@ -256,6 +267,10 @@ def test_bad_input_is_one_line_and_writes_nothing(search, fail, command, message
     with_nan = np.load("new.npy")
     with_nan[3, 2] = np.nan
     np.save("nan.npy", with_nan)
+    (search / "prepared").mkdir()
+    (search / "prepared" / "gallery.json").write_text("{}")
+    (search / "all.csv").write_text("text\na cat\n")
+    (search / "groups.csv").write_text("item,group\n0,a\n1,a\n1,b\n")
     (search / "unknown.csv").write_text("query,relevant\n0,500\n")
     before = sorted(path.name for path in search.iterdir())
     assert message in fail(*command)
