@@ -74,6 +74,7 @@ class Judge:
             coverage=coverage,
             gallery_fingerprint=self.gallery.fingerprint,
             tied=measured.tied,
+            stacklevel=2,
         )
         if _are_row_numbers(measured.ids):
             answers["query"] = np.arange(len(answers))
@@ -177,7 +178,7 @@ def fit(
         measured.uncertainty,
         measured.similarity,
         find_hits(measured.top1, rows, prepared.items.groups),
-        precisions=[precision] if isinstance(precision, float | int) else list(precision),
+        precisions=np.atleast_1d(precision).tolist(),
         confidence=confidence,
         mapping=mapping,
         seed=seed,
