@@ -49,8 +49,8 @@ THRESHOLD_COLUMNS = [
 """Columns of `Transfers.thresholds`."""
 
 BIN_COLUMNS = [
-    *_KEY, "fit", "ece", "binning", "bin", "n_queries", "share", "p_low", "p_high", "p_right", "accuracy",
-    "accuracy_low", "accuracy_high",
+    *_KEY, "fit", "ece", "ece_calibrated", "level", "binning", "bin", "n_queries", "share", "p_low", "p_high",
+    "p_right", "accuracy", "accuracy_low", "accuracy_high",
 ]  # fmt: skip
 """Columns of `Transfers.bins`."""
 
@@ -161,8 +161,9 @@ def measure_transfers(
             drift = _drift(fitted.model, queries.similarity(fitted.direction, rows["query_id"]))
             thresholds += [names | row for row in _threshold_rows(fitted.model, rows)]
             for fit, table, row in _probability_rows(fitted.model, rows, queries, bootstrap, seed):
-                measures.append(names | drift | {"fit": fit, "bank": queries.bank} | row)
-                bins.append(table.assign(**{key: names[key] for key in _KEY}, fit=fit, ece=row["ece"]))
+                row |= names | drift | {"fit": fit, "bank": queries.bank, "level": bootstrap.level}
+                measures.append(row)
+                bins.append(table.assign(**{key: row[key] for key in BIN_COLUMNS if key not in table}))
     if not measures:
         raise OvertopError(f"{'; '.join(omitted)}; name estimators that are scored on both")
     return Transfers(

@@ -8,10 +8,15 @@ from overtop.pipeline.banks import check_bank_exists, find_bank
 from overtop.pipeline.name_checks import check_combinations, check_estimators, check_name, check_protocols, check_split
 from overtop.terms import BANK_ESTIMATORS
 
+RESERVED_ENDINGS = ("-bins", "-thresholds")
+"""Ends of the names of files that belong to a study, with which the name of a study cannot end."""
+
 
 def check_transfer(config: Config, key: str, spec: TransferSpec) -> Iterator[str]:
     """One line per mistake in the entry of a transfer study, which is at `key`."""
     model = spec.model
+    if key.endswith(RESERVED_ENDINGS):
+        yield f"{key}: the name of a study cannot end in {', '.join(RESERVED_ENDINGS)}, as its files do"
     yield from check_name(f"{key}.model.posterior", "posterior", model.posterior, config.posteriors)
     posterior = config.posteriors.get(model.posterior)
     if posterior is not None and "corrected" not in posterior.protocols:
@@ -26,10 +31,7 @@ def check_transfer(config: Config, key: str, spec: TransferSpec) -> Iterator[str
         else:
             yield from check_split(config, key, name, spec.split)
         if (name, spec.split) == (model.dataset, model.split):
-            yield (
-                f"{key}.split: {name}/{spec.split} are the labelled queries that the models are fitted on; name another "
-                "split"
-            )
+            yield f"{key}.split: {name}/{spec.split} has the queries that the models are fitted to; name another split"
     yield from _check_estimators(config, f"{key}.estimators", spec)
 
 

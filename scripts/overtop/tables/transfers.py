@@ -48,7 +48,7 @@ def _introduction(transfers: Transfers) -> str:
         f"ECE: expected calibration error in {ECE_BINS} bins of equal count, to be compared with the column 'if "
         "calibrated', the ECE of a perfectly calibrated model with the same probabilities; Brier (0 to 1) and NLL "
         "(nats) are proper scores; AUROC: chance that a wrong answer has a lower probability than a right one. "
-        "'Labelled': the mapping was fitted to labelled queries; 'unlabelled': the probability of the estimator itself. "
+        "'Labelled': the mapping was fitted to labelled queries; 'unlabelled': the estimator's own probability. "
         "In brackets, intervals. One query per image. Drift: distance of the similarities from those of the labelled "
         "queries (Kolmogorov-Smirnov); marked with an exclamation mark where users are warned of it. Thresholds "
         f"guarantee their precision with probability {confidence:g} for new queries like the labelled ones, with the "
