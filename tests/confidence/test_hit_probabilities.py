@@ -3,8 +3,10 @@ import pytest
 from scipy.stats import binomtest
 
 from overtop.confidence.hit_probabilities import (
-    HISTOGRAM_BINS,
+    COVERAGE_STEPS,
+    DIAGRAM_BINS,
     MEASURE_BOUNDS,
+    coverage_curve,
     hit_predictions,
     measure_hit_probabilities,
     reliability_bins,
@@ -102,30 +104,27 @@ def test_certain_answer_that_is_wrong_has_a_finite_nll():
 
 
 @pytest.mark.parametrize("levels", [None, 6])
-def test_reliability_bins_give_the_calibration_error_and_exact_intervals(levels):
+def test_reliability_bins_have_all_queries_and_exact_intervals(levels):
     p, hit = make_queries(400, seed=5, levels=levels)
     bins = reliability_bins(hit_predictions(p, hit), 0.9)
-    counted = bins[bins["binning"] == "equal_count"]
-    assert counted["n_queries"].sum() == 400
-    assert len(counted) == (ECE_BINS if levels is None else levels + 1)
-    gaps = abs(counted["accuracy"] - counted["p_right"]) * counted["share"]
-    assert gaps.sum() == pytest.approx(measure(p, hit)["ece"])
-    for row in counted.itertuples():
+    assert bins["n_queries"].sum() == 400
+    assert len(bins) == DIAGRAM_BINS if levels is None else 1 < len(bins) <= levels + 1
+    assert bins["p_right"].is_monotonic_decreasing
+    for row in bins.itertuples():
         inside = (p >= row.p_low) & (p <= row.p_high)
         assert row.n_queries == inside.sum()
+        assert row.p_right == pytest.approx(p[inside].mean())
         assert row.accuracy == pytest.approx(hit[inside].mean())
         interval = binomtest(int(hit[inside].sum()), int(inside.sum())).proportion_ci(0.9, "exact")
         assert (row.accuracy_low, row.accuracy_high) == pytest.approx((interval.low, interval.high), abs=1e-9)
 
 
-def test_histogram_has_all_queries_in_bins_of_equal_width():
+def test_coverage_is_the_share_of_queries_with_at_least_the_probability():
     p = np.array([0.0, 0.04, 0.05, 0.5, 0.999, 1.0])
-    bins = reliability_bins(hit_predictions(p, p > 0.4), 0.95)
-    histogram = bins[bins["binning"] == "equal_width"].set_index("bin")
-    assert len(histogram) == HISTOGRAM_BINS
-    assert histogram["share"].sum() == pytest.approx(1)
-    assert histogram.loc[histogram["n_queries"] > 0, "n_queries"].to_dict() == {0: 2, 1: 1, 10: 1, 19: 2}
-    assert histogram["accuracy"].isna().all()
+    curve = coverage_curve(hit_predictions(p, p > 0.4))
+    assert len(curve) == COVERAGE_STEPS + 1
+    for row in curve.itertuples():
+        assert row.coverage == pytest.approx(sum(value >= row.p_right for value in p) / 6)
 
 
 def test_no_queries_and_invalid_probabilities_are_errors():

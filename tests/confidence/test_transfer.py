@@ -154,10 +154,13 @@ def test_one_corrected_query_per_image_is_used():
 def test_bins_are_those_of_the_measured_probabilities(transfers):
     for _, row in transfers.measures.iterrows():
         keys = ["dataset", "direction", "estimator", "fit"]
-        bins = select(transfers.bins, binning="equal_count", **row[keys].to_dict())
-        assert (abs(bins["p_right"] - bins["accuracy"]) * bins["share"]).sum() == pytest.approx(row["ece"])
+        bins = select(transfers.bins, **row[keys].to_dict())
+        points, curve = (select(bins, curve=name) for name in ("reliability", "coverage"))
+        assert points["n_queries"].sum() == row["n_queries"]
+        for name in ("p_right", "accuracy"):
+            assert np.average(points[name], weights=points["n_queries"]) == pytest.approx(row[name])
         assert set(bins["ece"]) == {row["ece"]}
-        assert bins["n_queries"].sum() == row["n_queries"]
+        assert curve["coverage"].is_monotonic_decreasing
 
 
 def test_drift_of_the_similarities_is_zero_on_the_labelled_queries_and_reported_on_others():

@@ -3,10 +3,9 @@ import pandas as pd
 import pytest
 
 from helpers.axes import legend_texts, line_points
-from overtop.confidence.hit_probabilities import HISTOGRAM_BINS, hit_predictions, reliability_bins
+from overtop.confidence.hit_probabilities import DIAGRAM_BINS, coverage_curve, hit_predictions, reliability_bins
 from overtop.config.figures import ConfidenceFigure
 from overtop.errors import OvertopError
-from overtop.evaluation.probabilities import ECE_BINS
 from overtop.figures.confidence import confidence_figure, confidence_numbers, plot_confidence
 from overtop.figures.draw import draw_confidence
 
@@ -21,7 +20,9 @@ def make_bins(
             for estimator in estimators:
                 for fit in ("labelled", "unlabelled"):
                     p = rng.beta(1.2, 0.8, n)
-                    bins = reliability_bins(hit_predictions(p, rng.random(n) < p), 0.95)
+                    predictions = hit_predictions(p, rng.random(n) < p)
+                    points = reliability_bins(predictions, 0.95).assign(curve="reliability")
+                    bins = pd.concat([points, coverage_curve(predictions).assign(curve="coverage")])
                     names = {"dataset": dataset, "direction": direction, "estimator": estimator, "fit": fit}
                     parts.append(bins.assign(**names, split="test", ece=0.0412, ece_calibrated=0.0321, level=0.95))
     return pd.concat(parts, ignore_index=True)
@@ -37,9 +38,9 @@ def test_diagram_shows_the_bins_of_the_fitted_model_with_intervals():
     numbers = confidence_numbers(make_bins(datasets=("photos",)))
     shown = select(numbers, direction="t2i", estimator="margin")
     assert set(shown["fit"]) == {"labelled"}
-    diagram, histogram = plot_confidence(shown)
-    points = select(shown, binning="equal_count")
-    assert len(points) == ECE_BINS
+    diagram, coverage = plot_confidence(shown)
+    points = select(shown, curve="reliability")
+    assert len(points) == DIAGRAM_BINS
     expected = set(zip(points["p_right"], points["accuracy"], strict=True))
     assert line_points(diagram.lines) == expected | {(0, 0), (1, 1)}
     segments = diagram.collections[0].get_segments()
@@ -47,10 +48,9 @@ def test_diagram_shows_the_bins_of_the_fitted_model_with_intervals():
     assert ends == set(
         zip(points["p_right"], points["accuracy_low"], points["p_right"], points["accuracy_high"], strict=True)
     )
-    (stairs,) = histogram.patches
-    np.testing.assert_allclose(stairs.get_data().values, select(shown, binning="equal_width")["share"])
-    assert len(stairs.get_data().edges) == HISTOGRAM_BINS + 1
-    assert legend_texts(histogram) == ["Perfect calibration", "Photos [0.041; 0.032]"]
+    [line] = coverage.lines
+    np.testing.assert_allclose(line.get_ydata(), select(shown, curve="coverage")["coverage"])
+    assert legend_texts(coverage) == ["Perfect calibration", "Photos [0.041; 0.032]"]
 
 
 def test_figure_has_a_row_per_estimator_and_a_column_per_direction():
@@ -69,10 +69,11 @@ def test_figure_has_a_row_per_estimator_and_a_column_per_direction():
     assert len(styles[0]) == 3  # two data sets and the diagonal
 
 
-def test_bins_with_few_queries_are_faint():
+def test_bins_with_few_queries_are_faint_and_without_interval():
     numbers = confidence_numbers(make_bins(n=150, datasets=("photos",)))
     diagram, _ = plot_confidence(select(numbers, direction="t2i", estimator="margin"))
     assert any(line.get_alpha() for line in diagram.lines)
+    assert diagram.collections[0].get_segments() == []
 
 
 def test_declared_figure_shows_the_named_estimators():

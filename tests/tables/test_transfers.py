@@ -3,7 +3,7 @@ import pandas as pd
 
 from overtop.confidence.hit_probabilities import MEASURE_BOUNDS
 from overtop.confidence.transfer import Transfers
-from overtop.tables.transfers import transfers_to_markdown
+from overtop.tables.transfers import transfers_summary, transfers_to_markdown
 
 
 def make_transfers(omitted=()):
@@ -79,3 +79,12 @@ def test_estimators_that_are_left_out_are_named_at_the_end():
     text = transfers_to_markdown(make_transfers(["bank_nnn: no scores on flickr8k/val"]))
     assert text.endswith("\nLeft out: bank\\_nnn: no scores on flickr8k/val.\n")
     assert "Left out" not in transfers_to_markdown(make_transfers())
+
+
+def test_summary_has_the_overconfidence_of_every_fitted_model_on_each_data_set():
+    lines = transfers_summary(make_transfers().measures)
+    assert len(lines) == 4
+    assert lines[0] == (
+        "Image to text, Max softmax: mean probability minus share of right answers: Flickr8K +0.212 [0.202, 0.232]; "
+        "Flickr8K with absent targets +0.212 [0.202, 0.232]"
+    )

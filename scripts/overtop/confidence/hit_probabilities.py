@@ -25,8 +25,11 @@ MEASURE_BOUNDS: dict[str, Bounds] = {
 }
 """The measures of `measure_hit_probabilities` in the order of tables, and their ranges."""
 
-HISTOGRAM_BINS = 20
-"""Bins of equal width of the histogram in `reliability_bins`."""
+DIAGRAM_BINS = 10
+"""Bins of equal count of a reliability diagram: fewer than for the ECE, so that each has enough queries to be read."""
+
+COVERAGE_STEPS = 20
+"""Steps of the probability at which `coverage_curve` is evaluated."""
 
 
 def hit_predictions(p_right: np.ndarray, hit: np.ndarray) -> pd.DataFrame:
@@ -93,20 +96,18 @@ def measure_hit_probabilities(predictions: pd.DataFrame, weights: np.ndarray, le
 
 
 def reliability_bins(predictions: pd.DataFrame, level: float) -> pd.DataFrame:
-    """Return the bins of a reliability diagram and of a histogram.
+    """Return the points of a reliability diagram: `DIAGRAM_BINS` bins of equal count, of which ties may leave fewer.
 
     Args:
         predictions: from `hit_predictions`.
         level: of the exact intervals.
 
     Returns:
-        One row per bin with queries: `binning`, `equal_count` (`ECE_BINS` bins) or `equal_width` (`HISTOGRAM_BINS` of
-        the probability, also empty ones); `bin`, its number, certain queries first for equal count; `n_queries` and
-        `share` of all queries; `p_low`, `p_high` and `p_right`, smallest, largest and mean probability (the edges, for
-        equal width); `accuracy` with its ends `accuracy_low` and `accuracy_high`. Bins of equal width have no accuracy.
+        One row per bin, certain queries first: `bin`, its number; `n_queries`; `p_low`, `p_high` and `p_right`, the
+        smallest, largest and mean probability; `accuracy` with its ends `accuracy_low` and `accuracy_high`.
     """
     p_right, hit = (predictions[name].to_numpy() for name in ("confidence", "hit"))
-    number = equal_mass_bin(p_right)
+    number = equal_mass_bin(p_right, DIAGRAM_BINS)
     rows = []
     for bin_ in np.unique(number):
         inside = number == bin_
@@ -114,12 +115,19 @@ def reliability_bins(predictions: pd.DataFrame, level: float) -> pd.DataFrame:
         low, high = exact_interval(hits, n, level)
         of_bin = {"bin": int(bin_), "n_queries": n, "p_low": p_right[inside].min(), "p_high": p_right[inside].max()}
         means = {"p_right": p_right[inside].mean(), "accuracy": hits / n, "accuracy_low": low, "accuracy_high": high}
-        rows.append({"binning": "equal_count", **of_bin, **means})
-    edges = np.arange(HISTOGRAM_BINS + 1) / HISTOGRAM_BINS
-    counts, _ = np.histogram(p_right, edges)
-    for bin_, n in enumerate(counts):
-        rows.append(
-            {"binning": "equal_width", "bin": bin_, "n_queries": n, "p_low": edges[bin_], "p_high": edges[bin_ + 1]}
-        )
-    bins = pd.DataFrame(rows)
-    return bins.assign(share=bins["n_queries"] / len(predictions))
+        rows.append(of_bin | means)
+    return pd.DataFrame(rows)
+
+
+def coverage_curve(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Return the share of queries with at least a given probability.
+
+    Args:
+        predictions: from `hit_predictions`.
+
+    Returns:
+        Columns `p_right`, from 0 to 1 in `COVERAGE_STEPS` steps, and `coverage`.
+    """
+    p_right = np.arange(COVERAGE_STEPS + 1) / COVERAGE_STEPS
+    below = np.searchsorted(np.sort(predictions["confidence"].to_numpy()), p_right)
+    return pd.DataFrame({"p_right": p_right, "coverage": 1 - below / len(predictions)})

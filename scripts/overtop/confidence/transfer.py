@@ -16,6 +16,7 @@ from overtop.confidence.answering import DRIFT_DISTANCE, DRIFT_P_VALUE, similari
 from overtop.confidence.fitting import fit_model
 from overtop.confidence.hit_probabilities import (
     MEASURE_BOUNDS,
+    coverage_curve,
     hit_predictions,
     measure_hit_probabilities,
     reliability_bins,
@@ -49,8 +50,8 @@ THRESHOLD_COLUMNS = [
 """Columns of `Transfers.thresholds`."""
 
 BIN_COLUMNS = [
-    *_KEY, "fit", "ece", "ece_calibrated", "level", "binning", "bin", "n_queries", "share", "p_low", "p_high",
-    "p_right", "accuracy", "accuracy_low", "accuracy_high",
+    *_KEY, "fit", "ece", "ece_calibrated", "level", "curve", "bin", "n_queries", "p_low", "p_high", "p_right",
+    "accuracy", "accuracy_low", "accuracy_high", "coverage",
 ]  # fmt: skip
 """Columns of `Transfers.bins`."""
 
@@ -105,7 +106,8 @@ class Transfers(NamedTuple):
     Attributes:
         measures: columns `COLUMNS`; a row per data set, direction, estimator and `fit`.
         thresholds: columns `THRESHOLD_COLUMNS`; a row per data set, direction, estimator and target.
-        bins: columns `BIN_COLUMNS`; the reliability bins and the histogram of each row of `measures`.
+        bins: columns `BIN_COLUMNS`; the reliability diagram of each row of `measures`: `curve` is `reliability` for
+            its points and `coverage` for the share of queries with at least a probability.
         omitted: one line for each estimator without scores on the labelled split or on a data set.
     """
 
@@ -243,4 +245,9 @@ def _probability_rows(
     for fit, mapping in mappings.items():
         predictions = hit_predictions(mapping.probability(uncertainty), hit)
         measured = measure_hit_probabilities(predictions, weights, bootstrap.level)
-        yield fit, reliability_bins(predictions, bootstrap.level), {"mapping": mapping.kind, **measured}
+        curves = {
+            "reliability": reliability_bins(predictions, bootstrap.level),
+            "coverage": coverage_curve(predictions),
+        }
+        bins = pd.concat([rows.assign(curve=name) for name, rows in curves.items()], ignore_index=True)
+        yield fit, bins, {"mapping": mapping.kind, **measured}

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from overtop import labels
+from overtop.confidence.hit_probabilities import DIAGRAM_BINS
 from overtop.confidence.transfer import LABELLED
 from overtop.errors import OvertopError
 from overtop.evaluation.probabilities import ECE_BINS
@@ -18,11 +19,11 @@ from overtop.figures.methods import draw_line, format_value
 
 _PANEL = ["direction", "estimator"]
 _COLUMNS = [
-    *_PANEL, "dataset", "fit", "binning", "ece", "ece_calibrated", "n_queries", "share", "p_low", "p_high", "p_right",
-    "accuracy", "accuracy_low", "accuracy_high", "level",
+    *_PANEL, "dataset", "fit", "ece", "ece_calibrated", "level", "curve", "n_queries", "p_right", "accuracy",
+    "accuracy_low", "accuracy_high", "coverage",
 ]  # fmt: skip
-_HEIGHT_RATIOS = (3.2, 1)  # of the diagram and the histogram below it
-_HISTOGRAM_HEIGHT = 0.9  # inches
+_HEIGHT_RATIOS = (3.2, 1)  # of the diagram and the coverage below it
+_COVERAGE_HEIGHT = 0.9  # inches
 
 
 def confidence_numbers(
@@ -47,16 +48,16 @@ def confidence_numbers(
 
 
 def plot_confidence(numbers: pd.DataFrame, axes: tuple[Axes, Axes] | None = None) -> tuple[Axes, Axes]:
-    """One reliability diagram with a line per data set, and below it the histograms of the probability.
+    """One reliability diagram with a line per data set, and below it the share of queries with at least a probability.
 
     Points are bins of equal count with exact intervals. Below the diagonal the model is overconfident.
 
     Args:
         numbers: `confidence_numbers` of one direction and estimator.
-        axes: where to draw the diagram and the histograms; None for a new figure. The legend is below them.
+        axes: where to draw the diagram and the coverage; None for a new figure. The legend is below them.
 
     Returns:
-        The axes of the diagram and of the histograms.
+        The axes of the diagram and of the coverage.
 
     Raises:
         OvertopError: there are no rows, or several directions or estimators.
@@ -69,7 +70,7 @@ def plot_confidence(numbers: pd.DataFrame, axes: tuple[Axes, Axes] | None = None
             figure = style.new_figure(style.PANEL_WIDTH, _panel_height(len(datasets)))
             axes = tuple(figure.subplots(2, 1, sharex=True, height_ratios=_HEIGHT_RATIOS))
         assert axes is not None, "made above"
-        diagram, histogram = axes
+        diagram, coverage = axes
         handles = diagram.plot([0, 1], [0, 1], color=style.GREY, linewidth=0.8, zorder=1, label="Perfect calibration")
         for line_style, (dataset, rows) in zip(
             model_styles(datasets), numbers.groupby("dataset", sort=False), strict=True
@@ -79,7 +80,7 @@ def plot_confidence(numbers: pd.DataFrame, axes: tuple[Axes, Axes] | None = None
             text = f"{labels.format_name(str(dataset))} [{errors}]"
             handles.append(style.legend_handle(text, **line_style.line_properties()))
         _format_axes(axes, numbers)
-        style.add_legend_below(histogram, handles, "Data set [calibration error; that of a perfect model]")
+        style.add_legend_below(coverage, handles, "Data set [calibration error; that of a perfect model]")
     return axes
 
 
@@ -103,47 +104,37 @@ def confidence_figure(numbers: pd.DataFrame) -> Figure:
             for pair, direction in zip(grid.T, directions, strict=True):
                 shown = numbers[(numbers["estimator"] == estimator) & (numbers["direction"] == direction)]
                 plot_confidence(shown, tuple(pair))
-            style.share_y_limits(list(grid[1]))
         level = f"{numbers['level'].iloc[0]:.0%}".replace("%", " %")
         faint = f"faint: under {style.MIN_RELIABLE_QUERIES} queries in the bin"
-        note = f"{ECE_BINS} bins of equal count with {level} intervals; below the diagonal: overconfident; {faint}"
+        points = f"points: {DIAGRAM_BINS} bins of equal count, {level} intervals"
+        note = f"{points}; {faint}; calibration error: {ECE_BINS} bins; below the diagonal: overconfident"
         style.add_footnote(figure, note)
     return figure
 
 
 def _draw_dataset(axes: tuple[Axes, Axes], rows: pd.DataFrame, line_style: MethodStyle) -> None:
-    diagram, histogram = axes
-    points = rows[rows["binning"] == "equal_count"].sort_values("p_right")
+    diagram, coverage = axes
+    points = rows[rows["curve"] == "reliability"].sort_values("p_right")
     unreliable = points["n_queries"] < style.MIN_RELIABLE_QUERIES
-    diagram.vlines(
-        points["p_right"], points["accuracy_low"], points["accuracy_high"], color=line_style.colour, linewidth=0.6,
-        alpha=style.FAINT_ALPHA, zorder=1.5,
-    )  # fmt: skip
-    draw_line(
-        diagram,
-        points["p_right"],
-        points["accuracy"],
-        unreliable,
-        line_style,
-        line_style.label,
-        marker=line_style.marker,
-        clip_on=False,
-    )
-    bins = rows[rows["binning"] == "equal_width"]
-    line = {"color": line_style.colour, "linestyle": line_style.line_style, "linewidth": line_style.width}
-    histogram.stairs(bins["share"], [*bins["p_low"], bins["p_high"].iloc[-1]], baseline=None, **line)
+    shown = points[~unreliable]
+    ends = shown["p_right"], shown["accuracy_low"], shown["accuracy_high"]
+    diagram.vlines(*ends, color=line_style.colour, linewidth=0.6, alpha=style.FAINT_ALPHA, zorder=1.5)
+    marker = {"marker": line_style.marker, "clip_on": False}
+    draw_line(diagram, points["p_right"], points["accuracy"], unreliable, line_style, line_style.label, **marker)
+    curve = rows[rows["curve"] == "coverage"].sort_values("p_right")
+    coverage.plot(curve["p_right"], curve["coverage"], **line_style.line_properties() | {"marker": ""})
 
 
 def _format_axes(axes: tuple[Axes, Axes], numbers: pd.DataFrame) -> None:
-    diagram, histogram = axes
+    diagram, coverage = axes
     direction, estimator = numbers.iloc[0][_PANEL]
     diagram.set(xlim=(0, 1), ylim=(-0.02, 1.02), ylabel="Share of right top-1")
     title = labels.format_name(direction)
     diagram.set_title(f"{title[:1].upper()}{title[1:]}\n{labels.format_name(estimator)}", loc="left")
-    histogram.set(xlabel="Probability that the top-1 is right", ylabel="Queries", xlim=(0, 1))
-    histogram.set_ylim(bottom=0)
-    histogram.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    coverage.set(xlabel="Probability that the top-1 is right", ylabel="Queries at\nleast this sure")
+    coverage.set(xlim=(0, 1), ylim=(0, 1.02))
+    coverage.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
 
 
 def _panel_height(n_datasets: int) -> float:
-    return style.PANEL_HEIGHT + _HISTOGRAM_HEIGHT + style.LEGEND_LINE_HEIGHT * (n_datasets + 2)
+    return style.PANEL_HEIGHT + _COVERAGE_HEIGHT + style.LEGEND_LINE_HEIGHT * (n_datasets + 2)

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from overtop.config.model import Config
 from overtop.config.transfers import TransferSpec
 from overtop.pipeline.banks import check_bank_exists, find_bank
-from overtop.pipeline.name_checks import check_combinations, check_estimators, check_name, check_protocols, check_split
-from overtop.terms import BANK_ESTIMATORS
+from overtop.pipeline.name_checks import check_combinations, check_name, check_protocols, check_split
+from overtop.terms import ESTIMATORS
 
 RESERVED_ENDINGS = ("-bins", "-thresholds")
 """Ends of the names of files that belong to a study, with which the name of a study cannot end."""
@@ -36,14 +36,16 @@ def check_transfer(config: Config, key: str, spec: TransferSpec) -> Iterator[str
 
 
 def _check_estimators(config: Config, key: str, spec: TransferSpec) -> Iterator[str]:
-    """Lines on estimators that are not scored; of the default ones, those that need a bank are left out without one."""
-    yield from check_estimators(config, key, spec.estimators)
+    """Lines on estimators that are never scored. Like those of a figure, they disappear if they are not configured."""
+    for name in spec.estimators:
+        yield from check_name(key, "estimator", name, ESTIMATORS)
+    if set(spec.estimators).isdisjoint(config.estimators):
+        yield f"{key}: none of them is configured; add one of them to `estimators`"
     yield from check_protocols(key, spec.estimators, ["corrected"])
     if "estimators" not in spec.model_fields_set:
-        return
+        return  # of the default ones, those that need a bank are left out without one
     labelled, split = spec.model.dataset, spec.model.split
-    needed = [name for name in spec.estimators if name in BANK_ESTIMATORS]
-    if needed and labelled in config.datasets and find_bank(config, labelled, split) is None:
-        yield from check_bank_exists(config, key, needed, [labelled], [split])
+    if labelled in config.datasets and find_bank(config, labelled, split) is None:
+        yield from check_bank_exists(config, key, spec.estimators, [labelled], [split])
     else:
-        yield from check_bank_exists(config, key, needed, spec.datasets, [spec.split])
+        yield from check_bank_exists(config, key, spec.estimators, spec.datasets, [spec.split])

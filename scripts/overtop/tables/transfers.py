@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from overtop import labels
-from overtop.confidence.transfer import Transfers
+from overtop.confidence.transfer import LABELLED, Transfers
 from overtop.evaluation.probabilities import ECE_BINS
 from overtop.tables.blocks import UNDEFINED, Cell, format_number
 from overtop.tables.markdown import escape, format_cell, format_grid
@@ -38,6 +38,25 @@ def transfers_to_markdown(transfers: Transfers) -> str:
     if transfers.omitted:
         sections.append(escape(f"Left out: {'; '.join(transfers.omitted)}."))
     return "\n\n".join(sections) + "\n"
+
+
+def transfers_summary(measures: pd.DataFrame) -> list[str]:
+    """One line per direction and estimator: overconfidence on each data set, for the summary of a run.
+
+    Args:
+        measures: `results/transfers/NAME.csv`.
+    """
+    lines = []
+    fitted = measures[measures["fit"] == LABELLED]
+    for (direction, estimator), rows in fitted.groupby(["direction", "estimator"], sort=False):
+        title = labels.format_name(str(direction))
+        parts = [
+            f"{labels.format_name(row['dataset'])} {row['overconfidence']:+.3f} {_interval(row, 'overconfidence')}"
+            for _, row in rows.iterrows()
+        ]
+        of_model = f"{title[:1].upper()}{title[1:]}, {labels.format_name(str(estimator))}"
+        lines.append(f"{of_model}: mean probability minus share of right answers: {'; '.join(parts)}")
+    return lines
 
 
 def _introduction(transfers: Transfers) -> str:
