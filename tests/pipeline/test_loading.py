@@ -233,7 +233,7 @@ def _set(values, path, value):
                 "datasets": ["shapes"],
                 "estimators": ["max_softmacs"],
             },
-            r"transfers\.x\.estimators: 'max_softmacs' is not configured; did you mean 'max_softmax'",
+            r"transfers\.x\.estimators: no estimator 'max_softmacs'; did you mean 'max_softmax'",
         ),
         (
             "transfers/x",
@@ -243,6 +243,11 @@ def _set(values, path, value):
                 "estimators": ["bank_nnn"],
             },
             r"transfers\.x\.estimators: 'bank_nnn' needs a bank of queries of another split than val",
+        ),
+        (
+            "transfers/x",
+            {"model": {"dataset": "shapes", "posterior": "shapes"}, "datasets": ["shapes"], "estimators": ["nqc_5"]},
+            r"transfers\.x\.estimators: none of them is configured; add one of them",
         ),
         (
             "transfers/x-bins",
