@@ -2,8 +2,7 @@
 
 Each draw takes half of the validation queries as the bank and labels the other half, whose gallery has 500 items. The
 models are measured on test queries with galleries of 200, 500 and 1,000 items, and of 500 items with half of the right
-answers absent. The table in docs/evaluation.md is `PYTHONPATH=scripts:tests python -m helpers.transfer_simulation MIRROR`,
-with the folder that holds the embeddings.
+answers absent. The table in docs/evaluation.md: `PYTHONPATH=scripts:tests python -m helpers.transfer_simulation DATA`.
 """
 
 import sys
