@@ -186,7 +186,7 @@ def test_same_seed_gives_the_same_model_and_another_one_other_folds():
 
 def test_too_few_queries_for_a_precision_are_a_warning_with_the_number_that_is_needed():
     with pytest.warns(
-        UserWarning, match="precision 0.9: 28 labelled queries are too few .* at least 29 are needed"
+        UserWarning, match="precision 0.9 cannot .* from 28 labelled queries: at least 29 are needed"
     ) as caught:
         model = fit({"margin": np.arange(28.0)}, np.ones(28, dtype=bool), precisions=[0.9, 0.8])
     assert len(caught) == 1

@@ -109,6 +109,12 @@ def test_samples_of_a_posterior_are_averaged(data):
     np.testing.assert_allclose(judge(all_new)["similarity"], similarity.max(axis=1), atol=1e-5)
 
 
+def test_one_labelled_query_needs_no_list(data):
+    with pytest.warns(UserWarning, match="from 1 labelled query: at least 5 are needed"):
+        judge = overtop.fit(data[0], data[0][3] + 0.01, 3, precision=np.float32(0.5))
+    assert (judge.model.n_queries, judge.model.n_hits) == (1, 1)
+
+
 def test_several_precisions_have_their_own_thresholds_and_the_first_is_the_default(data):
     judge = fit(data, precision=[0.8, 0.6])
     assert judge(data[3], precision=0.6)["act"].sum() > judge(data[3])["act"].sum() > 0
@@ -285,7 +291,8 @@ def _with(array, row, value):
         (lambda g, q, r, b: {"ids": ["a"]}, "gallery: has 200 embeddings, but 1 ids"),
         (lambda g, q, r, b: {"bank": b[:0]}, r"bank: is empty"),
         (lambda g, q, r, b: {"bank": np.concatenate([b, q[3:5]])}, r"bank: contains the labelled query '3' \(2 such"),
-        (lambda g, q, r, b: {"bank": b[:, :16]}, "gallery or bank: the bank has samples of dimensions"),
+        (lambda g, q, r, b: {"bank": b[:, :16]}, "gallery: the bank has samples of dimensions"),
+        (lambda g, q, r, b: {"bank": _with(b, 2, np.nan)}, "bank: the embedding of item '2' .* is zero or not finite"),
         (lambda g, q, r, b: {"estimator": "bank_nnn"}, "bank_nnn needs a bank of unlabelled queries; give `bank`"),
         (lambda g, q, r, b: {"estimator": "margn"}, "unknown estimator 'margn'; did you mean 'margin'"),
         (lambda g, q, r, b: {"estimator": "adversarial_exact"}, "adversarial_exact needs the radii"),
@@ -316,7 +323,7 @@ def test_invalid_input_of_fit_is_one_line_that_names_the_argument(data, change, 
 
 def test_too_few_labels_are_a_warning(data):
     gallery, queries, rows, _, _ = data
-    with pytest.warns(UserWarning, match="20 labelled queries are too few .* at least 29 are needed"):
+    with pytest.warns(UserWarning, match="from 20 labelled queries: at least 29 are needed"):
         judge = overtop.fit(gallery, queries[:20], rows[:20], precision=0.9)
     assert judge.promise().startswith("nothing is promised at precision 0.9: 20 labelled queries were not enough")
 

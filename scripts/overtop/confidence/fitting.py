@@ -28,6 +28,7 @@ from overtop.evaluation.bootstrap import draw_cluster_weights
 from overtop.evaluation.inputs import validate_scores
 from overtop.evaluation.probabilities import MEASURE_BOUNDS, calibrated_ece, measure_probabilities
 from overtop.evaluation.significance import symmetric_interval
+from overtop.labels import format_count
 from overtop.seeds import derive_seed
 
 AUTO = "auto"
@@ -206,8 +207,9 @@ def _choose_thresholds(
         needed = fewest_queries(precision, confidence)
         if len(hit) < needed:
             warnings.warn(
-                f"precision {precision:g}: {len(hit)} labelled queries are too few to guarantee it with confidence "
-                f"{confidence:g}; at least {needed} are needed, all of them right, and more if some are wrong",
+                f"precision {precision:g} cannot be guaranteed with confidence {confidence:g} from "
+                f"{format_count(len(hit), 'labelled query', 'labelled queries')}: at least {needed} are needed, all of "
+                "them right, and more if some are wrong",
                 stacklevel=3,
             )
     return tuple(thresholds)

@@ -10,7 +10,9 @@ import numpy as np
 
 from overtop.confidence.model import TOPK_SOURCE, ConfidenceModel, ModelFacts
 from overtop.errors import OvertopError
+from overtop.memory import READ_ITEMS, blocks
 from overtop.retrieval.prepared import FACTS, PreparedGallery, open_gallery, prepare_gallery
+from overtop.retrieval.vectors import read_unit_vectors
 from overtop.storage.embedding_files import open_embeddings
 from overtop.storage.shards import ArraySource, EmbeddingSource
 from overtop.terms import BANK_ESTIMATORS, SOFTMAX_TEMPERATURE
@@ -77,8 +79,10 @@ def open_any_gallery(
     if not isinstance(gallery, PreparedGallery):
         source = open_source("gallery", gallery, ids)
         bank_source = None if bank is None else open_source("bank", bank)
+        if bank_source is not None:
+            _check_embeddings("bank", bank_source)
         temperature = SOFTMAX_TEMPERATURE if temperature is None else temperature
-        with place("gallery" if bank is None else "gallery or bank"):
+        with place("gallery"):
             return prepare_gallery(source, groups=groups, bank=bank_source, temperature=temperature, encoder=encoder)
     given = {"groups": groups, "ids": ids, "bank": bank}
     if contradicting := [name for name, value in given.items() if value is not None]:
@@ -158,3 +162,11 @@ def place(role: str) -> Iterator[None]:
         yield
     except OvertopError as error:
         raise OvertopError(f"{role}: {error}") from error
+
+
+def _check_embeddings(role: str, source: EmbeddingSource) -> None:
+    """Check that all embeddings have a direction, where a later error would not tell whose they are."""
+    with place(role):
+        for sample in range(source.n_samples):
+            for part in blocks(source.n_items, 1, READ_ITEMS):
+                read_unit_vectors(source, sample, part, "cpu")

@@ -124,7 +124,7 @@ def check_disjoint(bank: EmbeddingSource, queries: EmbeddingSource) -> None:
 def select_labelled(queries: Any, relevant: Any, gallery: PreparedGallery) -> tuple[SelectedItems, list[np.ndarray]]:
     """The labelled ones of the queries, and their relevant rows."""
     source = open_source("queries", queries)
-    labels = parse_relevant(relevant, gallery.item_ids)
+    labels = parse_relevant([relevant] if isinstance(relevant, str | int) else relevant, gallery.item_ids)
     if len(labels) != source.n_items:
         raise OvertopError(f"relevant: has {len(labels)} entries for {source.n_items} queries; give one per query")
     rows = [row for row, label in enumerate(labels) if label is not None]
