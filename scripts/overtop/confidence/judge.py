@@ -128,7 +128,9 @@ def fit(
             it was not labelled; [] if it is known that nothing in the gallery matches.
         precision: share of right top-1 to guarantee among the answers that are acted on; several are possible.
         confidence: probability of each guarantee.
-        bank: embeddings of other, unlabelled queries of the same kind, 50 or more; they improve the estimator.
+        bank: embeddings of other, unlabelled queries of the same kind, 50 or more; they improve the estimator. A
+            gallery that is prepared with a bank needs none, and then only you can check that it contains no labelled
+            query.
         estimator: of the uncertainty; by default `bank_nnn` with a bank and `max_softmax` without. `auto` or several
             names: the best of them, chosen on a third of the labelled queries.
         mapping: to a probability: `softmax`, `logistic`, `isotonic`, or `auto` for the best by cross-validation.
