@@ -42,10 +42,27 @@ def split_retrievals(split: Split, images: EmbeddingSource, texts: EmbeddingSour
     """
     if split.absent is None:
         return [Retrieval(split.directions, images, texts)]
-    absent_ids = {image_id for image_id, absent in zip(split.image_ids, split.absent, strict=True) if absent}
-    present_images = [row for row, image_id in enumerate(images.item_ids) if image_id not in absent_ids]
-    present_texts = ~split.absent[split.image_rows(texts.item_ids, split.image_ids)]
     return [
-        Retrieval(("t2i",), SelectedItems(images, np.array(present_images, dtype=np.int64)), texts),
-        Retrieval(("i2t",), images, SelectedItems(texts, np.flatnonzero(present_texts))),
+        Retrieval(("t2i",), select_gallery(split, "t2i", images), texts),
+        Retrieval(("i2t",), images, select_gallery(split, "i2t", texts)),
     ]
+
+
+def select_gallery(split: Split, direction: Direction, items: EmbeddingSource) -> EmbeddingSource:
+    """Return the items of a split that are in the gallery of a direction: all but those that it declares absent.
+
+    Args:
+        split: the pairs of images and captions, and which images are absent.
+        direction: `t2i` for the gallery of images, `i2t` for that of captions.
+        items: the images, or the captions; skipped ones may be missing.
+
+    Raises:
+        OvertopError: a caption is not in the split.
+    """
+    if split.absent is None:
+        return items
+    if direction == "i2t":
+        return SelectedItems(items, np.flatnonzero(~split.absent[split.image_rows(items.item_ids, split.image_ids)]))
+    absent_ids = {image_id for image_id, absent in zip(split.image_ids, split.absent, strict=True) if absent}
+    present = [row for row, image_id in enumerate(items.item_ids) if image_id not in absent_ids]
+    return SelectedItems(items, np.array(present, dtype=np.int64))

@@ -1,0 +1,36 @@
+"""The embeddings that a job of the rules `prepare` and `answer` reads, wherever they come from."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from overtop.downloads.mirror import resolve_in_mirror
+from overtop.pipeline.job import Job
+from overtop.retrieval.provenance import encoder_label
+from overtop.storage.embedding_files import open_embeddings
+from overtop.storage.shards import EmbeddingSource, ShardSource, open_items
+
+
+@contextmanager
+def open_job_items(job: Job) -> Iterator[EmbeddingSource]:
+    """Open the gallery, or the queries, of a job: shards of a split, or a file or folder of embeddings.
+
+    Raises:
+        OvertopError: a file is missing, damaged, or has another format.
+    """
+    spec = job.params.items
+    if "location" not in spec:
+        with open_items(job.input.items, job.params.passes) as shards:
+            yield shards
+        return
+    path = resolve_in_mirror(spec["location"], job.config.get("mirror"), "answers")
+    source = open_embeddings(path, modality=spec["modality"])
+    if isinstance(source, ShardSource):
+        with source:
+            yield source
+    else:
+        yield source
+
+
+def source_label(source: EmbeddingSource) -> str | None:
+    """The label of the encoder of some embeddings; None if they come without provenance."""
+    return encoder_label(source) if isinstance(source, ShardSource) else None
