@@ -32,7 +32,7 @@ def test_merged_groups_equal_the_loop(seed):
     rng = np.random.default_rng(seed)
     embeddings = rng.integers(0, 3, (2, 30, 2)).astype(np.float32)
     declared = np.sort(rng.integers(0, 8, 30))
-    distinct = DistinctItems(ArraySource(list(embeddings)))
+    distinct = DistinctItems.find(ArraySource(list(embeddings)))
     expected = oracles.partition(embeddings, declared)
     np.testing.assert_array_equal(merge_duplicates(declared, distinct.first), expected)
 
@@ -41,7 +41,7 @@ def test_merged_groups_equal_the_loop(seed):
 def test_slices_hold_whole_groups_and_at_most_as_many_items_as_asked(size):
     rng = np.random.default_rng(size)
     declared = np.repeat(np.arange(20), rng.integers(1, 8, 20))
-    grouped = GroupedItems(DistinctItems(ArraySource([rng.normal(size=(len(declared), 3))])), declared)
+    grouped = GroupedItems(DistinctItems.find(ArraySource([rng.normal(size=(len(declared), 3))])), declared)
     slices = grouped.cut(grouped.all, size)
     assert slices[0].start == 0
     assert slices[-1].stop == len(declared)
@@ -53,7 +53,7 @@ def test_slices_hold_whole_groups_and_at_most_as_many_items_as_asked(size):
 
 
 def test_items_without_groups_are_cut_evenly():
-    grouped = GroupedItems(DistinctItems(ArraySource([np.arange(1.0, 26.0)[:, None]])))
+    grouped = GroupedItems(DistinctItems.find(ArraySource([np.arange(1.0, 26.0)[:, None]])))
     assert grouped.are_single
     assert [part.stop - part.start for part in grouped.cut(grouped.all, 10)] == [9, 9, 7]
 
@@ -63,7 +63,7 @@ def test_items_without_groups_are_cut_evenly():
 def test_best_items_of_distinct_ones_are_expanded_as_by_a_sort(seed, k):
     rng = np.random.default_rng(seed)
     embeddings = rng.integers(0, 3, (12, 2)).astype(np.float32)
-    items = DistinctItems(ArraySource([embeddings]))
+    items = DistinctItems.find(ArraySource([embeddings]))
     scores = rng.integers(0, 4, (6, len(items.rows))).astype(np.float32)  # different items are tied, too
     best = min(k, len(items.rows))
     ids = np.array([oracles.descending_order(row)[:best] for row in scores], dtype=np.int32)

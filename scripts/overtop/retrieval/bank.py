@@ -19,10 +19,13 @@ import numpy as np
 
 from overtop.errors import OvertopError
 from overtop.memory import READ_ITEMS
-from overtop.retrieval.exact import rank
+from overtop.retrieval.accumulator import RankingContents
+from overtop.retrieval.duplicates import DistinctItems
+from overtop.retrieval.exact import rank_items
+from overtop.retrieval.groups import GroupedItems
 from overtop.retrieval.normalisation import Normalisation
 from overtop.retrieval.ranking import Ranking
-from overtop.retrieval.sources import SelectedItems
+from overtop.retrieval.sources import SelectedItems, check_sources
 from overtop.seeds import derive_seed
 from overtop.storage.shards import EmbeddingSource, ShardSource
 from overtop.terms import IMPORTED, Direction
@@ -90,10 +93,27 @@ def compute_normalisations(
     }
     normalisations = {}
     for direction, temperature in temperatures.items():
-        (side_images, side_texts), swapped = pairs[direction], _SWAPPED[direction]
-        ranking = rank(side_images, side_texts, NEAREST, 1, [temperature], directions=[swapped], device=device)[swapped]
-        normalisations[direction] = Normalisation(temperature, item_offsets(ranking, temperature))
+        check_sources(*pairs[direction])
+        side_images, side_texts = (GroupedItems(DistinctItems.find(source)) for source in pairs[direction])
+        normalisations[direction] = normalise_items(direction, side_images, side_texts, temperature, device=device)
     return normalisations
+
+
+def normalise_items(
+    direction: Direction, images: GroupedItems, texts: GroupedItems, temperature: float, *, device: str | None = None
+) -> Normalisation:
+    """Return the offsets of the gallery of one direction: of the images by texts of a bank for `t2i`, or the reverse.
+
+    Args:
+        direction: of the retrieval in which the offsets are used.
+        images: the gallery of `t2i`, or the bank of `i2t`.
+        texts: the bank of `t2i`, or the gallery of `i2t`.
+        temperature: T of the softmax.
+        device: torch device; by default the GPU if there is one.
+    """
+    swapped, contents = _SWAPPED[direction], RankingContents(NEAREST, 1, (temperature,))
+    rankings = rank_items(images, texts, contents, normalisations={}, directions=[swapped], device=device)
+    return Normalisation(temperature, item_offsets(rankings[swapped], temperature))
 
 
 def item_offsets(ranking: Ranking, temperature: float) -> dict[str, np.ndarray]:

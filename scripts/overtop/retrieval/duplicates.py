@@ -1,6 +1,7 @@
 """Items with identical embeddings in all samples: each is ranked once, so that equal items have equal results."""
 
 from hashlib import blake2b
+from typing import Self
 
 import numpy as np
 
@@ -73,25 +74,32 @@ def _hash_embeddings(source: EmbeddingSource, sample: int, items: np.ndarray, fi
 
 
 class DistinctItems:
-    """The distinct items of a source, each in the place of its first occurrence.
+    """The distinct items of a modality, each in the place of its first occurrence.
 
     Args:
-        source: N items, of which some may have identical embeddings in all samples.
-
-    Attributes:
         source: the n distinct items.
         item_ids: names of all N items.
-        rows: (n,) where each is in the source.
-        copies: (n,) how often each occurs.
         first: (N,) index of the first item with the same embeddings as each item.
+
+    Attributes:
+        source: as given.
+        item_ids: as given.
+        first: as given.
+        rows: (n,) which of the N items each is.
+        copies: (n,) how often each occurs.
         position: (N,) the distinct item that each item is.
     """
 
-    def __init__(self, source: EmbeddingSource) -> None:
-        self.item_ids = source.item_ids
-        self.first = find_first_duplicates(source)
-        self.rows, self.position, self.copies = np.unique(self.first, return_inverse=True, return_counts=True)
-        self.source = source if len(self.rows) == source.n_items else SelectedItems(source, self.rows)
+    def __init__(self, source: EmbeddingSource, item_ids: list[str], first: np.ndarray) -> None:
+        self.source, self.item_ids, self.first = source, item_ids, first
+        self.rows, self.position, self.copies = np.unique(first, return_inverse=True, return_counts=True)
+
+    @classmethod
+    def find(cls, source: EmbeddingSource) -> Self:
+        """Find the distinct items of a source, of which some may have identical embeddings in all samples."""
+        first = find_first_duplicates(source)
+        rows = np.flatnonzero(first == np.arange(len(first)))
+        return cls(source if len(rows) == len(first) else SelectedItems(source, rows), source.item_ids, first)
 
     def repeat(self, values: np.ndarray) -> np.ndarray:
         """Return the values of all N items from those of the n distinct ones, without a copy if none is repeated."""

@@ -78,25 +78,60 @@ def rank(
         [[1, 2], [0, 1]]
     """
     check_sources(images, texts)
+    groups = groups or {}
+    return rank_items(
+        GroupedItems(DistinctItems.find(images), groups.get("t2i")),
+        GroupedItems(DistinctItems.find(texts), groups.get("i2t")),
+        RankingContents(top, vote_top, sort_temperatures(temperatures)),
+        normalisations=normalisations or {},
+        directions=directions,
+        device=device,
+        block=block,
+        resident=resident,
+        precision=precision,
+        progress=progress,
+    )
+
+
+def rank_items(
+    images: GroupedItems,
+    texts: GroupedItems,
+    contents: RankingContents,
+    *,
+    normalisations: Mapping[Direction, Normalisation],
+    directions: Collection[Direction],
+    device: str | None = None,
+    block: int | None = None,
+    resident: int = RESIDENT_BYTES,
+    precision: Precision = "auto",
+    progress: Progress = no_progress,
+) -> dict[Direction, Ranking]:
+    """Rank items that have been prepared: their duplicates and groups are known, and unit vectors are used as they are.
+
+    Args:
+        images: the images, of the same dimensions as the texts.
+        texts: the captions.
+        contents: what the rankings are to contain.
+        normalisations: as in `rank`, like all other arguments.
+
+    Raises:
+        OvertopError: an embedding is zero or not finite.
+    """
     device = device or default_device()
     block = block or (CPU_BLOCK_ITEMS if device == "cpu" else GPU_BLOCK_ITEMS)
     matmul = select_matmul(precision, device)
-    contents = RankingContents(top, vote_top, _sort_temperatures(temperatures))
-    groups, normalisations = groups or {}, normalisations or {}
-    all_images = GroupedItems(DistinctItems(images), groups.get("t2i"))
-    all_texts = GroupedItems(DistinctItems(texts), groups.get("i2t"))
     accumulators = {}
     for direction in directions:
-        queries, gallery = (all_texts, all_images) if direction == "t2i" else (all_images, all_texts)
+        queries, gallery = (texts, images) if direction == "t2i" else (images, texts)
         normalisation = normalisations.get(direction)
         accumulators[direction] = QueryAccumulator(queries.items, gallery, contents, normalisation, device)
-    caption_reader = BlockReader(all_texts, accumulators.get("t2i"), matmul, device)
-    image_reader = BlockReader(all_images, accumulators.get("i2t"), matmul, device)
-    resident_parts = all_images.cut(all_images.all, resident // (4 * matmul.operand_parts * sum(images.dims)))
-    image_parts = [all_images.cut(part, block) for part in resident_parts]
-    text_parts = all_texts.cut(all_texts.all, block)
+    caption_reader = BlockReader(texts, accumulators.get("t2i"), matmul, device)
+    image_reader = BlockReader(images, accumulators.get("i2t"), matmul, device)
+    resident_parts = images.cut(images.all, resident // (4 * matmul.operand_parts * sum(images.items.source.dims)))
+    image_parts = [images.cut(part, block) for part in resident_parts]
+    text_parts = texts.cut(texts.all, block)
     sides = _longest(text_parts), max(map(_longest, image_parts))
-    with matmul.torch_settings(), BlockMultiplier(matmul, images.n_samples, *sides, device) as multiplier:
+    with matmul.torch_settings(), BlockMultiplier(matmul, images.items.source.n_samples, *sides, device) as multiplier:
         for number, parts in enumerate(image_parts):
             image_blocks = [image_reader.read(items) for items in parts]
             read_captions = caption_reader.read if len(image_blocks) > 1 else caption_reader.read_lazily
@@ -114,7 +149,7 @@ def _longest(parts: list[slice]) -> int:
     return max(part.stop - part.start for part in parts)
 
 
-def _sort_temperatures(temperatures: Iterable[float]) -> tuple[float, ...]:
+def sort_temperatures(temperatures: Iterable[float]) -> tuple[float, ...]:
     """Return the distinct temperatures in ascending order.
 
     Raises:

@@ -1,11 +1,33 @@
 """Unit embeddings, read from a source in blocks."""
 
+import warnings
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
 from overtop.errors import OvertopError
 from overtop.memory import READ_ITEMS
-from overtop.storage.shards import CHUNK_ITEMS, EmbeddingSource
+from overtop.storage.shards import CHUNK_ITEMS, ArraySource, EmbeddingSource
+
+
+class UnitSource(ArraySource):
+    """An `EmbeddingSource` of embeddings that are known to have length one, and that are used where they are stored.
+
+    Args:
+        samples: S float32 arrays (n, D), in memory or memory-mapped.
+        item_ids: n names.
+    """
+
+    def __init__(self, samples: Sequence[np.ndarray], item_ids: Sequence[str]) -> None:
+        super().__init__(samples, item_ids)
+        with warnings.catch_warnings():  # a file is mapped for reading only, and no operand is ever written
+            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+            self._tensors = [torch.from_numpy(np.asarray(sample)) for sample in samples]
+
+    def units(self, sample: int, rows: slice | np.ndarray) -> torch.Tensor:
+        """Return the unit vectors of some items, (n, D) on the CPU: a view for a slice."""
+        return self._tensors[sample][rows]
 
 
 def read_unit_vectors(
@@ -13,7 +35,8 @@ def read_unit_vectors(
 ) -> torch.Tensor:
     """Read the embeddings of some items in one sample, normalised to length one.
 
-    At most `READ_ITEMS` items are read at a time, and wide gaps between the items are skipped.
+    Those of a `UnitSource` are returned as they are, without a copy for a slice on the CPU. Of other sources, at most
+    `READ_ITEMS` items are read at a time, and wide gaps between the items are skipped.
 
     Args:
         source: the embeddings.
@@ -28,6 +51,8 @@ def read_unit_vectors(
     Raises:
         OvertopError: an embedding is zero or not finite; the message names the item.
     """
+    if isinstance(source, UnitSource):
+        return source.units(sample, rows).to(device, dtype)
     indices = np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
     read_separately = (np.diff(indices) > CHUNK_ITEMS) | (np.diff(indices // READ_ITEMS) > 0)
     parts = np.split(indices, np.flatnonzero(read_separately) + 1)

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -45,6 +46,33 @@ def sync_and_rename(temporary: str | os.PathLike[str], target: str | os.PathLike
     with open(temporary, "rb+") as handle:
         os.fsync(handle.fileno())
     os.replace(temporary, target)
+
+
+@contextmanager
+def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary folder in the same place; rename it to `path` on success, remove it on failure.
+
+    A folder that exists at `path` is replaced.
+
+    Raises:
+        OvertopError: the disk or quota is full; `path` is unchanged.
+    """
+    target = Path(path)
+    temporary, former = (target.with_name(f".{target.name}.{suffix}") for suffix in ("tmp", "former"))
+    for leftover in (temporary, former):
+        shutil.rmtree(leftover, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    try:
+        with report_disk_full(target):
+            yield temporary
+            for file in temporary.iterdir():
+                sync_and_rename(file, file)
+        if target.exists():
+            os.replace(target, former)
+        os.replace(temporary, target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(former, ignore_errors=True)
 
 
 @contextmanager

@@ -1,0 +1,325 @@
+"""Galleries that are prepared once, and the ranking of new queries against them.
+
+`rank` hashes and normalises both sides at every call. Where one gallery answers many queries, `prepare_gallery` does so
+once: it stores the unit vectors of the distinct items, which are memory-mapped, and what is known of the items. The
+folder of a prepared gallery contains
+
+- `gallery.json`: schema, counts, dimensions, fingerprint, encoder, bank, and sizes and digests of the other files;
+- `items.parquet`: one row per item, copies included, with its name, the first item with the same embeddings, its
+  group, and its offsets if there is a bank;
+- `sample-0.npy`, ...: the unit vectors of the distinct items in each sample, float32 (n, D).
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+
+from overtop.errors import OvertopError
+from overtop.memory import READ_ITEMS, blocks
+from overtop.progress import Progress, no_progress
+from overtop.retrieval.accumulator import RankingContents
+from overtop.retrieval.bank import normalise_items
+from overtop.retrieval.duplicates import DistinctItems
+from overtop.retrieval.exact import rank_items, sort_temperatures
+from overtop.retrieval.groups import GroupedItems
+from overtop.retrieval.normalisation import Normalisation
+from overtop.retrieval.ranking import Ranking
+from overtop.retrieval.vectors import UnitSource, read_unit_vectors
+from overtop.storage.files import atomic_folder, sha256, write_json, write_table
+from overtop.storage.shards import EmbeddingSource
+from overtop.terms import SOFTMAX_TEMPERATURE, VOTE_TOP, Direction
+
+SCHEMA = "gallery/1"
+FACTS, ITEMS, SAMPLE = "gallery.json", "items.parquet", "sample-{}.npy"
+"""Files of the folder of a prepared gallery."""
+
+FINGERPRINT_DIGITS = 16
+"""Length of a fingerprint."""
+
+OFFSETS = "offset_"
+"""Prefix of the columns of `ITEMS` with the offsets of the items, before the name of the normalisation."""
+
+
+@dataclass(frozen=True)
+class PreparedGallery:
+    """A gallery that is ready to be ranked.
+
+    Attributes:
+        items: the distinct items with their groups; their source is a `UnitSource`.
+        fingerprint: hex digest of the embeddings as they were read, and of the names of the items.
+        encoder: label of the encoder; None if unknown.
+        bank: facts of the bank: `size`, `fingerprint` and what the caller adds; None without a bank.
+        temperature: T of the softmax by which the offsets were computed, and by which they are used.
+        normalisation: offsets of the N items; None without a bank.
+    """
+
+    items: GroupedItems
+    fingerprint: str
+    encoder: str | None = None
+    bank: Mapping[str, Any] | None = None
+    temperature: float = SOFTMAX_TEMPERATURE
+    normalisation: Normalisation | None = None
+
+    @property
+    def item_ids(self) -> list[str]:
+        """Names of all N items, copies included."""
+        return self.items.items.item_ids
+
+    @property
+    def n_items(self) -> int:
+        """The number of items N, copies included."""
+        return len(self.item_ids)
+
+    @property
+    def n_samples(self) -> int:
+        """The number of samples S."""
+        return self.items.items.source.n_samples
+
+    @property
+    def dims(self) -> tuple[int, ...]:
+        """The embedding width D of each sample."""
+        return self.items.items.source.dims
+
+
+def prepare_gallery(
+    source: EmbeddingSource,
+    folder: str | Path | None = None,
+    *,
+    groups: Sequence[Any] | np.ndarray | None = None,
+    bank: EmbeddingSource | None = None,
+    bank_facts: Mapping[str, Any] | None = None,
+    temperature: float = SOFTMAX_TEMPERATURE,
+    encoder: str | None = None,
+    device: str | None = None,
+) -> PreparedGallery:
+    """Prepare a gallery: find its duplicates, normalise it, and compute the offsets of its items from a bank.
+
+    The folder is written whole or not at all.
+
+    Args:
+        source: the N items, S samples, un-normalised.
+        folder: where to store the gallery; an earlier gallery there is replaced. None: keep it in memory.
+        groups: (N,) group of each item; items of a group must follow each other. By default only exact duplicates
+            belong together.
+        bank: unlabelled queries of the same encoder, for the bank estimators.
+        bank_facts: further facts of the bank to store, values that JSON can represent.
+        temperature: T of the softmax over the normalised similarities.
+        encoder: label of the encoder, to be compared with that of a confidence model.
+        device: torch device of the ranking of the bank; by default the GPU if there is one.
+
+    Raises:
+        OvertopError: the gallery or the bank is empty, an embedding is zero or not finite, gallery and bank differ in
+            samples or dimensions, the groups do not match the items, or the folder contains something else.
+
+    Example:
+        >>> from overtop.storage.shards import ArraySource
+        >>> gallery = prepare_gallery(ArraySource([np.array([[3.0, 0.0], [0.0, 2.0]])], ["cat", "dog"]))
+        >>> ranking = rank_queries(gallery, ArraySource([np.array([[0.1, 5.0]])]), top=1, temperatures=[0.01])
+        >>> [gallery.item_ids[row] for row in ranking.top_ids[:, 0]]
+        ['dog']
+    """
+    if not source.n_items:
+        raise OvertopError("the gallery is empty; give at least one item")
+    (temperature,) = sort_temperatures([temperature])
+    settings = _Settings(groups, bank, bank_facts or {}, temperature, encoder, device)
+    distinct = DistinctItems.find(source)
+    fingerprint = fingerprint_embeddings(source)
+    if folder is None:
+        samples = [np.concatenate(list(_unit_blocks(distinct.source, s))) for s in range(source.n_samples)]
+        return _complete(distinct, samples, fingerprint, settings)
+    folder = Path(folder)
+    if folder.exists() and not (folder / FACTS).is_file() and (not folder.is_dir() or any(folder.iterdir())):
+        raise OvertopError(f"{folder}: exists and is not a prepared gallery; choose another folder, or remove it")
+    with atomic_folder(folder) as temporary:
+        samples = [_write_sample(temporary / SAMPLE.format(s), distinct.source, s) for s in range(source.n_samples)]
+        _write_facts(temporary, _complete(distinct, samples, fingerprint, settings))
+    return open_gallery(folder)
+
+
+def fingerprint_embeddings(source: EmbeddingSource) -> str:
+    """Return a hex digest of all embeddings as they are read, float32, and of the names of the items."""
+    digest = hashlib.sha256(json.dumps([source.item_ids, list(source.dims)]).encode())
+    for sample in range(source.n_samples):
+        for part in blocks(source.n_items, 1, READ_ITEMS):
+            digest.update(np.ascontiguousarray(source.read(sample, part.start, part.stop)).data)
+    return digest.hexdigest()[:FINGERPRINT_DIGITS]
+
+
+class _Settings(NamedTuple):
+    """Arguments of `prepare_gallery`."""
+
+    groups: Sequence[Any] | np.ndarray | None
+    bank: EmbeddingSource | None
+    bank_facts: Mapping[str, Any]
+    temperature: float
+    encoder: str | None
+    device: str | None
+
+
+def _unit_blocks(source: EmbeddingSource, sample: int) -> Iterator[np.ndarray]:
+    """The unit vectors of one sample, block by block; on the CPU, so that they are the same on all machines."""
+    for part in blocks(source.n_items, 1, READ_ITEMS):
+        yield read_unit_vectors(source, sample, part, "cpu", torch.float32).numpy()
+
+
+def _write_sample(path: Path, source: EmbeddingSource, sample: int) -> np.ndarray:
+    """Write the unit vectors of one sample, and return them memory-mapped."""
+    header = {"descr": "<f4", "fortran_order": False, "shape": (source.n_items, source.dims[sample])}
+    with open(path, "wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for block in _unit_blocks(source, sample):
+            file.write(block.data)
+    return _map_sample(path)
+
+
+def _map_sample(path: Path) -> np.ndarray:
+    return np.load(path, mmap_mode="r", allow_pickle=False)
+
+
+def _complete(
+    distinct: DistinctItems, samples: Sequence[np.ndarray], fingerprint: str, settings: _Settings
+) -> PreparedGallery:
+    """Return a gallery from the unit vectors (n, D) of its distinct items in each sample."""
+    units = UnitSource(samples, distinct.source.item_ids)
+    declared = None if settings.groups is None else np.asarray(settings.groups)
+    if declared is not None and declared.shape != distinct.first.shape:
+        raise OvertopError(f"the gallery has {len(distinct.first)} items, its groups have shape {declared.shape}")
+    items = GroupedItems(DistinctItems(units, distinct.item_ids, distinct.first), declared)
+    if settings.bank is None:
+        return PreparedGallery(items, fingerprint, settings.encoder, temperature=settings.temperature)
+    if not settings.bank.n_items:
+        raise OvertopError("the bank is empty; give unlabelled queries, or no bank")
+    _check_dims("the bank has", settings.bank, units.dims)
+    bank = GroupedItems(DistinctItems.find(settings.bank))
+    normalisation = normalise_items("t2i", items, bank, settings.temperature, device=settings.device)
+    facts = {"size": settings.bank.n_items, "fingerprint": fingerprint_embeddings(settings.bank)}
+    facts |= settings.bank_facts
+    return PreparedGallery(items, fingerprint, settings.encoder, facts, settings.temperature, normalisation)
+
+
+def _check_dims(subject: str, source: EmbeddingSource, dims: tuple[int, ...]) -> None:
+    if source.dims != dims:
+        raise OvertopError(
+            f"{subject} samples of dimensions {source.dims}, the gallery {dims}; "
+            "both must come from the same encoders and the same number of passes"
+        )
+
+
+def _write_facts(folder: Path, gallery: PreparedGallery) -> None:
+    """Write everything but the unit vectors."""
+    offsets = {} if gallery.normalisation is None else gallery.normalisation.offsets
+    table = {"item_id": gallery.item_ids, "first": gallery.items.items.first, "group": gallery.items.groups}
+    write_table(folder / ITEMS, pd.DataFrame(table | {OFFSETS + name: values for name, values in offsets.items()}))
+    files = sorted(folder.iterdir())
+    facts = {
+        "schema": SCHEMA,
+        "items": gallery.n_items,
+        "distinct_items": gallery.items.items.source.n_items,
+        "samples": gallery.n_samples,
+        "dims": gallery.dims,
+        "fingerprint": gallery.fingerprint,
+        "encoder": gallery.encoder,
+        "bank": gallery.bank,
+        "temperature": gallery.temperature,
+        "files": {path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)} for path in files},
+    }
+    write_json(folder / FACTS, facts)
+
+
+def open_gallery(folder: str | Path, *, verify: bool = False) -> PreparedGallery:
+    """Open a gallery that `prepare_gallery` stored; its unit vectors are memory-mapped.
+
+    The sizes of all files and the digest of `items.parquet` are compared with those that were stored.
+
+    Args:
+        folder: the folder.
+        verify: also compare the digests of the unit vectors, which reads them whole.
+
+    Raises:
+        OvertopError: the folder is not a gallery, or a file is missing, truncated or altered.
+    """
+    folder = Path(folder)
+    facts = _read_facts(folder)
+    for name, stored in facts["files"].items():
+        path = folder / name
+        if not path.is_file() or path.stat().st_size != stored["bytes"]:
+            raise OvertopError(f"{path}: is missing or truncated; prepare the gallery again")
+        if (verify or name == ITEMS) and sha256(path) != stored["sha256"]:
+            raise OvertopError(f"{path}: content differs from its digest; prepare the gallery again")
+    table = pd.read_parquet(folder / ITEMS)
+    samples = [_map_sample(folder / SAMPLE.format(s)) for s in range(facts["samples"])]
+    item_ids, first = table["item_id"].tolist(), table["first"].to_numpy()
+    rows = np.flatnonzero(first == np.arange(len(first)))
+    distinct = DistinctItems(UnitSource(samples, [item_ids[row] for row in rows]), item_ids, first)
+    offsets = {name.removeprefix(OFFSETS): table[name].to_numpy() for name in table.columns if name.startswith(OFFSETS)}
+    temperature = facts["temperature"]
+    return PreparedGallery(
+        items=GroupedItems(distinct, table["group"].to_numpy()),
+        fingerprint=facts["fingerprint"],
+        encoder=facts["encoder"],
+        bank=facts["bank"],
+        temperature=temperature,
+        normalisation=Normalisation(temperature, offsets) if offsets else None,
+    )
+
+
+def _read_facts(folder: Path) -> dict[str, Any]:
+    path = folder / FACTS
+    if not path.is_file():
+        raise OvertopError(f"{folder}: is not a prepared gallery; prepare one with `overtop prepare`")
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        schema = facts["schema"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise OvertopError(f"{path}: is damaged ({error}); prepare the gallery again") from error
+    if schema != SCHEMA:
+        raise OvertopError(f"{path}: has schema {schema!r}, expected {SCHEMA!r}; prepare the gallery again")
+    return facts
+
+
+def rank_queries(
+    gallery: PreparedGallery,
+    queries: EmbeddingSource,
+    top: int,
+    temperatures: Iterable[float] = (),
+    *,
+    device: str | None = None,
+    progress: Progress = no_progress,
+) -> Ranking:
+    """Rank a prepared gallery for new queries, by the pass of `rank`: the results are the same.
+
+    Args:
+        gallery: the gallery.
+        queries: Q queries, of the same samples and dimensions as the gallery.
+        top: number of best items by mean similarity (at most the size of the gallery).
+        temperatures: temperatures of the softmax over the gallery.
+        device: torch device; by default the GPU if there is one.
+        progress: called after each block of queries with the queries done and their total.
+
+    Raises:
+        OvertopError: queries and gallery differ in samples or dimensions, there are no queries, an embedding is zero or
+            not finite, or a temperature is not positive.
+    """
+    if not queries.n_items:
+        raise OvertopError("there are no queries; give at least one")
+    _check_dims("queries have", queries, gallery.dims)
+    contents = RankingContents(top, VOTE_TOP, sort_temperatures(temperatures))
+    normalisations: dict[Direction, Normalisation] = (
+        {} if gallery.normalisation is None else {"t2i": gallery.normalisation}
+    )
+    return rank_items(
+        gallery.items,
+        GroupedItems(DistinctItems.find(queries)),
+        contents,
+        normalisations=normalisations,
+        directions=["t2i"],
+        device=device,
+        progress=progress,
+    )["t2i"]
