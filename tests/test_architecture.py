@@ -35,6 +35,8 @@ MODULES_WITHOUT_TORCH = (
     "overtop.encoders.sampling",
     "overtop.estimators.registry",
     "overtop.evaluation.calibration",
+    "overtop.confidence.fitting",
+    "overtop.confidence.answering",
     "overtop.pipeline.loading",
 )
 """Modules of rules that run no network, and that therefore do not wait for torch, which takes seconds to import."""
