@@ -5,6 +5,7 @@ queries of the bank, if the confidence model may need one; the fitted temperatur
 Writes: the folder results/galleries/{answer}.
 """
 
+from overtop.errors import OvertopError
 from overtop.pipeline.answer_job import open_job_items, source_label
 from overtop.pipeline.job import Job, run
 from overtop.retrieval.bank import draw_queries
@@ -26,6 +27,15 @@ def main(job: Job) -> None:
         with open_items(job.input.bank, passes) as bank:
             check_bank_encoder(source, bank)
             write_gallery(job, source, draw_queries(bank, spec["size"], spec["seed"]))
+
+
+def check_bank_encoder(gallery: EmbeddingSource, bank: EmbeddingSource) -> None:
+    """Raise an error if a gallery and its bank are known to be of different encoders."""
+    labels = source_label(gallery), source_label(bank)
+    if None not in labels and labels[0] != labels[1]:
+        raise OvertopError(
+            f"the gallery is of the encoder {labels[0]}, its bank of {labels[1]}; embed both with the same encoder"
+        )
 
 
 def write_gallery(job: Job, source: EmbeddingSource, bank: EmbeddingSource | None = None) -> None:

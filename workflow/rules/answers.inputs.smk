@@ -8,7 +8,7 @@ def candidates(wildcards):
 
 
 def calibration_files(wildcards):
-    """The ranking and the scores of a labelled split, its manifest, and the shards of its gallery and its bank."""
+    """The ranking of a labelled split, its manifest, and the shards of its gallery and its bank."""
     bank = answers.model_bank(settings, wildcards.dataset, wildcards.split)
     splits = {"": (wildcards.dataset, wildcards.split)}
     if bank is not None:
@@ -16,7 +16,6 @@ def calibration_files(wildcards):
     return {
         "split": paths.SPLIT.format(**wildcards),
         "ranking": paths.RANKING.format(**wildcards),
-        "scores": paths.SCORES.format(**wildcards),
         **shards_of_roles(look_up("posteriors", wildcards), splits),
     }
 
@@ -82,7 +81,7 @@ def item_files(wildcards, role):
         key = f"answers.{wildcards.answer}.{role}.embeddings"
         source = locate(key, items.location)
         files = [path for path in sorted(source.rglob("*")) if path.is_file()]
-        return {"items": files or source, "split": []}
+        return {"embeddings": files or source, "split": []}
     shards = paths.posterior_shards(
         settings,
         items.dataset,
@@ -91,7 +90,7 @@ def item_files(wildcards, role):
         items.modality,
     )
     split = paths.SPLIT.format(dataset=items.dataset, split=items.split)
-    return {"items": shards, "split": split}
+    return {"embeddings": shards, "split": split}
 
 
 def gallery_files(wildcards):
@@ -111,5 +110,7 @@ def gallery_files(wildcards):
 
 
 def query_files(wildcards):
-    """The queries of an answer."""
-    return item_files(wildcards, "queries")
+    """The queries of an answer, and the manifest of the texts: of the queries or of the gallery."""
+    files = {role: item_files(wildcards, role) for role in answers.ROLES}
+    role_of_texts = "queries" if answer_direction(wildcards) == "t2i" else "gallery"
+    return {"embeddings": files["queries"]["embeddings"], "texts": files[role_of_texts]["split"]}

@@ -49,7 +49,7 @@ rule prepare:
         mem_mb=8000,
     params:
         direction=answer_direction,
-        items=items_spec("gallery"),
+        source=items_spec("gallery"),
         bank=answer_bank_spec,
         temperature=plain(settings.temperature),
         passes=answer_passes,
@@ -82,7 +82,7 @@ rule answer:
         mem_mb=8000,
     params:
         direction=answer_direction,
-        items=items_spec("queries"),
+        source=items_spec("queries"),
         precision=field("answers", "precision"),
         dirichlet=settings.temperature.dirichlet,
         top=settings.ranking.top,

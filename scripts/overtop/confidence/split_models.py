@@ -1,4 +1,4 @@
-"""The confidence models of a posterior, fitted on the scores of a labelled split."""
+"""The confidence models of a posterior, fitted on its ranking of a labelled split."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,17 +9,20 @@ from overtop.confidence.fitting import fit_model
 from overtop.confidence.model import ConfidenceModel, ModelFacts
 from overtop.confidence.thresholds import sample_one_query_per_image
 from overtop.errors import OvertopError
-from overtop.retrieval.ranking import Ranking
+from overtop.estimators.inputs import EstimatorInputs
+from overtop.estimators.registry import get_estimator, missing_requirement
+from overtop.estimators.scoring import score_direction
 from overtop.seeds import derive_seed
-from overtop.terms import Direction
+from overtop.storage.split import Split
+from overtop.terms import Direction, Protocol
 
-PROTOCOL = "corrected"
+PROTOCOL: Protocol = "corrected"
 """Confidence models are of this protocol: `published` repeats known errors of the released code."""
 
 
 def fit_split_models(
-    scores: pd.DataFrame,
-    rankings: Mapping[Direction, Ranking],
+    split: Split,
+    inputs: Mapping[Direction, EstimatorInputs],
     candidates: Sequence[str],
     facts: Mapping[Direction, ModelFacts],
     *,
@@ -31,8 +34,8 @@ def fit_split_models(
     """Fit one confidence model per direction, on one random query per image and the labelled positives.
 
     Args:
-        scores: score table of the posterior on the split (`estimators.scoring`).
-        rankings: by direction, of the same queries.
+        split: the labelled pairs.
+        inputs: measurements for the queries, by direction.
         candidates: names of estimators; of several, each model has the best.
         facts: by direction, what the queries were ranked with.
         precisions: to guarantee.
@@ -41,22 +44,20 @@ def fit_split_models(
         seed: of all random choices.
 
     Raises:
-        OvertopError: no query of a direction has a label, an estimator has no scores, or an argument of `fit_model` is
-            not valid.
+        OvertopError: no query of a direction has a label, the inputs do not allow an estimator, or an argument of
+            `fit_model` is not valid.
     """
-    scores = scores[(scores["protocol"] == PROTOCOL) & scores["estimator"].isin(candidates)]
-    sample = sample_one_query_per_image(scores, derive_seed(seed, "calibrate"))
     models: dict[Direction, ConfidenceModel] = {}
-    for direction, ranking in rankings.items():
-        queries = sample[sample["direction"] == direction]
-        tables = {name: queries[queries["estimator"] == name].set_index("query_id") for name in candidates}
-        _check_tables(direction, tables)
-        similarity = pd.Series(ranking.top_scores[:, 0].astype(np.float64), index=ranking.query_ids)
-        query_ids = tables[candidates[0]].index
+    for direction, measured in inputs.items():
+        scores = score_queries(split, direction, measured, candidates)
+        sample = sample_one_query_per_image(scores, derive_seed(seed, "calibrate"))
+        tables = {name: sample[sample["estimator"] == name].set_index("query_id") for name in candidates}
+        queries = tables[candidates[0]]
+        similarity = pd.Series(measured.ranking.top_scores[:, 0].astype(np.float64), index=measured.ranking.query_ids)
         models[direction] = fit_model(
-            {name: table.loc[query_ids, "uncertainty"].to_numpy() for name, table in tables.items()},
-            similarity.loc[query_ids].to_numpy(),
-            tables[candidates[0]]["hit"].to_numpy(dtype=bool),
+            {name: table.loc[queries.index, "uncertainty"].to_numpy() for name, table in tables.items()},
+            similarity.loc[queries.index].to_numpy(),
+            queries["hit"].to_numpy(dtype=bool),
             precisions=precisions,
             confidence=confidence,
             mapping=mapping,
@@ -66,12 +67,18 @@ def fit_split_models(
     return models
 
 
-def _check_tables(direction: Direction, tables: Mapping[str, pd.DataFrame]) -> None:
-    empty = [name for name, table in tables.items() if table.empty]
-    if len(empty) == len(tables):
+def score_queries(
+    split: Split, direction: Direction, inputs: EstimatorInputs, candidates: Sequence[str]
+) -> pd.DataFrame:
+    """Return the score table of the labelled queries of one direction, under `PROTOCOL`.
+
+    Raises:
+        OvertopError: no query has a label, or the inputs do not allow an estimator.
+    """
+    for name in candidates:
+        if reason := missing_requirement(get_estimator(name), inputs, PROTOCOL):
+            raise OvertopError(f"operating.estimator: {name!r} {reason}")
+    scores = score_direction(split, direction, inputs, candidates, [PROTOCOL])
+    if scores.empty:
         raise OvertopError(f"{direction}: no query has a known match to fit a confidence model with; label some queries")
-    if empty:
-        raise OvertopError(
-            f"{direction}: {empty[0]!r} has no scores under protocol {PROTOCOL!r}; remove it from `estimators`, or name "
-            "another one as operating.estimator"
-        )
+    return scores

@@ -30,7 +30,9 @@ class Items(Model):
     )
     folder: str | None = Field(None, description="images: a folder inside the mirror, or an absolute path")
     table: str | None = Field(
-        None, description="texts: CSV or parquet with the column text and optionally id, in the mirror or absolute"
+        None,
+        description="texts: CSV or parquet with the column text and optionally id, or .txt with one per line, inside "
+        "the mirror or an absolute path",
     )
     embeddings: str | None = Field(
         None, description=".npy, .npz, .h5, or a folder of .npy parts, inside the mirror or an absolute path"

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from overtop.config.answers import AnswerSpec, Items
 from overtop.config.model import Config
 from overtop.pipeline.answers import (
-    ALL,
     AUTO,
     ROLES,
     Role,
@@ -22,12 +21,11 @@ from overtop.pipeline.banks import check_bank_exists
 from overtop.pipeline.derived import derived_dataset
 from overtop.pipeline.name_checks import (
     check_combinations,
-    check_estimators,
     check_name,
     check_split,
     has_stored_dataset,
 )
-from overtop.terms import ESTIMATORS, IMPORTED, RANKING_ESTIMATORS
+from overtop.terms import ESTIMATORS, IMPORTED, PROBABILITY_ESTIMATORS, RANKING_ESTIMATORS
 
 NOUNS = {"image": "images", "text": "texts"}
 
@@ -39,15 +37,16 @@ def check_confidence_estimator(config: Config) -> Iterator[str]:
         return
     if name not in ESTIMATORS or name in RANKING_ESTIMATORS:
         yield from check_name(key, "estimator", name, [AUTO, *ESTIMATORS])
-        yield from check_estimators(config, key, [name] if name in ESTIMATORS else [])
+        if config.operating.mapping == "softmax" and name in ESTIMATORS and name not in PROBABILITY_ESTIMATORS:
+            yield f"operating.mapping: {name!r} is no probability; use logistic, isotonic or auto"
     else:
         yield (
             f"{key}: {name!r} cannot be computed for new queries from a ranking alone; "
-            f"use one of {', '.join(set_order(config))}, or {AUTO}"
+            f"use one of {', '.join(usable_estimators(config))}, or {AUTO}"
         )
 
 
-def set_order(config: Config) -> list[str]:
+def usable_estimators(config: Config) -> list[str]:
     """The configured estimators that confidence models may use."""
     return [name for name in config.estimators if name in RANKING_ESTIMATORS]
 
@@ -79,8 +78,8 @@ def _check_model(config: Config, key: str, answer: AnswerSpec) -> Iterator[str]:
         yield f"{key}.posterior: new images are not attacked; use {clean!r}"
     if posterior is not None and "corrected" not in posterior.protocols:
         yield f"{key}.posterior: {model.posterior!r} is for protocol 'published' only, confidence models are 'corrected'"
-    if not has_stored_dataset(config, model.dataset):
-        yield from check_name(f"{key}.dataset", "data set", model.dataset, config.datasets)
+    yield from check_name(f"{key}.dataset", "data set", model.dataset, config.datasets)
+    if not _is_usable(config, model.dataset):
         return
     stored = config.stored_dataset(model.dataset)
     if stored.kind in ("images", "texts"):
@@ -92,9 +91,20 @@ def _check_model(config: Config, key: str, answer: AnswerSpec) -> Iterator[str]:
         )
     else:
         yield from check_combinations(config, key, model.dataset, [model.posterior])
-        candidates = candidate_estimators(config, model.dataset, model.split)
-        yield from check_estimators(config, "estimators", candidates)
-        yield from check_bank_exists(config, "operating.estimator", candidates, [model.dataset], [model.split])
+        yield from _check_candidates(config, key, model.dataset, model.split)
+
+
+def _check_candidates(config: Config, key: str, dataset: str, split: str) -> Iterator[str]:
+    """Lines if the model has no estimator, or lacks the bank that it needs."""
+    names = [config.operating.estimator] if config.operating.estimator not in (None, AUTO) else []
+    yield from check_bank_exists(config, "operating.estimator", names, [dataset], [split])
+    if not candidate_estimators(config, dataset, split):
+        yield f"{key}: none of the configured estimators can be used; name one as operating.estimator"
+
+
+def _is_usable(config: Config, dataset: str) -> bool:
+    """Whether a data set is declared and has files; others are reported elsewhere."""
+    return dataset in config.datasets and has_stored_dataset(config, dataset)
 
 
 def _how_to_get_labels(place: str) -> str:
@@ -114,7 +124,7 @@ def _check_direction(config: Config, key: str, answer: AnswerSpec) -> Iterator[s
         yield f"{key}.direction: is missing; give t2i (texts look for images) or i2t (images look for texts)"
     elif answer.direction not in (None, direction):
         yield f"{key}.direction: queries and gallery are those of {direction}; remove it"
-    elif direction == "t2i" and has_stored_dataset(config, answer.model.dataset):
+    elif direction == "t2i" and _is_usable(config, answer.model.dataset):
         if config.stored_dataset(answer.model.dataset).kind == "classes":
             yield f"{key}.model.dataset: {answer.model.dataset!r} has classes, which rank no images; use images as queries"
 
@@ -124,7 +134,7 @@ def _check_items(config: Config, key: str, answer: AnswerSpec, items: Items) -> 
     posterior = config.posteriors.get(answer.model.posterior)
     if items.dataset is not None:
         yield from check_name(f"{key}.dataset", "data set", items.dataset, config.datasets)
-        if has_stored_dataset(config, items.dataset):
+        if _is_usable(config, items.dataset):
             yield from check_split(config, key, items.dataset, find_split(config, answer, items))
             yield from check_combinations(config, key, items.dataset, [answer.model.posterior])
     elif items.embeddings is None and posterior is not None and posterior.encoders() == [IMPORTED]:
@@ -140,6 +150,3 @@ def _check_derived_name(config: Config, name: str, role: Role, answer: AnswerSpe
     derived, declared = derived_dataset(getattr(answer, role)), config.datasets.get(derived_name(name, role))
     if derived is not None and declared != derived:
         yield f"datasets.{derived_name(name, role)}: this name is used for answers.{name}.{role}; choose another one"
-
-
-__all__ = ["ALL", "check_answer", "check_confidence_estimator"]

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from overtop.downloads.mirror import resolve_in_mirror
 from overtop.pipeline.job import Job
 from overtop.retrieval.provenance import encoder_label
 from overtop.storage.embedding_files import open_embeddings
 from overtop.storage.shards import EmbeddingSource, ShardSource, open_items
+from overtop.storage.split import read_split
 
 
 @contextmanager
@@ -17,9 +19,9 @@ def open_job_items(job: Job) -> Iterator[EmbeddingSource]:
     Raises:
         OvertopError: a file is missing, damaged, or has another format.
     """
-    spec = job.params.items
+    spec = job.params.source
     if "location" not in spec:
-        with open_items(job.input.items, job.params.passes) as shards:
+        with open_items(job.input.embeddings, job.params.passes) as shards:
             yield shards
         return
     path = resolve_in_mirror(spec["location"], job.config.get("mirror"), "answers")
@@ -29,6 +31,20 @@ def open_job_items(job: Job) -> Iterator[EmbeddingSource]:
             yield source
     else:
         yield source
+
+
+def names_of_texts(manifest: str | Path | None) -> dict[str, str]:
+    """The text of each item that has no name but its number: classes, and rows of a table without ids.
+
+    Args:
+        manifest: of the split that the items are of; None or empty for embeddings from a file.
+    """
+    if not manifest:
+        return {}
+    split = read_split(manifest)
+    if split.caption_ids != [str(number) for number in range(len(split.caption_ids))]:
+        return {}
+    return dict(zip(split.caption_ids, split.captions, strict=True))
 
 
 def source_label(source: EmbeddingSource) -> str | None:

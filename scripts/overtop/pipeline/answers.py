@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from overtop.config.answers import AnswerSpec, Items
+from overtop.config.datasets import WHOLE
 from overtop.config.model import Config
 from overtop.downloads.mirror import resolve_in_mirror
 from overtop.errors import OvertopError
@@ -12,9 +13,6 @@ from overtop.terms import BANK_ESTIMATORS, PROBABILITY_ESTIMATORS, RANKING_ESTIM
 
 Role = Literal["queries", "gallery"]
 ROLES: tuple[Role, ...] = ("queries", "gallery")
-
-ALL = "all"
-"""The only split of data sets that are a folder of images or a table of texts."""
 
 AUTO = "auto"
 """Configured estimator that requests a choice by cross-validation."""
@@ -94,7 +92,7 @@ def find_items(config: Config, name: str, role: Role) -> ItemsOfSplit | ItemsOfF
     if items.embeddings is not None:
         return ItemsOfFile(items.embeddings, modality)
     if items.dataset is None:
-        return ItemsOfSplit(derived_name(name, role), ALL, modality)
+        return ItemsOfSplit(derived_name(name, role), WHOLE, modality)
     return ItemsOfSplit(items.dataset, find_split(config, answer, items), modality)
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 
 from overtop import labels
 from overtop.pipeline import paths
+from overtop.pipeline.answers_summary import answers_summary
 from overtop.tables.attack_checks import failed_checks
 from overtop.tables.differences import differences_summary
 from overtop.tables.robustness import robustness_summary
@@ -41,6 +42,8 @@ def _summarise_file(path: Path) -> list[str]:
         return summarise_table(pd.read_csv(path))
     if path.match(paths.fill(paths.DIFFERENCES, table="*.csv")):
         return differences_summary(pd.read_csv(path))
+    if path.match(f"{paths.ANSWER.format(answer='*')}.*"):
+        return answers_summary(path)
     checks = path.with_name(f"{path.stem}-checks.csv")
     if path.match(paths.ROBUSTNESS.format(robustness="*") + ".csv") and checks.is_file():
         return [*robustness_summary(pd.read_csv(path)), *_check_warnings(pd.read_csv(checks))]
