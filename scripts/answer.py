@@ -11,7 +11,7 @@ import logging
 from overtop.confidence.answer_blocks import AnswerFiles, answer_blocks, check_gallery
 from overtop.confidence.answering import describe_promise
 from overtop.confidence.model import read_models
-from overtop.pipeline.answer_job import names_of_texts, open_job_items, source_label
+from overtop.pipeline.answer_job import names_of_texts, open_job_items
 from overtop.pipeline.job import Job, run
 from overtop.progress import progress_bar
 from overtop.retrieval.prepared import open_gallery
@@ -23,8 +23,8 @@ def main(job: Job) -> None:
     model = read_models(job.input.model)[params.direction]
     gallery = open_gallery(job.input.gallery)
     column, texts = "query" if params.direction == "t2i" else "top1", names_of_texts(job.input.texts)
-    with open_job_items(job) as queries, AnswerFiles(job.output.parquet, job.output.csv) as files:
-        warnings = check_gallery(model, gallery, source_label(queries))
+    with open_job_items(job) as (queries, encoder), AnswerFiles(job.output.parquet, job.output.csv) as files:
+        warnings = check_gallery(model, gallery, encoder)
         with progress_bar("answer", "query") as progress:
             for answers in answer_blocks(
                 model,

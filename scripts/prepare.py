@@ -6,12 +6,13 @@ Writes: the folder results/galleries/{answer}.
 """
 
 from overtop.errors import OvertopError
-from overtop.pipeline.answer_job import open_job_items, source_label
+from overtop.pipeline.answer_job import open_job_items
 from overtop.pipeline.job import Job, run
 from overtop.retrieval.bank import draw_queries
 from overtop.retrieval.galleries import select_gallery
 from overtop.retrieval.groups import declare_groups
 from overtop.retrieval.prepared import prepare_gallery
+from overtop.retrieval.provenance import encoder_label
 from overtop.retrieval.temperature import load_temperatures
 from overtop.storage.shards import EmbeddingSource, open_items
 from overtop.storage.split import read_split
@@ -20,25 +21,24 @@ from overtop.storage.split import read_split
 def main(job: Job) -> None:
     """Prepare the gallery of one answer."""
     spec, passes = job.params.bank, job.params.passes
-    with open_job_items(job) as source:
+    with open_job_items(job) as (source, encoder):
         if spec is None:
-            write_gallery(job, source)
+            write_gallery(job, source, encoder)
             return
         with open_items(job.input.bank, passes) as bank:
-            check_bank_encoder(source, bank)
-            write_gallery(job, source, draw_queries(bank, spec["size"], spec["seed"]))
+            check_encoders(encoder, encoder_label(bank))
+            write_gallery(job, source, encoder, draw_queries(bank, spec["size"], spec["seed"]))
 
 
-def check_bank_encoder(gallery: EmbeddingSource, bank: EmbeddingSource) -> None:
+def check_encoders(gallery: str | None, bank: str | None) -> None:
     """Raise an error if a gallery and its bank are known to be of different encoders."""
-    labels = source_label(gallery), source_label(bank)
-    if None not in labels and labels[0] != labels[1]:
+    if None not in (gallery, bank) and gallery != bank:
         raise OvertopError(
-            f"the gallery is of the encoder {labels[0]}, its bank of {labels[1]}; embed both with the same encoder"
+            f"the gallery is of the encoder {gallery}, its bank of {bank}; embed both with the same encoder"
         )
 
 
-def write_gallery(job: Job, source: EmbeddingSource, bank: EmbeddingSource | None = None) -> None:
+def write_gallery(job: Job, source: EmbeddingSource, encoder: str | None, bank: EmbeddingSource | None = None) -> None:
     """Prepare the items of a source that are in the gallery, with their groups."""
     direction, spec = job.params.direction, job.params.bank
     gallery, groups = source, None
@@ -53,7 +53,7 @@ def write_gallery(job: Job, source: EmbeddingSource, bank: EmbeddingSource | Non
         bank=bank,
         bank_facts=None if bank is None else {"label": spec["label"]},
         temperature=load_temperatures(job.params.temperature, job.input.temperatures)[direction].softmax,
-        encoder=source_label(source),
+        encoder=encoder,
     )
 
 

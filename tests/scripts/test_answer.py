@@ -72,7 +72,8 @@ class Answer:
         """Run `answer` and return its table and its provenance."""
         output = SimpleNamespace(parquet=self.folder / "answers.parquet", csv=self.folder / "answers.csv")
         inputs = {"model": self.folder / "model.json", "gallery": self.folder / "gallery"}
-        inputs |= {"embeddings": self.queries["embeddings"], "texts": self.queries["split"]}
+        texts = (self.queries if self.direction == "t2i" else self.gallery)["split"]
+        inputs |= self.queries | {"texts": texts}
         params = {"direction": self.direction, "source": self.query_spec, "precision": PRECISION, "top": 10}
         answer.main(self._job(output, inputs, **params, dirichlet=TEMPERATURE["dirichlet"]))
         return pd.read_parquet(output.parquet), json.loads(read_table_metadata(output.parquet)["provenance"])

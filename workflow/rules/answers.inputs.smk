@@ -113,4 +113,4 @@ def query_files(wildcards):
     """The queries of an answer, and the manifest of the texts: of the queries or of the gallery."""
     files = {role: item_files(wildcards, role) for role in answers.ROLES}
     role_of_texts = "queries" if answer_direction(wildcards) == "t2i" else "gallery"
-    return {"embeddings": files["queries"]["embeddings"], "texts": files[role_of_texts]["split"]}
+    return {**files["queries"], "texts": files[role_of_texts]["split"]}

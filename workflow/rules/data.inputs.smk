@@ -17,6 +17,8 @@ def fetch_spec(wildcards):
         excluded.add(
             "on_error"
         )  # only there it decides whether a missing image is an error
+    if not spec.held_out_splits() and spec.kind != "classes":
+        excluded.add("held_out")
     return spec.model_dump(mode="json", exclude=excluded)
 
 
@@ -57,6 +59,10 @@ def split_spec(wildcards):
     """The keys of a data set that decide its manifest."""
     spec = look_up("datasets", wildcards)
     excluded = ONLY_LATER | {"on_error", "judgments", "routes"}
+    if spec.kind != "classes":
+        excluded.add("held_out")  # recorded in the raw folder
+    if spec.kind == "variant" and spec.images is None:
+        excluded.add("images")
     return spec.model_dump(mode="json", exclude=excluded)
 
 
