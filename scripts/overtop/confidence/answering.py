@@ -35,6 +35,7 @@ def answer_queries(
     coverage: float | None = None,
     gallery_fingerprint: str | None = None,
     tied: np.ndarray | None = None,
+    stacklevel: int = 1,
 ) -> pd.DataFrame:
     """Return the answers of new queries.
 
@@ -49,6 +50,7 @@ def answer_queries(
         coverage: act on this share of the batch instead, the most certain queries; nothing is promised.
         gallery_fingerprint: of the gallery in use, to compare with that of the model; None if unknown.
         tied: (Q,) number of gallery items of the same similarity as the top-1, itself included; None if unknown.
+        stacklevel: whose line the warnings show: 1 is that of the caller, 2 that of its caller.
 
     Returns:
         Columns `COLUMNS`. `p_right`: probability that the top-1 is right; `act`: whether to act on it; `warning`: a
@@ -73,7 +75,7 @@ def answer_queries(
     uncertainty, similarity = np.asarray(uncertainty, np.float64), np.asarray(similarity, np.float64)
     _check_arrays(uncertainty, similarity, query_ids, top1_ids)
     for text in batch_warnings(model, similarity, gallery_fingerprint):
-        warnings.warn(text, stacklevel=2)
+        warnings.warn(text, stacklevel=stacklevel + 1)
     return pd.DataFrame(
         {
             "query": list(query_ids),

@@ -14,7 +14,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from overtop.confidence.mappings import SoftmaxMapping, applicable_mappings, fit_mapping, negative_log_likelihood
+from overtop.confidence.mappings import (
+    PROBABILITY_ESTIMATORS,
+    SoftmaxMapping,
+    applicable_mappings,
+    fit_mapping,
+    negative_log_likelihood,
+)
 from overtop.confidence.model import QUANTILE_LEVELS, Calibration, ConfidenceModel, Measure, ModelFacts, Threshold
 from overtop.confidence.thresholds import fewest_queries, guaranteed_threshold
 from overtop.errors import OvertopError
@@ -22,7 +28,16 @@ from overtop.evaluation.bootstrap import draw_cluster_weights
 from overtop.evaluation.inputs import validate_scores
 from overtop.evaluation.probabilities import MEASURE_BOUNDS, calibrated_ece, measure_probabilities
 from overtop.evaluation.significance import symmetric_interval
+from overtop.labels import format_count
 from overtop.seeds import derive_seed
+
+AUTO = "auto"
+"""Estimator that stands for those of `AUTO_ESTIMATORS`."""
+
+AUTO_ESTIMATORS = (
+    "bank_nnn", "bank_softmax", "max_softmax", "entropy", "energy", "margin", "margin_topk", "top1_similarity",
+)  # fmt: skip
+"""Estimators that are compared for `auto`, as far as the ranking allows, the default first."""
 
 FOLDS = 5
 """Folds of the cross-validation."""
@@ -105,7 +120,11 @@ def model_without_labels(estimator: str, facts: ModelFacts) -> ConfidenceModel:
     Raises:
         OvertopError: the uncertainty of the estimator is not one minus a probability.
     """
-    applicable_mappings(estimator, "softmax")
+    if estimator not in PROBABILITY_ESTIMATORS:
+        raise OvertopError(
+            f"estimator {estimator!r}: without labelled queries only the estimators that are a probability can be "
+            f"used ({', '.join(PROBABILITY_ESTIMATORS)}); use one of these, or give queries and relevant"
+        )
     return ConfidenceModel(estimator, SoftmaxMapping(), facts)
 
 
@@ -188,8 +207,9 @@ def _choose_thresholds(
         needed = fewest_queries(precision, confidence)
         if len(hit) < needed:
             warnings.warn(
-                f"precision {precision:g}: {len(hit)} labelled queries are too few to guarantee it with confidence "
-                f"{confidence:g}; at least {needed} are needed, all of them right, and more if some are wrong",
+                f"precision {precision:g} cannot be guaranteed with confidence {confidence:g} from "
+                f"{format_count(len(hit), 'labelled query', 'labelled queries')}: at least {needed} are needed, all of "
+                "them right, and more if some are wrong",
                 stacklevel=3,
             )
     return tuple(thresholds)

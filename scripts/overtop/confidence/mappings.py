@@ -77,6 +77,10 @@ class IsotonicMapping:
     values: tuple[float, ...]
     kind: Literal["isotonic"] = "isotonic"
 
+    def __post_init__(self) -> None:
+        if not len(self.uncertainty) == len(self.values) > 0:
+            raise ValueError(f"{len(self.uncertainty)} knots have {len(self.values)} values")
+
     def probability(self, uncertainty: np.ndarray) -> np.ndarray:
         """Return the probability of a hit (Q,) from the uncertainty (Q,)."""
         return np.interp(np.asarray(uncertainty, dtype=np.float64), self.uncertainty, self.values)

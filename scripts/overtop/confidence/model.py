@@ -38,6 +38,7 @@ class ModelFacts:
     Attributes:
         gallery_size: N, the number of gallery items.
         gallery_fingerprint: digest of their embeddings and names; None if unknown.
+        gallery_groups: number of groups of items that do not compete (captions of one image); None if unknown.
         encoder: name or digest of the encoder; None if unknown.
         dims: embedding width of each sample; empty if there were no embeddings.
         bank: facts of the bank (`size`, `fingerprint`); None without one.
@@ -47,6 +48,7 @@ class ModelFacts:
 
     gallery_size: int
     gallery_fingerprint: str | None = None
+    gallery_groups: int | None = None
     encoder: str | None = None
     dims: tuple[int, ...] = ()
     bank: dict[str, Any] | None = None
@@ -130,6 +132,11 @@ class ConfidenceModel:
     similarity_quantiles: tuple[float, ...] = ()
     uncertainty_quantiles: tuple[float, ...] = ()
 
+    def __post_init__(self) -> None:
+        for name in ("similarity_quantiles", "uncertainty_quantiles"):
+            if len(getattr(self, name)) not in (0, len(QUANTILE_LEVELS)):
+                raise ValueError(f"{name} has {len(getattr(self, name))} values, expected {len(QUANTILE_LEVELS)}")
+
     @property
     def default_precision(self) -> float | None:
         """The first precision that was asked for; None without thresholds."""
@@ -192,5 +199,5 @@ def read_models(path: str | Path) -> dict[str, ConfidenceModel]:
         place = ".".join(str(part) for part in first["loc"])
         raise OvertopError(
             f"{path}: is not a confidence model ({SCHEMA}), or is damaged{f': {place}' if place else ''}: "
-            f"{first['msg']}; make it again with `overtop calibrate` or `judge.save`"
+            f"{first['msg'].removeprefix('Value error, ')}; make it again with `overtop calibrate` or `judge.save`"
         ) from None
