@@ -8,7 +8,7 @@ Writes: results/answers/{answer}.parquet, with provenance, and .csv, one row per
 import json
 import logging
 
-from overtop.confidence.answer_blocks import AnswerFiles, answer_blocks, check_gallery
+from overtop.confidence.answer_blocks import AnswerFiles, answer_blocks, check_encoders
 from overtop.confidence.answering import describe_promise
 from overtop.confidence.model import read_models
 from overtop.pipeline.answer_job import names_of_texts, open_job_items
@@ -24,14 +24,13 @@ def main(job: Job) -> None:
     gallery = open_gallery(job.input.gallery)
     column, texts = "query" if params.direction == "t2i" else "top1", names_of_texts(job.input.texts)
     with open_job_items(job) as (queries, encoder), AnswerFiles(job.output.parquet, job.output.csv) as files:
-        warnings = check_gallery(model, gallery, encoder)
+        warnings = check_encoders(model, gallery, encoder)
         with progress_bar("answer", "query") as progress:
             for answers in answer_blocks(
                 model,
                 gallery,
                 queries,
                 precision=params.precision,
-                top=params.top,
                 dirichlet=params.dirichlet,
                 progress=progress,
             ):

@@ -5,9 +5,10 @@ fingerprints of gallery and bank; the fitted temperatures if the configuration u
 Writes: results/confidence/{dataset}/{split}/{posterior}.json, with one model per direction.
 """
 
-from itertools import chain
 from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
 
 from overtop.confidence.model import ModelFacts, write_models
 from overtop.confidence.split_models import fit_split_models
@@ -19,8 +20,8 @@ from overtop.retrieval.prepared import describe_bank, fingerprint_embeddings
 from overtop.retrieval.provenance import embedding_provenance, encoder_label
 from overtop.retrieval.ranking import read_ranking
 from overtop.retrieval.sources import queries_and_gallery
-from overtop.retrieval.temperature import Temperatures, load_temperatures
-from overtop.storage.shards import open_posterior
+from overtop.retrieval.temperature import load_temperatures
+from overtop.storage.shards import ShardSource, open_posterior
 from overtop.storage.split import Split, read_split
 from overtop.terms import Direction
 
@@ -36,7 +37,7 @@ def main(job: Job) -> None:
         split,
         inputs,
         params.candidates,
-        find_facts(job, split, temperatures),
+        find_facts(job, split, inputs),
         precisions=params.precisions,
         confidence=params.confidence,
         mapping=params.mapping,
@@ -45,7 +46,7 @@ def main(job: Job) -> None:
     write_models(job.output[0], models)
 
 
-def find_facts(job: Job, split: Split, temperatures: Mapping[Direction, Temperatures]) -> dict[Direction, ModelFacts]:
+def find_facts(job: Job, split: Split, inputs: Mapping[Direction, EstimatorInputs]) -> dict[Direction, ModelFacts]:
     """What the labelled queries of each direction were ranked with."""
     banks = find_banks(job)
     with open_posterior(job.input.image, job.input.text, job.params.passes) as (images, texts):
@@ -58,10 +59,11 @@ def find_facts(job: Job, split: Split, temperatures: Mapping[Direction, Temperat
                 facts[direction] = ModelFacts(
                     gallery_size=gallery.n_items,
                     gallery_fingerprint=fingerprint_embeddings(gallery),
+                    gallery_groups=len(np.unique(inputs[direction].ranking.item_groups)),
                     encoder=encoder_label(texts),
                     dims=gallery.dims,
                     bank=banks.get(direction),
-                    temperature=temperatures[direction].softmax,
+                    temperature=inputs[direction].temperatures.softmax,
                     provenance=provenance,
                 )
     return facts
@@ -73,9 +75,10 @@ def find_banks(job: Job) -> dict[Direction, dict[str, Any]]:
     if spec is None:
         return {}
     with open_posterior(job.input.bank_image, job.input.bank_text, job.params.passes) as (images, texts):
+        queries: dict[Direction, ShardSource] = {"t2i": texts, "i2t": images}
         return {
             direction: describe_bank(draw_queries(source, spec["size"], spec["seed"]), label=spec["label"])
-            for direction, source in (("t2i", texts), ("i2t", images))
+            for direction, source in queries.items()
         }
 
 

@@ -5,7 +5,7 @@ queries of the bank, if the confidence model may need one; the fitted temperatur
 Writes: the folder results/galleries/{answer}.
 """
 
-from overtop.errors import OvertopError
+from overtop.confidence.galleries import check_encoder, place
 from overtop.pipeline.answer_job import open_job_items
 from overtop.pipeline.job import Job, run
 from overtop.retrieval.bank import draw_queries
@@ -26,16 +26,9 @@ def main(job: Job) -> None:
             write_gallery(job, source, encoder)
             return
         with open_items(job.input.bank, passes) as bank:
-            check_encoders(encoder, encoder_label(bank))
+            with place("bank"):
+                check_encoder(encoder, encoder_label(bank))
             write_gallery(job, source, encoder, draw_queries(bank, spec["size"], spec["seed"]))
-
-
-def check_encoders(gallery: str | None, bank: str | None) -> None:
-    """Raise an error if a gallery and its bank are known to be of different encoders."""
-    if None not in (gallery, bank) and gallery != bank:
-        raise OvertopError(
-            f"the gallery is of the encoder {gallery}, its bank of {bank}; embed both with the same encoder"
-        )
 
 
 def write_gallery(job: Job, source: EmbeddingSource, encoder: str | None, bank: EmbeddingSource | None = None) -> None:

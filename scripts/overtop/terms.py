@@ -64,6 +64,14 @@ BANK_ESTIMATORS = ("bank_softmax", "bank_nnn")
 PROBABILITY_ESTIMATORS = ("max_softmax", *BANK_ESTIMATORS)
 """Estimators whose uncertainty is one minus a probability of the top-1."""
 
+AUTO = "auto"
+"""Estimator of a confidence model that stands for the best of `AUTO_ESTIMATORS`."""
+
+AUTO_ESTIMATORS = (
+    "bank_nnn", "bank_softmax", "max_softmax", "entropy", "energy", "margin", "margin_topk", "top1_similarity",
+)  # fmt: skip
+"""Estimators that are compared for `auto`, as far as the ranking allows, the default first."""
+
 RANKING_ESTIMATORS = (
     "top1_similarity",
     "margin",

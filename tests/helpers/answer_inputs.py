@@ -77,7 +77,9 @@ class RandomSplit:
     @property
     def split(self) -> Split:
         captions = self.ids["text"]
-        return Split(self.ids["image"], [""] * self.n_images, captions, ["words"] * len(captions), self.image_of_caption)
+        return Split(
+            self.ids["image"], [""] * self.n_images, captions, ["words"] * len(captions), self.image_of_caption
+        )
 
     def source(self, modality: Modality) -> ArraySource:
         return ArraySource([self.embeddings[modality]], self.ids[modality])

@@ -74,7 +74,7 @@ class Answer:
         inputs = {"model": self.folder / "model.json", "gallery": self.folder / "gallery"}
         texts = (self.queries if self.direction == "t2i" else self.gallery)["split"]
         inputs |= self.queries | {"texts": texts}
-        params = {"direction": self.direction, "source": self.query_spec, "precision": PRECISION, "top": 10}
+        params = {"direction": self.direction, "source": self.query_spec, "precision": PRECISION}
         answer.main(self._job(output, inputs, **params, dirichlet=TEMPERATURE["dirichlet"]))
         return pd.read_parquet(output.parquet), json.loads(read_table_metadata(output.parquet)["provenance"])
 
@@ -162,7 +162,9 @@ def test_images_ask_for_texts_in_the_other_direction(jobs):
     probability = np.exp(cosine / TEMPERATURE["softmax"])
     probability /= probability.sum(axis=1, keepdims=True)
     group = jobs.labelled.image_of_caption
-    own = np.array([row[group == group[top]].sum() for row, top in zip(probability, cosine.argmax(axis=1), strict=True)])
+    own = np.array(
+        [row[group == group[top]].sum() for row, top in zip(probability, cosine.argmax(axis=1), strict=True)]
+    )
     np.testing.assert_allclose(table["uncertainty"], 1 - own, atol=1e-5)
 
 
@@ -227,7 +229,7 @@ def test_queries_of_another_encoder_are_refused(jobs):
     new = RandomSplit(jobs.folder / "new2", 5, seed=4, encoder=ENCODER | {"checkpoint_sha256": "4567"})
     jobs.queries = {"embeddings": new.shards("text"), "split": new.manifest}
     jobs.prepare()
-    with pytest.raises(OvertopError, match=r"confidence model is of the encoder e \(\w+\), the queries of e \(\w+\);"):
+    with pytest.raises(OvertopError, match=r"queries: the embeddings are of encoder 'e \(\w+\)', but"):
         jobs.answer()
 
 
@@ -235,14 +237,16 @@ def test_gallery_with_another_bank_is_refused(tmp_path):
     jobs = Answer(tmp_path, "bank_nnn")
     jobs.bank = RandomSplit(tmp_path / "elsewhere", 50, seed=9)
     jobs.prepare()
-    with pytest.raises(OvertopError, match="the confidence model uses the bank .*; prepare the gallery again"):
+    with pytest.raises(
+        OvertopError, match="bank_nnn needs the bank that the model was fitted with, and this is another"
+    ):
         jobs.answer()
 
 
 def test_bank_of_another_encoder_is_refused(tmp_path):
     jobs = Answer(tmp_path, "bank_nnn")
     jobs.bank = RandomSplit(tmp_path / "elsewhere", 50, seed=9, encoder=ENCODER | {"checkpoint_sha256": "4567"})
-    with pytest.raises(OvertopError, match=r"the gallery is of the encoder e \(\w+\), its bank of e \(\w+\)"):
+    with pytest.raises(OvertopError, match=r"bank: the embeddings are of encoder 'e \(\w+\)', but 'e"):
         jobs.prepare()
 
 

@@ -75,7 +75,9 @@ def test_similarities_are_those_of_the_sampled_queries(tmp_path):
     job = make_job(tmp_path, ["max_softmax"])
     calibrate.main(job)
     embeddings = RandomSplit(tmp_path / "val", N_IMAGES, seed=0).embeddings
-    images, texts = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in map(np.float64, embeddings.values()))
+    images, texts = (
+        rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in map(np.float64, embeddings.values())
+    )
     quantiles = read_models(job.output[0])["i2t"].similarity_quantiles
     top1 = (images @ texts.T).max(axis=1)
     np.testing.assert_allclose([quantiles[0], quantiles[-1]], [top1.min(), top1.max()], atol=1e-6)

@@ -85,7 +85,6 @@ rule answer:
         source=items_spec("queries"),
         precision=field("answers", "precision"),
         dirichlet=settings.temperature.dirichlet,
-        top=settings.ranking.top,
         passes=answer_passes,
         version=VERSIONS["answer"],
     script:

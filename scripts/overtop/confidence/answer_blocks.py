@@ -1,4 +1,4 @@
-"""Answers of many queries against a prepared gallery, block by block, so that memory does not grow with their number."""
+"""Answers of many queries against a prepared gallery, block by block: memory does not grow with their number."""
 
 import warnings
 from collections.abc import Iterator
@@ -12,17 +12,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from overtop.confidence.answering import answer_queries, batch_warnings
+from overtop.confidence.galleries import check_encoder, check_model_fits_gallery, place
 from overtop.confidence.model import ConfidenceModel
+from overtop.confidence.queries import measure_queries
 from overtop.errors import OvertopError
-from overtop.estimators.inputs import EstimatorInputs
-from overtop.estimators.scoring import compute_uncertainty
 from overtop.progress import Progress, no_progress
-from overtop.retrieval.prepared import PreparedGallery, rank_queries
+from overtop.retrieval.prepared import PreparedGallery
 from overtop.retrieval.sources import SelectedItems
-from overtop.retrieval.temperature import Temperatures
 from overtop.storage.files import atomic_path
 from overtop.storage.shards import EmbeddingSource
-from overtop.terms import BANK_ESTIMATORS, DIRICHLET_TEMPERATURE
+from overtop.terms import DIRICHLET_TEMPERATURE
 
 BLOCK_QUERIES = 2**16
 """Queries that are ranked at a time: the gallery is read once per block."""
@@ -41,13 +40,13 @@ SCHEMA = pa.schema(
 """Columns of the files of answers, those of `answering.COLUMNS`."""
 
 
-def check_gallery(model: ConfidenceModel, gallery: PreparedGallery, queries_encoder: str | None) -> list[str]:
+def check_encoders(model: ConfidenceModel, gallery: PreparedGallery, encoder: str | None) -> list[str]:
     """Check that a model, a gallery and queries are of the same encoder, and that the gallery has the model's bank.
 
     Args:
         model: the confidence model.
         gallery: the prepared gallery.
-        queries_encoder: label of the encoder of the queries; None if unknown.
+        encoder: label of the encoder of the queries; None if unknown.
 
     Returns:
         What could not be checked, one line each.
@@ -55,29 +54,16 @@ def check_gallery(model: ConfidenceModel, gallery: PreparedGallery, queries_enco
     Raises:
         OvertopError: they differ, and answers would be meaningless.
     """
-    labels = {"confidence model": model.facts.encoder, "gallery": gallery.encoder, "queries": queries_encoder}
-    known = {name: label for name, label in labels.items() if label is not None}
-    first = next(iter(known), None)
-    for name, label in known.items():
-        if label != known[first or name]:
-            raise OvertopError(
-                f"the {first} is of the encoder {known[first or name]}, the {name} of {label}; embed the gallery and "
-                "the queries with the same encoder, and fit the model with it"
-            )
-    if model.facts.dims and model.facts.dims != gallery.dims:
-        raise OvertopError(
-            f"the confidence model is of samples of dimensions {model.facts.dims}, the gallery has {gallery.dims}; "
-            "embed the gallery with the encoder of the model"
-        )
-    if model.estimator in BANK_ESTIMATORS and model.facts.bank != gallery.bank:
-        raise OvertopError(
-            f"the confidence model uses the bank {model.facts.bank}, the gallery was prepared with {gallery.bank}; "
-            "prepare the gallery again with the bank of the model"
-        )
-    unknown = [f"the {name}" for name in labels if name not in known]
-    if first is None or not unknown:
+    with place("gallery"):
+        check_model_fits_gallery("the confidence model", model, gallery)
+    with place("queries"):
+        check_encoder(model.facts.encoder or gallery.encoder, encoder)
+    labels = {"the confidence model": model.facts.encoder, "the gallery": gallery.encoder, "the queries": encoder}
+    known = next(filter(None, labels.values()), None)
+    unknown = [name for name, label in labels.items() if label is None]
+    if known is None or not unknown:
         return []
-    return [f"the encoder of {' and of '.join(unknown)} is unknown; it must be {known[first]}"]
+    return [f"the encoder of {' and of '.join(unknown)} is unknown; it must be {known}"]
 
 
 def answer_blocks(
@@ -86,7 +72,6 @@ def answer_blocks(
     queries: EmbeddingSource,
     *,
     precision: float | None = None,
-    top: int = 50,
     dirichlet: float = DIRICHLET_TEMPERATURE,
     block: int = BLOCK_QUERIES,
     progress: Progress = no_progress,
@@ -100,7 +85,6 @@ def answer_blocks(
         gallery: the prepared gallery.
         queries: new queries of the same encoder.
         precision: one of the model's; by default its first.
-        top: best items per query that estimators may use.
         dirichlet: temperature of the Dirichlet estimators.
         block: queries at a time.
         progress: called after each block with the queries done and their total.
@@ -111,24 +95,22 @@ def answer_blocks(
     """
     if not queries.n_items:
         raise OvertopError("there are no queries; give at least one")
-    temperatures = Temperatures(model.facts.temperature, dirichlet)
     gallery_ids = np.asarray(gallery.item_ids, dtype=object)
     for start in range(0, queries.n_items, block):
         stop = min(start + block, queries.n_items)
         part = SelectedItems(queries, np.arange(start, stop))
-        ranking = rank_queries(gallery, part, top, [temperatures.softmax, temperatures.dirichlet])
-        uncertainty = compute_uncertainty(model.estimator, EstimatorInputs(ranking, temperatures=temperatures), "corrected")
+        measured = measure_queries(gallery, part, [model.estimator], dirichlet=dirichlet)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
             answers = answer_queries(
                 model,
-                uncertainty,
-                ranking.top_scores[:, 0],
-                part.item_ids,
-                gallery_ids[ranking.top_ids[:, 0]].tolist(),
+                measured.uncertainty[model.estimator],
+                measured.similarity,
+                measured.ids,
+                gallery_ids[measured.top1].tolist(),
                 precision=precision,
                 gallery_fingerprint=gallery.fingerprint,
-                tied=(ranking.top_scores == ranking.top_scores[:, :1]).sum(axis=1),
+                tied=measured.tied,
             )
         progress(stop, queries.n_items)
         yield answers

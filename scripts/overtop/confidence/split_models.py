@@ -30,7 +30,7 @@ def fit_split_models(
     confidence: float,
     mapping: str,
     seed: int,
-) -> dict[Direction, ConfidenceModel]:
+) -> dict[str, ConfidenceModel]:
     """Fit one confidence model per direction, on one random query per image and the labelled positives.
 
     Args:
@@ -47,7 +47,7 @@ def fit_split_models(
         OvertopError: no query of a direction has a label, the inputs do not allow an estimator, or an argument of
             `fit_model` is not valid.
     """
-    models: dict[Direction, ConfidenceModel] = {}
+    models: dict[str, ConfidenceModel] = {}
     for direction, measured in inputs.items():
         scores = score_queries(split, direction, measured, candidates)
         sample = sample_one_query_per_image(scores, derive_seed(seed, "calibrate"))

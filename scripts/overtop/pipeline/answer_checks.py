@@ -8,10 +8,8 @@ from collections.abc import Iterator
 from overtop.config.answers import AnswerSpec, Items
 from overtop.config.model import Config
 from overtop.pipeline.answers import (
-    AUTO,
     ROLES,
     Role,
-    candidate_estimators,
     derived_name,
     find_direction,
     find_split,
@@ -25,7 +23,7 @@ from overtop.pipeline.name_checks import (
     check_split,
     has_stored_dataset,
 )
-from overtop.terms import ESTIMATORS, IMPORTED, PROBABILITY_ESTIMATORS, RANKING_ESTIMATORS
+from overtop.terms import AUTO, ESTIMATORS, IMPORTED, PROBABILITY_ESTIMATORS, RANKING_ESTIMATORS
 
 NOUNS = {"image": "images", "text": "texts"}
 
@@ -41,14 +39,9 @@ def check_confidence_estimator(config: Config) -> Iterator[str]:
             yield f"operating.mapping: {name!r} is no probability; use logistic, isotonic or auto"
     else:
         yield (
-            f"{key}: {name!r} cannot be computed for new queries from a ranking alone; "
-            f"use one of {', '.join(usable_estimators(config))}, or {AUTO}"
+            f"{key}: {name!r} cannot be computed for new queries from a ranking alone; use one of "
+            f"{', '.join(RANKING_ESTIMATORS)}, or {AUTO}"
         )
-
-
-def usable_estimators(config: Config) -> list[str]:
-    """The configured estimators that confidence models may use."""
-    return [name for name in config.estimators if name in RANKING_ESTIMATORS]
 
 
 def check_answer(config: Config, name: str, answer: AnswerSpec) -> Iterator[str]:
@@ -77,7 +70,7 @@ def _check_model(config: Config, key: str, answer: AnswerSpec) -> Iterator[str]:
         clean = model.posterior.partition("@")[0]
         yield f"{key}.posterior: new images are not attacked; use {clean!r}"
     if posterior is not None and "corrected" not in posterior.protocols:
-        yield f"{key}.posterior: {model.posterior!r} is for protocol 'published' only, confidence models are 'corrected'"
+        yield f"{key}.posterior: {model.posterior!r} is for protocol 'published', confidence models are 'corrected'"
     yield from check_name(f"{key}.dataset", "data set", model.dataset, config.datasets)
     if not _is_usable(config, model.dataset):
         return
@@ -91,15 +84,8 @@ def _check_model(config: Config, key: str, answer: AnswerSpec) -> Iterator[str]:
         )
     else:
         yield from check_combinations(config, key, model.dataset, [model.posterior])
-        yield from _check_candidates(config, key, model.dataset, model.split)
-
-
-def _check_candidates(config: Config, key: str, dataset: str, split: str) -> Iterator[str]:
-    """Lines if the model has no estimator, or lacks the bank that it needs."""
-    names = [config.operating.estimator] if config.operating.estimator not in (None, AUTO) else []
-    yield from check_bank_exists(config, "operating.estimator", names, [dataset], [split])
-    if not candidate_estimators(config, dataset, split):
-        yield f"{key}: none of the configured estimators can be used; name one as operating.estimator"
+        names = [config.operating.estimator] if config.operating.estimator not in (None, AUTO) else []
+        yield from check_bank_exists(config, "operating.estimator", names, [model.dataset], [model.split])
 
 
 def _is_usable(config: Config, dataset: str) -> bool:
@@ -107,10 +93,14 @@ def _is_usable(config: Config, dataset: str) -> bool:
     return dataset in config.datasets and has_stored_dataset(config, dataset)
 
 
+def _has_classes(config: Config, dataset: str) -> bool:
+    return _is_usable(config, dataset) and config.stored_dataset(dataset).kind == "classes"
+
+
 def _how_to_get_labels(place: str) -> str:
     return (
-        f"a model is fitted on labelled pairs: hold out some of {place} with `held_out`, or rank answers by uncertainty "
-        "without labels and without a promise by the command `overtop trust`"
+        f"a model is fitted on labelled pairs: hold out some of {place} with `held_out`, or rank answers by their "
+        "uncertainty, without labels and without a promise, by the command `overtop trust`"
     )
 
 
@@ -124,9 +114,8 @@ def _check_direction(config: Config, key: str, answer: AnswerSpec) -> Iterator[s
         yield f"{key}.direction: is missing; give t2i (texts look for images) or i2t (images look for texts)"
     elif answer.direction not in (None, direction):
         yield f"{key}.direction: queries and gallery are those of {direction}; remove it"
-    elif direction == "t2i" and _is_usable(config, answer.model.dataset):
-        if config.stored_dataset(answer.model.dataset).kind == "classes":
-            yield f"{key}.model.dataset: {answer.model.dataset!r} has classes, which rank no images; use images as queries"
+    elif direction == "t2i" and _has_classes(config, answer.model.dataset):
+        yield f"{key}.model.dataset: {answer.model.dataset!r} has classes, which rank no images; use images as queries"
 
 
 def _check_items(config: Config, key: str, answer: AnswerSpec, items: Items) -> Iterator[str]:

@@ -9,13 +9,10 @@ from overtop.config.model import Config
 from overtop.downloads.mirror import resolve_in_mirror
 from overtop.errors import OvertopError
 from overtop.pipeline.banks import Bank, find_bank
-from overtop.terms import BANK_ESTIMATORS, PROBABILITY_ESTIMATORS, RANKING_ESTIMATORS, Direction, Modality
+from overtop.terms import AUTO, AUTO_ESTIMATORS, BANK_ESTIMATORS, PROBABILITY_ESTIMATORS, Direction, Modality
 
 Role = Literal["queries", "gallery"]
 ROLES: tuple[Role, ...] = ("queries", "gallery")
-
-AUTO = "auto"
-"""Configured estimator that requests a choice by cross-validation."""
 
 DEFAULT_ESTIMATORS = {True: "bank_nnn", False: "max_softmax"}
 """Estimator of a confidence model with and without a bank."""
@@ -107,7 +104,8 @@ def find_split(config: Config, answer: AnswerSpec, items: Items) -> str:
 def candidate_estimators(config: Config, dataset: str, split: str) -> list[str]:
     """The estimators that a confidence model of a labelled split is chosen from; several only if `auto` is configured.
 
-    Those of `auto` are all configured ones that need a ranking and perhaps a bank: what answers compute of new queries.
+    All need a ranking and perhaps a bank, no more: what answers compute of new queries. They need not be among
+    `estimators`, which are those of the tables.
     """
     has_bank = find_bank(config, dataset, split) is not None
     configured = config.operating.estimator
@@ -115,8 +113,8 @@ def candidate_estimators(config: Config, dataset: str, split: str) -> list[str]:
         return [DEFAULT_ESTIMATORS[has_bank]]
     if configured != AUTO:
         return [configured]
-    usable = PROBABILITY_ESTIMATORS if config.operating.mapping == "softmax" else RANKING_ESTIMATORS
-    return [name for name in config.estimators if name in usable and (has_bank or name not in BANK_ESTIMATORS)]
+    usable = PROBABILITY_ESTIMATORS if config.operating.mapping == "softmax" else AUTO_ESTIMATORS
+    return [name for name in AUTO_ESTIMATORS if name in usable and (has_bank or name not in BANK_ESTIMATORS)]
 
 
 def model_bank(config: Config, dataset: str, split: str) -> Bank | None:
