@@ -29,6 +29,8 @@ LAYERS = (
 
 MODULES_WITHOUT_TORCH = (
     "overtop.retrieval.ranking",
+    "overtop.retrieval.truncated",
+    "overtop.confidence.topk_judge",
     "overtop.radius.radii",
     "overtop.storage.shards",
     "overtop.storage.split",

@@ -11,8 +11,11 @@ __version__ = "0.1.0"
 
 _LAZY = {
     "Judge": "overtop.confidence.judge",
+    "TopkJudge": "overtop.confidence.topk_judge",
     "fit": "overtop.confidence.judge",
+    "fit_topk": "overtop.confidence.topk_judge",
     "load": "overtop.confidence.judge",
+    "load_topk": "overtop.confidence.topk_judge",
     "queries_to_label": "overtop.confidence.labelling",
 }
 """Module of each public name."""

@@ -207,11 +207,12 @@ def describe_promise(
             f"nothing is promised at precision {precision:g}: {labelled} were not enough to guarantee it; label more, "
             "or ask for a lower precision"
         )
+    size = "" if model.facts.gallery_size is None else f" ({format_count(model.facts.gallery_size, 'item')})"
     encoder = f" and the encoder {model.facts.encoder}" if model.facts.encoder else " and the same encoder"
     return (
         f"with probability {model.confidence:g}, at least {100 * precision:g} % of the answers that are acted on are "
         f"right (from {labelled}, of which {100 * threshold.coverage:.0f} % are acted on), for new queries like these, "
-        f"against the same gallery ({format_count(model.facts.gallery_size, 'item')}){encoder}"
+        f"against the same gallery{size}{encoder}"
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from overtop.confidence.model import ConfidenceModel, ModelFacts
+from overtop.confidence.model import TOPK_SOURCE, ConfidenceModel, ModelFacts
 from overtop.errors import OvertopError
 from overtop.memory import READ_ITEMS, blocks
 from overtop.retrieval.prepared import FACTS, PreparedGallery, open_gallery, prepare_gallery
@@ -128,9 +128,11 @@ def check_model_fits_gallery(path: str, model: ConfidenceModel, gallery: Prepare
     """Check that a model can be used with a gallery.
 
     Raises:
-        OvertopError: the encoder, the bank or the groups differ.
+        OvertopError: the encoder, the bank or the groups differ, or the model was fitted without a gallery.
     """
     facts, present = model.facts, gallery_facts(gallery)
+    if facts.provenance.get("source") == TOPK_SOURCE:
+        raise OvertopError(f"{path}: was fitted to the lists of a search engine; use overtop.load_topk")
     check_encoder(facts.encoder, present.encoder)
     if facts.dims and facts.dims != present.dims:
         raise OvertopError(

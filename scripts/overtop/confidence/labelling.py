@@ -67,10 +67,10 @@ def parse_relevant(relevant: Iterable[Any], gallery_ids: Sequence[str]) -> list[
         rows_by_name.setdefault(name, []).append(row)
     parsed: list[np.ndarray | None] = []
     for number, label in enumerate(relevant):
-        if _is_unknown(label):
+        if is_unknown(label):
             parsed.append(None)
             continue
-        items = label if _is_collection(label) else [label]
+        items = label if is_collection(label) else [label]
         rows = [row for item in items for row in _find_rows(item, number, rows_by_name, len(gallery_ids))]
         parsed.append(np.array(rows, dtype=np.int64))
     return parsed
@@ -88,12 +88,14 @@ def find_hits(top1: np.ndarray, relevant: Sequence[np.ndarray], groups: np.ndarr
     return np.array([group in groups[rows] for group, rows in pairs], dtype=bool)
 
 
-def _is_collection(label: Any) -> bool:
+def is_collection(label: Any) -> bool:
+    """Whether a label names several items, or none, rather than one."""
     return isinstance(label, list | tuple | set | frozenset) or (isinstance(label, np.ndarray) and label.ndim > 0)
 
 
-def _is_unknown(label: Any) -> bool:
-    return not _is_collection(label) and (bool(pd.isna(label)) or label == UNKNOWN)
+def is_unknown(label: Any) -> bool:
+    """Whether a label says that the relevant items of a query are unknown."""
+    return not is_collection(label) and (bool(pd.isna(label)) or label == UNKNOWN)
 
 
 def _find_rows(item: Any, number: int, rows_by_name: dict[str, list[int]], n_items: int) -> list[int]:

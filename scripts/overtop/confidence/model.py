@@ -30,13 +30,16 @@ ANY_DIRECTION = "queries"
 
 _STRICT = ConfigDict(extra="forbid", ser_json_inf_nan="strings")
 
+TOPK_SOURCE = "topk"
+"""`source` in the provenance of a model that was fitted to the lists of a search engine, without the gallery."""
+
 
 @validated.dataclass(frozen=True, config=_STRICT)
 class ModelFacts:
     """What a confidence model was fitted on.
 
     Attributes:
-        gallery_size: N, the number of gallery items.
+        gallery_size: N, the number of gallery items; None if unknown.
         gallery_fingerprint: digest of their embeddings and names; None if unknown.
         gallery_groups: number of groups of items that do not compete (captions of one image); None if unknown.
         encoder: name or digest of the encoder; None if unknown.
@@ -46,7 +49,7 @@ class ModelFacts:
         provenance: anything else, such as data set, split and posterior; values that JSON can represent.
     """
 
-    gallery_size: int
+    gallery_size: int | None
     gallery_fingerprint: str | None = None
     gallery_groups: int | None = None
     encoder: str | None = None
