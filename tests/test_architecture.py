@@ -42,6 +42,8 @@ MODULES_WITHOUT_TORCH = (
     "overtop.confidence.answering",
     "overtop.confidence.labelling",
     "overtop.pipeline.loading",
+    "overtop.cli.commands",
+    "overtop.cli.topk",
 )
 """Modules of rules that run no network, and that therefore do not wait for torch, which takes seconds to import."""
 
