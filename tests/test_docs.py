@@ -13,7 +13,9 @@ import yaml
 
 from helpers.pipeline import read_committed_config
 from helpers.recipe_costs import TEST_IMAGES, cost_tables
+from overtop.confidence import transfer
 from overtop.config.model import Config
+from overtop.config.transfers import TransferSpec
 from overtop.estimators.registry import REGISTRY, estimators_table
 from overtop.pipeline.loading import load_config
 from overtop.tables.rows import COLUMNS
@@ -89,6 +91,21 @@ def test_evaluation_page_explains_every_column_of_tables():
     page = (REPO / "docs" / "evaluation.md").read_text()
     columns = [re.sub("_(low|high)$", "", name) for name in COLUMNS]
     assert [name for name in columns if f"`{name}`" not in page] == []
+
+
+def test_evaluation_page_explains_every_column_of_transfers():
+    page = (REPO / "docs" / "evaluation.md").read_text().split("## Confidence models")[1]
+    columns = [re.sub("_(low|high)$", "", name) for name in (*transfer.COLUMNS, *transfer.THRESHOLD_COLUMNS)]
+    keys = {"dataset", "split", "direction", "estimator", "target", "confidence"}  # as in all tables
+    assert [name for name in columns if f"`{name}`" not in page and name not in keys] == []
+
+
+def test_study_of_evaluation_page_is_declared():
+    [example] = code_blocks(REPO / "docs" / "evaluation.md", "yaml")
+    declared = load_config(read_committed_config(REPO)).transfers
+    assert {name: TransferSpec.model_validate(spec) for name, spec in yaml.safe_load(example)["transfers"].items()} == {
+        "imported": declared["imported"]
+    }
 
 
 def test_yaml_examples_of_own_data_page_are_a_valid_configuration():

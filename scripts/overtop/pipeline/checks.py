@@ -28,6 +28,7 @@ from overtop.pipeline.name_checks import (
     check_split,
 )
 from overtop.pipeline.robustness_checks import check_study
+from overtop.pipeline.transfer_checks import check_transfer
 from overtop.terms import ESTIMATORS, IMPORTED
 
 
@@ -60,6 +61,8 @@ def cross_checks(config: Config) -> Iterator[str]:
         yield from _check_table(config, f"tables.{name}", table)
     for name, study in config.robustness.items():
         yield from check_study(config, name, study)
+    for name, transfer in config.transfers.items():
+        yield from check_transfer(config, f"transfers.{name}", transfer)
     for name, figure in config.figures.items():
         yield from check_figure(config, f"figures.{name}", figure)
     yield from check_confidence_estimator(config)

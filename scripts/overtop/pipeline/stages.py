@@ -37,6 +37,7 @@ VERSIONS = {
     "view_calibration": 1,
     "compare": 2,
     "operate": 2,
+    "transfer": 1,
     "judge": 3,
     "cascade": 2,
     "thinning": 1,
