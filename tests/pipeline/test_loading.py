@@ -56,10 +56,36 @@ def _set(values, path, value):
             r"datasets\.x\.of: 'shapes-absent' is a variant itself; name its base 'shapes'",
         ),
         ("datasets/x", {"kind": "variant", "of": "x", "absent": 0.5}, r"datasets\.x\.of: 'x' is a variant itself"),
+        ("datasets/x", {"kind": "variant", "of": "shapes"}, r"datasets\.x\.variant: give either `absent` "),
+        (
+            "datasets/shapes/held_out",
+            {"val": {"of": "train"}},
+            r"datasets\.shapes\.shapes: held_out\.val: the files have this split; name another one",
+        ),
+        (
+            "bank",
+            {"dataset": "log", "split": "all"},
+            r"bank\.dataset: 'log' is of kind texts, without pairs of images and captions",
+        ),
+        (
+            "tables/x",
+            {"datasets": ["photos"], "posteriors": ["shapes"], "split": "all"},
+            r"tables\.x\.datasets: 'photos' is of kind images, without pairs of images and captions",
+        ),
+        (
+            "tables/x",
+            {"datasets": ["photos"], "posteriors": ["shapes"]},
+            r"tables\.x\.split: data set 'photos' has no split 'test'; .*all",
+        ),
+        (
+            "encoders/shapes-0/train/dataset",
+            "log",
+            r"encoders\.shapes-0\.train\.dataset: 'log' is of kind texts, without pairs",
+        ),
         (
             "datasets/x",
             {"kind": "variant", "of": "scenes", "absent": 0.5},
-            r"datasets\.x\.of: 'scenes' has classes, whose gallery has no images that could be absent",
+            r"datasets\.x\.of: 'scenes' has classes, whose gallery has no images; name a data set of captions",
         ),
         (
             "datasets/x",
@@ -273,6 +299,7 @@ def _set(values, path, value):
     ],
 )
 def test_mistake_is_reported_with_key_and_fix(values, path, value, message):
+    values["datasets"] |= {"photos": {"kind": "images", "source": "p"}, "log": {"kind": "texts", "source": "q.csv"}}
     with pytest.raises(OvertopError, match=message):
         load_config(_set(values, path, value))
 

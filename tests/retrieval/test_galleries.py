@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -62,3 +64,32 @@ def test_every_query_ranks_the_gallery_without_absent_items(skipped_image):
         np.testing.assert_array_equal(ranking.sample_top, sample_top)
         radii = compute_radii(retrieval.images, retrieval.texts, {direction: ranking})
         np.testing.assert_array_equal(radii[direction].corrected.top1, top_ids[:, 0])
+
+
+def test_sample_has_the_items_of_the_split_as_queries_and_as_galleries():
+    """Rankings equal those of arrays from which all other items were deleted; image 4 was skipped."""
+    images, captions = np.isin(np.arange(N_IMAGES), [1, 4, 5, 8]), np.zeros(N_CAPTIONS, dtype=bool)
+    split = replace(make_split(None).select(images, captions), is_sample=True)
+    embedded = np.delete(np.arange(N_IMAGES), 4)
+    sources = (
+        ArraySource([sample[embedded] for sample in IMAGES], [f"i{row}" for row in embedded]),
+        ArraySource(TEXTS, [f"c{row}" for row in range(N_CAPTIONS)]),
+    )
+    (retrieval,) = split_retrievals(split, *sources)
+    assert retrieval.images.item_ids == ["i1", "i5", "i8"]
+    assert retrieval.texts.item_ids == split.caption_ids
+    own = [sample[np.isin(IMAGE_OF_CAPTION, [1, 4, 5, 8])] for sample in TEXTS]
+    top_ids, top_scores, _ = full_ranking(own, [sample[[1, 5, 8]] for sample in IMAGES], 3, 2)
+    ranking = rank(retrieval.images, retrieval.texts, 3, vote_top=2)["t2i"]
+    np.testing.assert_array_equal(ranking.top_ids, top_ids)
+    np.testing.assert_allclose(ranking.top_scores, top_scores, atol=1e-6)
+
+
+def test_captions_of_unknown_images_are_never_absent():
+    owners = np.append(IMAGE_OF_CAPTION, [-1, -1])
+    ids = [f"c{number}" for number in range(len(owners))]
+    split = Split([f"i{n}" for n in range(N_IMAGES)], [""] * N_IMAGES, ids, ["words"] * len(ids), owners, absent=ABSENT)
+    texts = ArraySource(random_samples(2, len(ids)), ids)
+    _, retrieval = split_retrievals(split, ArraySource(IMAGES, split.image_ids), texts)
+    present = [k for k, image in enumerate(owners) if image < 0 or not ABSENT[image]]
+    assert retrieval.texts.item_ids == [ids[k] for k in present]

@@ -33,6 +33,8 @@ class Spread:
         Raises:
             OvertopError: the ranking has other queries, or in another order.
         """
+        if self.query_ids == ranking.query_ids:
+            return self.variance
         row_of_query = {query_id: row for row, query_id in enumerate(self.query_ids)}
         rows = np.array([row_of_query.get(query_id, -1) for query_id in ranking.query_ids], dtype=np.int64)
         if (rows < 0).any() or (np.diff(rows) < 0).any():

@@ -8,8 +8,11 @@ from overtop.config.base import Count, Model, Name
 from overtop.config.classes import ClassFiles, Template
 from overtop.config.dataset_base import ClassCounts, HeldOut, PairsDataset, StoredDataset, check_held_out
 
+WITHOUT_PAIRS = ("images", "texts")
+"""Kinds of data sets of one modality."""
+
 WHOLE = "all"
-"""The only split of data sets without pairs."""
+"""Their only split."""
 
 
 class ShapesDataset(PairsDataset):
