@@ -170,7 +170,6 @@ def test_estimators_of_confidence_models_need_nothing_but_a_ranking_and_a_bank()
         (with_answer(queries={"embeddings": "a.npy", "shards": 2}), r"`shards` belongs to `folder` or `table`; remove"),
         (with_answer(queries={"table": "a", "on_error": "skip"}), r"`on_error` belongs to `folder`; remove it"),
         (with_answer(precison=0.9), r"answers\.support\.precison: unknown key; did you mean 'precision'"),
-        (VALUES | {"ranking": {"search": "hnsw"}}, r"answers\.support: .* set ranking\.search to stream"),
         (
             VALUES | {"datasets": VALUES["datasets"] | {"support.queries": {"kind": "shapes"}}},
             r"datasets\.support\.queries: this name is used for answers\.support\.queries; choose another one",

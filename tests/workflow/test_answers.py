@@ -108,7 +108,7 @@ def test_new_queries_are_answered_and_rebuilt_incrementally(answered):
     assert project.planned_jobs(TARGETS[2], *arguments[3:]) == Counter({"answer": 1})
 
 
-def test_missing_file_is_one_line_before_any_job(tiny, copy_of):
+def test_missing_file_or_approximate_model_is_one_line_before_any_job(tiny, copy_of):
     project = copy_of(tiny)
     own, arguments = write_configuration(project)
     (own / "queries.csv").unlink()
@@ -117,4 +117,7 @@ def test_missing_file_is_one_line_before_any_job(tiny, copy_of):
         run.stdout + run.stderr
     )
     assert "rule calibrate" not in run.stdout + run.stderr
-    project.run("results/answers/captions.csv", *arguments[3:], "--dry-run")
+    target = ("results/answers/captions.csv", *arguments[3:], "--dry-run")
+    project.run(*target)
+    run = project.run(*target, "--config", "ranking={search: hnsw}", check=False)
+    assert "answers.captions: answers are ranked exactly" in run.stdout + run.stderr

@@ -1,6 +1,7 @@
 """Checks of `answers` in config.yaml, and of the estimator of confidence models.
 
-Whether files and folders exist is checked when the jobs of an answer are planned (`answers.locate`).
+What only answers that are built need is checked when their jobs are planned: that files and folders exist
+(`answers.locate`), and that models are fitted on the exact ranking.
 """
 
 from collections.abc import Iterator
@@ -54,8 +55,6 @@ def check_answer(config: Config, name: str, answer: AnswerSpec) -> Iterator[str]
             f"{key}.precision: the confidence model has no threshold for {answer.precision:g}; use one of {known}, or "
             "add it to operating.precisions"
         )
-    if config.ranking.search != "stream":
-        yield f"{key}: answers use the exact ranking pass, and so must their model; set ranking.search to stream"
     yield from _check_direction(config, key, answer)
     for role in ROLES:
         yield from _check_items(config, f"{key}.{role}", answer, getattr(answer, role))
