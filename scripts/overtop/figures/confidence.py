@@ -15,7 +15,7 @@ from overtop.evaluation.probabilities import ECE_BINS
 from overtop.figures import style
 from overtop.figures.checks import check_columns, check_single_value
 from overtop.figures.method_styles import MethodStyle, model_styles
-from overtop.figures.methods import draw_line, format_value
+from overtop.figures.methods import LEGEND_MARGIN, draw_line, format_value
 
 _PANEL = ["direction", "estimator"]
 _COLUMNS = [
@@ -67,7 +67,7 @@ def plot_confidence(numbers: pd.DataFrame, axes: tuple[Axes, Axes] | None = None
     datasets = list(numbers["dataset"].unique())
     with style.figure_style():
         if axes is None:
-            figure = style.new_figure(style.PANEL_WIDTH, _panel_height(len(datasets)))
+            figure = style.new_figure(*_panel_size(datasets))
             axes = tuple(figure.subplots(2, 1, sharex=True, height_ratios=_HEIGHT_RATIOS))
         assert axes is not None, "made above"
         diagram, coverage = axes
@@ -95,9 +95,9 @@ def confidence_figure(numbers: pd.DataFrame) -> Figure:
     """
     directions = labels.in_known_order(numbers["direction"], labels.DIRECTIONS)
     estimators = labels.in_known_order(numbers["estimator"], labels.ESTIMATORS)
-    height = _panel_height(numbers["dataset"].nunique())
+    width, height = _panel_size(list(numbers["dataset"].unique()))
     with style.figure_style():
-        figure = style.new_figure(style.PANEL_WIDTH * len(directions), height * len(estimators) + 0.3)
+        figure = style.new_figure(width * len(directions), height * len(estimators) + 0.4)
         parts = figure.subfigures(len(estimators), 1, squeeze=False)[:, 0]
         for part, estimator in zip(parts, estimators, strict=True):
             grid = part.subplots(2, len(directions), squeeze=False, sharex=True, height_ratios=_HEIGHT_RATIOS)
@@ -106,8 +106,11 @@ def confidence_figure(numbers: pd.DataFrame) -> Figure:
                 plot_confidence(shown, tuple(pair))
         level = f"{numbers['level'].iloc[0]:.0%}".replace("%", " %")
         faint = f"faint: under {style.MIN_RELIABLE_QUERIES} queries in the bin"
-        points = f"points: {DIAGRAM_BINS} bins of equal count, {level} intervals"
-        note = f"{points}; {faint}; calibration error: {ECE_BINS} bins; below the diagonal: overconfident"
+        points = (
+            f"points: {DIAGRAM_BINS} bins of equal count, {level} intervals, {faint}; below the diagonal: overconfident"
+        )
+        others = f"coverage: share of queries with at least this probability; calibration error: in {ECE_BINS} bins"
+        note = f"{points}\n{others}"
         style.add_footnote(figure, note)
     return figure
 
@@ -131,10 +134,15 @@ def _format_axes(axes: tuple[Axes, Axes], numbers: pd.DataFrame) -> None:
     diagram.set(xlim=(0, 1), ylim=(-0.02, 1.02), ylabel="Share of right top-1")
     title = labels.format_name(direction)
     diagram.set_title(f"{title[:1].upper()}{title[1:]}\n{labels.format_name(estimator)}", loc="left")
-    coverage.set(xlabel="Probability that the top-1 is right", ylabel="Queries at\nleast this sure")
+    coverage.set(xlabel="Probability that the top-1 is right", ylabel="Coverage")
     coverage.set(xlim=(0, 1), ylim=(0, 1.02))
     coverage.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
 
 
-def _panel_height(n_datasets: int) -> float:
-    return style.PANEL_HEIGHT + _COVERAGE_HEIGHT + style.LEGEND_LINE_HEIGHT * (n_datasets + 2)
+def _panel_size(datasets: Sequence[str]) -> tuple[float, float]:
+    """Width and height of a panel in inches; long names widen it, since a wide legend would squeeze the axes."""
+    longest = max(
+        style.text_width(f"{labels.format_name(name)} [0.000; 0.000]", "legend.fontsize") for name in datasets
+    )
+    height = style.PANEL_HEIGHT + _COVERAGE_HEIGHT + style.LEGEND_LINE_HEIGHT * (len(datasets) + 2)
+    return max(style.PANEL_WIDTH, LEGEND_MARGIN + longest + 0.1), height
