@@ -24,6 +24,7 @@ LAYERS = (
     ("figures", "tables"),
     ("pipeline",),
     ("cli",),
+    ("__main__",),
 )
 """Packages and top-level modules from the lowest to the highest; each may import itself and lower layers only."""
 

@@ -74,9 +74,9 @@ def test_output_says_what_is_promised_and_shows_the_first_rows(search, run):
     assert "With probability 0.95, at least 80 % of the answers that are acted on are right" in flat
     assert "wrote trust.csv; the first of 200 rows:" in flat
     assert all(len(line) <= 100 for line in output.splitlines())
-    header, *rows = output.splitlines()[-6:]
+    header, *rows = output.splitlines()[-11:]
     assert header.split() == ["query", "top1", "similarity", "uncertainty", "p_right", "act"]
-    assert [row.split()[0] for row in rows] == ["0", "1", "2", "3", "4"]
+    assert [row.split()[0] for row in rows] == [str(row) for row in range(10)]
 
 
 def test_precision_that_cannot_be_guaranteed_is_reported(search, run):
@@ -111,7 +111,7 @@ def test_other_gallery_is_reported_as_without_promise(search, run):
 def test_prepared_gallery_gives_the_same_answers(search, run):
     bank = ("--bank", "bank.npy")
     output = run("prepare", "--gallery", "gallery.npy", *bank, "--encoder", "b32", "-o", "gallery")
-    assert output == "500 items of dimension 64, bank of 300 queries, encoder b32\nwrote gallery\n"
+    assert output == "500 items of dimension 64, bank of 300 queries, encoder b32\nwrote gallery/\n"
     run("calibrate", "--gallery", "gallery", *CALIBRATE[3:], "-o", "prepared.json")
     run(*CALIBRATE, *bank, "-o", "raw.json")
     prepared, raw = (json.loads((search / name).read_text()) for name in ("prepared.json", "raw.json"))
@@ -246,6 +246,17 @@ def test_labelling_may_stop_anywhere(search, run):
         ((*CALIBRATE, "--precision", "1.5", "-o", "t.json"), "1.5"),
         ((*CALIBRATE, "--confidence", "0", "-o", "t.json"), "confidence"),
         ((*CALIBRATE, "--temperature", "-1", "-o", "t.json"), "-1"),
+        ((*TRUST[:4], "prepared", "-o", "t.csv"), "--queries prepared: this is a prepared gallery"),
+        (
+            ("trust", "--gallery", "prepared", *TRUST[3:], "--bank", "bank.npy", "-o", "t.csv"),
+            "remove --bank, or prepare",
+        ),
+        ((*TRUST, "--bank", "all.csv", "-o", "t.csv"), "--bank all.csv: texts need an encoder"),
+        ((*TRUST, "--groups", "groups.csv", "-o", "t.csv"), "groups.csv: item '1' is in groups 'a' and 'b'"),
+        (
+            (*TRUST, "--bank", "bank.npy", "--bank-without", "labels.csv", "-o", "labels.csv"),
+            "is an input of the command",
+        ),
         (("prepare", "--gallery", "nan.npy", "-o", "gallery"), "zero or not finite"),
         (("prepare", "--gallery", "gallery.npy", "-o", "."), "has other content; name a new folder"),
     ],
@@ -256,6 +267,10 @@ def test_bad_input_is_one_line_and_writes_nothing(search, fail, command, message
     with_nan = np.load("new.npy")
     with_nan[3, 2] = np.nan
     np.save("nan.npy", with_nan)
+    (search / "prepared").mkdir()
+    (search / "prepared" / "gallery.json").write_text("{}")
+    (search / "all.csv").write_text("text\na cat\n")
+    (search / "groups.csv").write_text("item,group\n0,a\n1,a\n1,b\n")
     (search / "unknown.csv").write_text("query,relevant\n0,500\n")
     before = sorted(path.name for path in search.iterdir())
     assert message in fail(*command)

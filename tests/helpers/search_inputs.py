@@ -42,6 +42,7 @@ def write_search(folder: Path, n_items: int = 500, n_labelled: int = 400, n_new:
         np.save(folder / f"{name}.npy", embeddings)
     labels = pd.DataFrame({"query": np.arange(n_labelled), "relevant": target[:n_labelled]})
     labels[labels["query"] % 10 > 0].to_csv(folder / "labels.csv", index=False)
+    np.save(folder / "truth_of_labelled.npy", target[:n_labelled])
     np.save(folder / "truth.npy", target[n_labelled : n_labelled + n_new])
 
 

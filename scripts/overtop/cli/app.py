@@ -6,13 +6,13 @@ needs them, so that help texts, and lists of a search engine, do not wait for to
 
 import logging
 import sys
+from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from overtop import __version__
 from overtop.cli import options as opt
 from overtop.cli.lazy import call
 from overtop.errors import OvertopError
@@ -53,7 +53,7 @@ def _root(
 ) -> None:
     """Tell which top hits of a CLIP search to trust."""
     if version:
-        print(f"overtop {__version__}")
+        print(f"overtop {installed_version('overtop')}")
         raise typer.Exit
 
 

@@ -50,7 +50,7 @@ def prepare(gallery: opt.GalleryOptions, encoder: opt.EncoderOptions, output: Pa
 
 def calibrate(search: opt.SearchOptions, relevant: Path, fit: opt.FitOptions, output: Path) -> None:
     """Fit a confidence model on labelled queries."""
-    check_output(output, (".json",), [search.gallery.path, search.queries, relevant])
+    check_output(output, (".json",), [*search.files(), relevant])
     gallery = read_gallery(search.gallery, search.encoder)
     queries = read_queries(search.queries, gallery, search.encoder)
     labelled = read_labelled(queries, relevant, gallery, search.gallery)
@@ -60,7 +60,7 @@ def calibrate(search: opt.SearchOptions, relevant: Path, fit: opt.FitOptions, ou
 
 def trust(search: opt.SearchOptions, what: opt.TrustOptions) -> None:
     """Answer new queries."""
-    check_output(what.output, TABLES, [search.gallery.path, search.queries])
+    check_output(what.output, TABLES, [*search.files(), what.model])
     if what.model is not None:
         check_precision(what.model, what.precision)
     gallery = read_gallery(search.gallery, search.encoder)

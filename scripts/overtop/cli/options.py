@@ -191,6 +191,11 @@ class SearchOptions:
     queries: Path
     encoder: EncoderOptions
 
+    def files(self) -> list[Path | None]:
+        """Return what is read, which no output may replace."""
+        gallery = self.gallery
+        return [gallery.path, gallery.bank, gallery.bank_without, gallery.groups, self.queries]
+
 
 @dataclass(frozen=True)
 class TopkOptions:

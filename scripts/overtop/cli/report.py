@@ -15,14 +15,20 @@ from overtop.cli.options import TrustOptions
 from overtop.confidence.model import ConfidenceModel
 from overtop.labels import format_count
 
-FIRST_ROWS = 5
+FIRST_ROWS = 10
 """Answers that are printed."""
 
 LARGEST_WIDTH = 120
 """Lines are not longer than this, in characters."""
 
-LONGEST_NAME = 28
-"""Names of queries and items are cut to this many characters."""
+NUMBERS_WIDTH = 45
+"""Characters of the printed columns with numbers and of the gaps between all columns."""
+
+WARNING_WIDTH = 31
+"""Characters for warnings, at least, if there are any."""
+
+WIDTH_WITH_WARNINGS = 100
+"""Narrower terminals do not show warnings beside the answers."""
 
 
 def print_lines(lines: Iterable[str]) -> None:
@@ -104,22 +110,21 @@ def print_answers(answers: pd.DataFrame, promise: str, output: Path) -> None:
 
 
 def format_first_rows(answers: pd.DataFrame, width: int) -> str:
-    """Return the first answers as text that is not wider than `width`."""
+    """Return the first answers as text that is not wider than `width`; warnings are shown where there is room."""
     rows = answers.head(FIRST_ROWS)
+    room = WARNING_WIDTH if (rows["warning"] != "").any() and width >= WIDTH_WITH_WARNINGS else 0
+    longest_name = (width - NUMBERS_WIDTH - room) // 2
     columns = {
-        "query": [_shorten(str(name), LONGEST_NAME) for name in rows["query"]],
-        "top1": [_shorten(str(name), LONGEST_NAME) for name in rows["top1"]],
+        "query": [_shorten(str(name), longest_name) for name in rows["query"]],
+        "top1": [_shorten(str(name), longest_name) for name in rows["top1"]],
         "similarity": [f"{value:.3f}" for value in rows["similarity"]],
         "uncertainty": [f"{value:.3g}" for value in rows["uncertainty"]],
         "p_right": [f"{value:.2f}" for value in rows["p_right"]],
         "act": ["yes" if act else "no" for act in rows["act"]],
     }
-    lines = _align(columns)
-    if (rows["warning"] != "").any():
-        room = max(width - len(lines[0]) - 2, len("warning"))
-        warning_column = ["warning", *(_shorten(text, room) for text in rows["warning"])]
-        lines = [f"{line}  {text}" for line, text in zip(lines, warning_column, strict=True)]
-    return "\n".join(line.rstrip() for line in lines)
+    if room:
+        columns["warning"] = [_shorten(text, width - len(_align(columns)[0]) - len("  ")) for text in rows["warning"]]
+    return "\n".join(line.rstrip() for line in _align(columns))
 
 
 def _align(columns: dict[str, list[str]]) -> list[str]:
@@ -129,7 +134,7 @@ def _align(columns: dict[str, list[str]]) -> list[str]:
     header = {name: name for name in columns}
     return [
         "  ".join(
-            text.ljust(widths[name]) if name in ("query", "top1", "act") else text.rjust(widths[name])
+            text.ljust(widths[name]) if name in ("query", "top1", "act", "warning") else text.rjust(widths[name])
             for name, text in row.items()
         )
         for row in [header, *rows]
@@ -142,4 +147,4 @@ def percent(share: float) -> str:
 
 
 def _shorten(text: str, length: int) -> str:
-    return text if len(text) <= length else text[: length - 1] + "…"
+    return text if len(text) <= length else text[: length - 3] + "..."

@@ -72,7 +72,7 @@ def prepare(request: GalleryRequest, encoder: EncoderOptions, output: Path) -> N
     temperature = SOFTMAX_TEMPERATURE if request.temperature is None else request.temperature
     with report.warnings_in_one_line():
         gallery = prepare_gallery(arguments.pop("gallery"), output, temperature=temperature, **arguments)
-    report.print_lines([_describe_gallery(gallery), f"wrote {output}"])
+    report.print_lines([_describe_gallery(gallery), f"wrote {output}/"])
 
 
 def calibrate(

@@ -26,7 +26,7 @@ _WHOLE_NUMBER = r"-?(0|[1-9]\d*)"
 
 def calibrate(options: TopkOptions, relevant: Path, fit: FitOptions, output: Path) -> None:
     """Fit a confidence model on the lists of labelled queries, write it, and print what it promises."""
-    check_output(output, (".json",), [options.lists, relevant])
+    check_output(output, (".json",), [options.lists, options.groups, relevant])
     labels = read_labels(relevant)
     queries, ids, scores = read_lists(options.lists)
     rows = labels.find_queries([str(name) for name in queries], f"--topk {options.lists}")
@@ -52,7 +52,7 @@ def calibrate(options: TopkOptions, relevant: Path, fit: FitOptions, output: Pat
 
 def trust(options: TopkOptions, what: TrustOptions) -> None:
     """Answer new queries from their lists, write the answers, and print a summary."""
-    check_output(what.output, TABLES, [options.lists])
+    check_output(what.output, TABLES, [options.lists, options.groups])
     if what.model is not None:
         check_precision(what.model, what.precision)
     queries, ids, scores = read_lists(options.lists)
