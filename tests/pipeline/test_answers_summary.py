@@ -37,7 +37,8 @@ def test_summary_has_counts_promise_warnings_and_the_first_answers(tmp_path):
     ]
     assert [line.split()[0] for line in lines[3:]] == ["query"] * 6
     assert lines[4].split()[2:] == ["0.jpg", "0.88", "True", "tied"]
-    assert lines[5].startswith("query 1 long") and "...  1.jpg  0.88" in lines[5]
+    assert lines[5].startswith("query 1 long")
+    assert "...  1.jpg  0.88" in lines[5]
 
 
 def test_run_shows_the_summary_of_both_files_of_an_answer(tmp_path, monkeypatch):
