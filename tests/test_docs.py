@@ -17,6 +17,7 @@ from overtop.confidence import transfer
 from overtop.config.model import Config
 from overtop.config.transfers import TransferSpec
 from overtop.estimators.registry import REGISTRY, estimators_table
+from overtop.pipeline.answers import locate
 from overtop.pipeline.loading import load_config
 from overtop.tables.rows import COLUMNS
 from overtop.training.objectives import objectives_table
@@ -121,6 +122,15 @@ def test_yaml_examples_of_own_data_page_are_a_valid_configuration():
 def test_example_configuration_is_the_one_of_own_data_page():
     shown = yaml.safe_load(code_blocks(REPO / "docs" / "own-data.md", "yaml")[0])
     assert yaml.safe_load((REPO / "docs" / "mine.yaml").read_text()) == shown
+
+
+def test_example_of_answers_searches_for_texts_of_a_file_of_the_docs():
+    values = read_committed_config(REPO)
+    merge(values, yaml.safe_load((REPO / "docs" / "answers.yaml").read_text()))
+    config = load_config(values)
+    table = config.answers["shapes"].queries.location
+    assert table is not None
+    assert locate(config, "table", str(REPO / "docs" / table)).is_file()
 
 
 def test_file_of_query_performance_predictors_adds_them_to_the_default_estimators():

@@ -95,7 +95,7 @@ rule operate:
     conda:
         "../../envs/overtop.yaml"
     params:
-        **plain(settings.operating),
+        **settings.operating.model_dump(exclude={"estimator", "mapping"}),
         seed=settings.seed,
         version=VERSIONS["operate"],
     script:

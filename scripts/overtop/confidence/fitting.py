@@ -31,14 +31,6 @@ from overtop.evaluation.significance import symmetric_interval
 from overtop.labels import format_count
 from overtop.seeds import derive_seed
 
-AUTO = "auto"
-"""Estimator that stands for those of `AUTO_ESTIMATORS`."""
-
-AUTO_ESTIMATORS = (
-    "bank_nnn", "bank_softmax", "max_softmax", "entropy", "energy", "margin", "margin_topk", "top1_similarity",
-)  # fmt: skip
-"""Estimators that are compared for `auto`, as far as the ranking allows, the default first."""
-
 FOLDS = 5
 """Folds of the cross-validation."""
 

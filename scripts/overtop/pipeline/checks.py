@@ -15,6 +15,7 @@ from overtop.config.finetuning import FinetuneSpec
 from overtop.config.model import Config
 from overtop.config.posteriors import Deterministic, PosteriorSpec
 from overtop.config.tables import TableSpec
+from overtop.pipeline.answer_checks import check_answer, check_confidence_estimator
 from overtop.pipeline.attack_checks import check_attacks
 from overtop.pipeline.banks import check_bank_exists, check_bank_source
 from overtop.pipeline.figure_checks import check_figure
@@ -65,6 +66,9 @@ def cross_checks(config: Config) -> Iterator[str]:
         yield from check_transfer(config, f"transfers.{name}", transfer)
     for name, figure in config.figures.items():
         yield from check_figure(config, f"figures.{name}", figure)
+    yield from check_confidence_estimator(config)
+    for name, answer in config.answers.items():
+        yield from check_answer(config, name, answer)
 
 
 def _check_bank(config: Config) -> Iterator[str]:

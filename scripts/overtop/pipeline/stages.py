@@ -46,6 +46,9 @@ VERSIONS = {
     "plot": 3,
     "robustness": 1,
     "attack_effects": 1,
+    "calibrate": 1,
+    "prepare": 1,
+    "answer": 1,
 }
 
 NOT_HASHED = ("config", "pipeline", "errors.py", "progress.py", "__init__.py")
