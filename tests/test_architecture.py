@@ -24,6 +24,7 @@ LAYERS = (
     ("figures", "tables"),
     ("pipeline",),
     ("cli",),
+    ("__main__",),
 )
 """Packages and top-level modules from the lowest to the highest; each may import itself and lower layers only."""
 
@@ -42,6 +43,8 @@ MODULES_WITHOUT_TORCH = (
     "overtop.confidence.answering",
     "overtop.confidence.labelling",
     "overtop.pipeline.loading",
+    "overtop.cli.commands",
+    "overtop.cli.topk",
 )
 """Modules of rules that run no network, and that therefore do not wait for torch, which takes seconds to import."""
 

@@ -12,11 +12,13 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parents[1])  # `bench` and `helpers` are packages in tests/
 
 from bench import (  # noqa: E402
+    answer_speed,
     attack_speed,
     bootstrap_speed,
     embedding_speed,
     estimator_speed,
     finetuning_speed,
+    label_simulation,
     large_gallery,
     ranking_agreement,
     ranking_memory,
@@ -41,8 +43,9 @@ PARTS = {
     "embedding": embedding_speed.run,
     "finetuning": finetuning_speed.run,
     "attacks": attack_speed.run,
+    "answers": answer_speed.run,
 }
-ON_REQUEST = {"large": large_gallery.run, "thresholds": threshold_simulation.run}
+ON_REQUEST = {"large": large_gallery.run, "thresholds": threshold_simulation.run, "labels": label_simulation.run}
 """Parts that run only if they are named: long ones, and those whose result does not depend on the machine."""
 
 

@@ -85,7 +85,7 @@ def _run_task(task: str, folder: Path, items: int) -> dict:
     return run_in_fresh_process("bench.large_gallery", task, folder, items)
 
 
-def _write_inputs(folder: Path, items: int) -> dict[str, str]:
+def write_inputs(folder: Path, items: int) -> dict[str, str]:
     """Write the gallery block by block and the queries, and return the origin of the embeddings."""
     images, texts, origin = _base_embeddings()
     texts[:QUERIES].astype(np.float16).tofile(folder / "texts.f16")
@@ -143,7 +143,7 @@ def main() -> None:
     parser.add_argument("items", type=int)
     options = parser.parse_args()
     if options.task == "make":
-        result = _write_inputs(options.folder, options.items)
+        result = write_inputs(options.folder, options.items)
     else:
         result = _measure_method(options.task, options.folder)
     print(json.dumps(result))

@@ -15,7 +15,8 @@ PROCESS_STATUS = Path("/proc/self/status")
 def run_in_fresh_process(module: str, *arguments: object) -> dict[str, Any]:
     """Run `python -m MODULE ARGUMENTS` and return the JSON object that it prints."""
     command = [sys.executable, "-m", module, *map(str, arguments)]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    search_path = [str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(search_path)}
     return json.loads(subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout)
 
 

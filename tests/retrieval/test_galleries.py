@@ -6,7 +6,7 @@ import pytest
 from helpers.oracles import full_ranking
 from overtop.radius.compute import compute_radii
 from overtop.retrieval.exact import rank
-from overtop.retrieval.galleries import split_retrievals
+from overtop.retrieval.galleries import select_gallery, select_modality, split_retrievals
 from overtop.storage.shards import ArraySource
 from overtop.storage.split import Split
 
@@ -93,3 +93,30 @@ def test_captions_of_unknown_images_are_never_absent():
     _, retrieval = split_retrievals(split, ArraySource(IMAGES, split.image_ids), texts)
     present = [k for k, image in enumerate(owners) if image < 0 or not ABSENT[image]]
     assert retrieval.texts.item_ids == [ids[k] for k in present]
+
+
+def test_gallery_of_one_side_is_that_of_the_retrieval():
+    split = make_split(ABSENT)
+    images, texts = ArraySource(IMAGES, split.image_ids), ArraySource(TEXTS, split.caption_ids)
+    t2i, i2t = split_retrievals(split, images, texts)
+    assert select_gallery(split, "t2i", images).item_ids == t2i.images.item_ids
+    assert select_gallery(split, "i2t", texts).item_ids == i2t.texts.item_ids
+    assert select_gallery(make_split(None), "t2i", images) is images
+
+
+def test_items_of_a_sample_are_selected_from_those_of_the_whole_split():
+    whole = make_split(None)
+    captions = np.flatnonzero(IMAGE_OF_CAPTION == 2)
+    sample = Split(
+        image_ids=["i2"],
+        image_paths=[""],
+        caption_ids=[f"c{number}" for number in captions],
+        captions=["words"] * len(captions),
+        image_of_caption=np.zeros(len(captions), dtype=np.int64),
+        is_sample=True,
+    )
+    assert select_modality(sample, "image", ArraySource(IMAGES, whole.image_ids)).item_ids == ["i2"]
+    selected = select_modality(sample, "text", ArraySource(TEXTS, whole.caption_ids))
+    assert selected.item_ids == sample.caption_ids
+    np.testing.assert_array_equal(selected.read(0, 0, len(captions)), TEXTS[0][captions])
+    assert select_modality(whole, "text", selected) is selected

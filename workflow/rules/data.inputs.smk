@@ -22,6 +22,20 @@ def fetch_spec(wildcards):
     return spec.model_dump(mode="json", exclude=excluded)
 
 
+def fetched_from(wildcards):
+    """The table or the folders that a derived data set is fetched from: a change of these reruns the rule.
+
+    The sources of declared data sets are no inputs: their results remain when the source moves or goes away.
+    """
+    derived = answers.derived_from(settings, wildcards.dataset)
+    if derived is None:
+        return []
+    source = locate(*derived)
+    if source.is_file():
+        return source
+    return [source, *sorted(path for path in source.rglob("*") if path.is_dir())]
+
+
 def fetch_sources(wildcards):
     """The sources that a data set can be downloaded from."""
     names = look_up_stored(wildcards).source_names()

@@ -15,6 +15,7 @@ from overtop.config.finetuning import FinetuneSpec
 from overtop.config.model import Config
 from overtop.config.posteriors import Deterministic, PosteriorSpec
 from overtop.config.tables import TableSpec
+from overtop.pipeline.answer_checks import check_answer, check_confidence_estimator
 from overtop.pipeline.attack_checks import check_attacks
 from overtop.pipeline.banks import check_bank_exists, check_bank_source
 from overtop.pipeline.figure_checks import check_figure
@@ -28,6 +29,7 @@ from overtop.pipeline.name_checks import (
     check_split,
 )
 from overtop.pipeline.robustness_checks import check_study
+from overtop.pipeline.transfer_checks import check_transfer
 from overtop.terms import ESTIMATORS, IMPORTED
 
 
@@ -60,8 +62,13 @@ def cross_checks(config: Config) -> Iterator[str]:
         yield from _check_table(config, f"tables.{name}", table)
     for name, study in config.robustness.items():
         yield from check_study(config, name, study)
+    for name, transfer in config.transfers.items():
+        yield from check_transfer(config, f"transfers.{name}", transfer)
     for name, figure in config.figures.items():
         yield from check_figure(config, f"figures.{name}", figure)
+    yield from check_confidence_estimator(config)
+    for name, answer in config.answers.items():
+        yield from check_answer(config, name, answer)
 
 
 def _check_bank(config: Config) -> Iterator[str]:

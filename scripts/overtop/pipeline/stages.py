@@ -37,6 +37,7 @@ VERSIONS = {
     "view_calibration": 1,
     "compare": 2,
     "operate": 2,
+    "transfer": 1,
     "judge": 3,
     "cascade": 2,
     "thinning": 1,
@@ -45,6 +46,9 @@ VERSIONS = {
     "plot": 3,
     "robustness": 1,
     "attack_effects": 1,
+    "calibrate": 1,
+    "prepare": 1,
+    "answer": 1,
 }
 
 NOT_HASHED = ("config", "pipeline", "errors.py", "progress.py", "__init__.py")

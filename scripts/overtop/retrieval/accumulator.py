@@ -5,8 +5,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from overtop.memory import CACHE_BYTES, blocks
 from overtop.retrieval.duplicates import DistinctItems
-from overtop.retrieval.groups import GroupedItems
+from overtop.retrieval.groups import BlockGroups, GroupedItems
 from overtop.retrieval.normalisation import Normalisation, NormalisedRanking
 from overtop.retrieval.normalised_sums import NormalisedSums
 from overtop.retrieval.ranking import Ranking
@@ -76,8 +77,15 @@ class QueryAccumulator:
 
     def add_mean(self, block: torch.Tensor, queries: slice, items: slice) -> None:
         """Add a block of mean similarities; arguments as in `add_sample`."""
-        self._mean_topk.update(block, queries, items.start)
         groups = None if self._gallery.are_single else self._gallery.within(items, self._device)
+        if block.device.type != "cpu" or not block.is_contiguous():
+            self._add_rows(block, queries, items, groups)
+            return
+        for rows in blocks(queries.stop - queries.start, 4 * block.shape[1], CACHE_BYTES):
+            self._add_rows(block[rows], slice(queries.start + rows.start, queries.start + rows.stop), items, groups)
+
+    def _add_rows(self, block: torch.Tensor, queries: slice, items: slice, groups: BlockGroups | None) -> None:
+        self._mean_topk.update(block, queries, items.start)
         unpadded = block[: queries.stop - queries.start, : items.stop - items.start]
         self._softmax.update(unpadded, queries, items.start, self._mean_topk, groups)
         for sums in self._normalised.values():

@@ -16,10 +16,10 @@ from overtop.progress import Progress, no_progress
 from overtop.retrieval.accumulator import QueryAccumulator, RankingContents
 from overtop.retrieval.duplicates import DistinctItems
 from overtop.retrieval.groups import GroupedItems
-from overtop.retrieval.matmul import Precision, select_matmul
+from overtop.retrieval.matmul import Matmul, Precision, select_matmul
 from overtop.retrieval.normalisation import Normalisation
 from overtop.retrieval.ranking import Ranking
-from overtop.retrieval.similarity_blocks import BlockMultiplier, BlockReader
+from overtop.retrieval.similarity_blocks import BlockMultiplier, BlockReader, RowMultiplier
 from overtop.retrieval.sources import check_sources
 from overtop.storage.shards import EmbeddingSource
 from overtop.terms import DIRECTIONS, VOTE_TOP, Direction
@@ -118,7 +118,6 @@ def rank_items(
         OvertopError: an embedding is zero or not finite.
     """
     device = device or default_device()
-    block = block or (CPU_BLOCK_ITEMS if device == "cpu" else GPU_BLOCK_ITEMS)
     matmul = select_matmul(precision, device)
     accumulators = {}
     for direction in directions:
@@ -127,11 +126,12 @@ def rank_items(
         accumulators[direction] = QueryAccumulator(queries.items, gallery, contents, normalisation, device)
     caption_reader = BlockReader(texts, accumulators.get("t2i"), matmul, device)
     image_reader = BlockReader(images, accumulators.get("i2t"), matmul, device)
+    text_parts = texts.cut(texts.all, block or _block_items(device))
+    width = block or _block_width(device, _longest(text_parts), directions)
     resident_parts = images.cut(images.all, resident // (4 * matmul.operand_parts * sum(images.items.source.dims)))
-    image_parts = [images.cut(part, block) for part in resident_parts]
-    text_parts = texts.cut(texts.all, block)
+    image_parts = [images.cut(part, width) for part in resident_parts]
     sides = _longest(text_parts), max(map(_longest, image_parts))
-    with matmul.torch_settings(), BlockMultiplier(matmul, images.items.source.n_samples, *sides, device) as multiplier:
+    with matmul.torch_settings(), _make_multiplier(matmul, texts, directions, sides, device) as multiplier:
         for number, parts in enumerate(image_parts):
             image_blocks = [image_reader.read(items) for items in parts]
             read_captions = caption_reader.read if len(image_blocks) > 1 else caption_reader.read_lazily
@@ -142,6 +142,27 @@ def rank_items(
                 total = text_parts[-1].stop
                 progress((number * total + items.stop) // len(image_parts), total)
     return {direction: accumulator.ranking() for direction, accumulator in accumulators.items()}
+
+
+def _block_items(device: str) -> int:
+    """Return the largest side of a block of similarities."""
+    return CPU_BLOCK_ITEMS if device == "cpu" else GPU_BLOCK_ITEMS
+
+
+def _block_width(device: str, captions: int, directions: Collection[Direction]) -> int:
+    """Return the most images in a block: the more, the fewer captions it has, if only images are ranked."""
+    items = _block_items(device)
+    return items * items // min(captions, items) if set(directions) == {"t2i"} else items
+
+
+def _make_multiplier(
+    matmul: Matmul, texts: GroupedItems, directions: Collection[Direction], sides: tuple[int, int], device: str
+) -> BlockMultiplier | RowMultiplier:
+    """Return what multiplies blocks of at most `sides` captions and images."""
+    samples = texts.items.source.n_samples
+    if samples == 1 and set(directions) == {"t2i"}:
+        return RowMultiplier(matmul, *sides, device)
+    return BlockMultiplier(matmul, samples, *sides, device)
 
 
 def _longest(parts: list[slice]) -> int:

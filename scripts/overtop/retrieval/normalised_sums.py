@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from overtop.retrieval.groups import BlockGroups
+from overtop.retrieval.softmax_sums import LOG2_E
 from overtop.retrieval.topk import TopK
 
 
@@ -44,17 +45,16 @@ class NormalisedSums:
             groups: of the columns; None if in all blocks every column is a group of its own and occurs once.
         """
         width = items.stop - items.start
-        normalised = block.clone()
-        normalised[:, :width] -= self._offsets[items]
-        self._topk.update(normalised, rows, items.start)
+        normalised = torch.full_like(block, -torch.inf)  # of the same memory layout
         values = normalised[: rows.stop - rows.start, :width]
+        torch.sub(block[: rows.stop - rows.start, :width], self._offsets[items], out=values)
+        self._topk.update(normalised, rows, items.start)
         column = topk.best_entries(rows)[1] - items.start
         inside = ((column >= 0) & (column < width)).nonzero().flatten()
         column = column[inside]
-        largest = values.amax(dim=1).to(torch.float64)
-        reference = torch.maximum(self._reference[rows], largest)
+        reference = self._topk.best_entries(rows)[0].to(torch.float64)
         log_mass = values[inside, column].to(torch.float64) / self._temperature
-        weight = values.sub_(reference.to(torch.float32)[:, None]).div_(self._temperature).exp_()
+        weight = values.sub_(reference.to(torch.float32)[:, None]).mul_(LOG2_E / self._temperature).exp2_()
         if groups is None:
             weight[inside, column] = 0.0
         else:

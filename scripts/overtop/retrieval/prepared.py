@@ -12,7 +12,7 @@ folder of a prepared gallery contains
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -152,6 +152,11 @@ def fingerprint_embeddings(source: EmbeddingSource) -> str:
     return digest.hexdigest()[:FINGERPRINT_DIGITS]
 
 
+def describe_bank(bank: EmbeddingSource, **facts: Any) -> dict[str, Any]:
+    """Return the facts of a bank that are stored with a gallery: its size and fingerprint, and what the caller adds."""
+    return {"size": bank.n_items, "fingerprint": fingerprint_embeddings(bank), **facts}
+
+
 class _Settings(NamedTuple):
     """Arguments of `prepare_gallery`."""
 
@@ -199,8 +204,7 @@ def _complete(
     _check_dims("the bank has", settings.bank, units.dims)
     bank = GroupedItems(DistinctItems.find(settings.bank))
     normalisation = normalise_items("t2i", items, bank, settings.temperature, device=settings.device)
-    facts = {"size": settings.bank.n_items, "fingerprint": fingerprint_embeddings(settings.bank)}
-    facts |= settings.bank_facts
+    facts = describe_bank(settings.bank, **settings.bank_facts)
     return PreparedGallery(items, fingerprint, settings.encoder, facts, settings.temperature, normalisation)
 
 
@@ -290,6 +294,7 @@ def rank_queries(
     top: int,
     temperatures: Iterable[float] = (),
     *,
+    normalisations: Collection[str] | None = None,
     device: str | None = None,
     progress: Progress = no_progress,
 ) -> Ranking:
@@ -300,6 +305,7 @@ def rank_queries(
         queries: Q queries, of the same samples and dimensions as the gallery.
         top: number of best items by mean similarity (at most the size of the gallery).
         temperatures: temperatures of the softmax over the gallery.
+        normalisations: names of the normalisations to compute; by default all that the gallery has offsets for.
         device: torch device; by default the GPU if there is one.
         progress: called after each block of queries with the queries done and their total.
 
@@ -311,15 +317,22 @@ def rank_queries(
         raise OvertopError("there are no queries; give at least one")
     _check_dims("queries have", queries, gallery.dims)
     contents = RankingContents(top, VOTE_TOP, sort_temperatures(temperatures))
-    normalisations: dict[Direction, Normalisation] = (
-        {} if gallery.normalisation is None else {"t2i": gallery.normalisation}
-    )
     return rank_items(
         gallery.items,
         GroupedItems(DistinctItems.find(queries)),
         contents,
-        normalisations=normalisations,
+        normalisations=_select_normalisations(gallery, normalisations),
         directions=["t2i"],
         device=device,
         progress=progress,
     )["t2i"]
+
+
+def _select_normalisations(gallery: PreparedGallery, names: Collection[str] | None) -> dict[Direction, Normalisation]:
+    """Return the offsets of some normalisations, or of all."""
+    offsets = {} if gallery.normalisation is None else gallery.normalisation.offsets
+    missing = [name for name in names or () if name not in offsets]
+    if missing:
+        raise OvertopError(f"the gallery has no offsets for {missing[0]}; prepare it with a bank of unlabelled queries")
+    selected = {name: values for name, values in offsets.items() if names is None or name in names}
+    return {"t2i": Normalisation(gallery.temperature, selected)} if selected else {}

@@ -1,18 +1,22 @@
 """Blocks of items, and the similarities between a block of captions and a block of images."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import torch
 
+from overtop.memory import blocks
 from overtop.retrieval.accumulator import QueryAccumulator
 from overtop.retrieval.groups import GroupedItems
 from overtop.retrieval.matmul import Matmul, Operand
-from overtop.retrieval.topk import padded_block
+from overtop.retrieval.topk import padded_block, padded_side
 from overtop.retrieval.vectors import read_unit_vectors
 from overtop.terms import DIRECTIONS
+
+MIN_THREAD_ROWS = 32
+"""Fewest queries for which a thread of their own is worth it."""
 
 
 class Block(NamedTuple):
@@ -60,6 +64,76 @@ class BlockReader:
         return self._matmul.prepare(read_unit_vectors(self._source, sample, items, self._device))
 
 
+class _Threads:
+    """Threads that share the cores of the CPU; one thread for another device.
+
+    Args:
+        tasks: most tasks that are carried out at the same time.
+        device: torch device of the tasks.
+
+    Attributes:
+        workers: number of threads.
+    """
+
+    def __init__(self, tasks: int, device: str) -> None:
+        self._cores = torch.get_num_threads()
+        self.workers = min(self._cores, tasks) if device == "cpu" else 1
+        cores_each = self._cores // self.workers
+        self._pool = ThreadPoolExecutor(self.workers, initializer=torch.set_num_threads, initargs=(cores_each,))
+
+    def run(self, task: Callable[..., None], *arguments: Iterable[Any]) -> None:
+        """Call a function with the first of each of the arguments, the second, ..., and wait for the results."""
+        list(self._pool.map(task, *arguments))
+
+    def close(self) -> None:
+        """End the threads."""
+        self._pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(self._cores)  # the number set in a worker applies to all threads started later
+
+
+class RowMultiplier:
+    """Multiplies blocks of captions of one sample with blocks of images, where only images are ranked.
+
+    The rankings of captions are independent of each other, so each thread multiplies some captions and adds their
+    similarities while these are in its cache. Buffers are reused.
+
+    Args:
+        matmul: the method of multiplying.
+        height: most captions in a block.
+        width: most images in a block.
+        device: torch device of the operands.
+    """
+
+    def __init__(self, matmul: Matmul, height: int, width: int, device: str) -> None:
+        self._matmul = matmul
+        self._threads = _Threads(max(1, height // MIN_THREAD_ROWS), device)
+        rows = -(-height // self._threads.workers)
+        shape = rows, padded_side(width)
+        self._similarities = [torch.full(shape, -torch.inf, device=device) for _ in range(self._threads.workers)]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._threads.close()
+
+    def add_similarities(self, captions: Block, images: Block) -> None:
+        """Compute the similarities of two blocks and add them to the rankings of captions."""
+        operand = captions.operand(0)
+        rows = blocks(captions.size, 1, -(-captions.size // self._threads.workers))
+        self._threads.run(partial(self._add_rows, captions, images, operand), rows, self._similarities)
+
+    def _add_rows(self, captions: Block, images: Block, operand: Operand, rows: slice, out: torch.Tensor) -> None:
+        """Add the similarities of some captions to their rankings."""
+        assert captions.accumulator is not None, "captions are queries"
+        out = out[: rows.stop - rows.start]
+        out[:, images.size :] = -torch.inf
+        left = tuple(part[rows] for part in operand)
+        self._matmul.multiply(left, images.operand(0), out=out[:, : images.size])
+        queries = slice(captions.items.start + rows.start, captions.items.start + rows.stop)
+        captions.accumulator.add_mean(out, queries, images.items)
+
+
 class BlockMultiplier:
     """Multiplies blocks of captions with blocks of images and adds the similarities to the rankings of both.
 
@@ -76,10 +150,8 @@ class BlockMultiplier:
 
     def __init__(self, matmul: Matmul, samples: int, height: int, width: int, device: str) -> None:
         self._matmul, self._samples = matmul, samples
-        self._cores = torch.get_num_threads()
-        workers = min(self._cores, max(samples, len(DIRECTIONS))) if device == "cpu" else 1
-        self._pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(self._cores // workers,))
-        shares = min(workers, samples)
+        self._threads = _Threads(max(samples, len(DIRECTIONS)), device)
+        shares = min(self._threads.workers, samples)
         self._samples_of_share = [range(share, samples, shares) for share in range(shares)]
         self._similarities = [padded_block(height, width, device) for _ in range(shares)]
         self._sums = self._similarities
@@ -90,28 +162,17 @@ class BlockMultiplier:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self._pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(self._cores)  # the number set in a worker applies to all threads started later
+        self._threads.close()
 
     def add_similarities(self, captions: Block, images: Block) -> None:
         """Compute the similarities of two blocks and add them to the rankings of captions and of images."""
         if self._samples == 1:
             self._multiply(captions, images, 0, self._similarities[0])
         else:
-            shares = range(len(self._samples_of_share))
-            list(self._pool.map(partial(self._add_samples, captions, images), shares))
-        total, *others = self._sums
-        for other in others:
-            total += other
-        mean = total.div_(self._samples)
+            self._threads.run(partial(self._add_samples, captions, images), range(len(self._samples_of_share)))
+        mean = self._mean()
         sides = (captions, mean, images), (images, mean.T, captions)
-        results = [
-            self._pool.submit(queries.accumulator.add_mean, block, queries.items, gallery.items)
-            for queries, block, gallery in sides
-            if queries.accumulator is not None
-        ]
-        for result in results:
-            result.result()
+        self._threads.run(_add_mean, [side for side in sides if side[0].accumulator is not None])
 
     def _add_samples(self, captions: Block, images: Block, share: int) -> None:
         """Add the samples of one share to the rankings, and compute the sum of their similarities."""
@@ -126,9 +187,23 @@ class BlockMultiplier:
             if position > 0:
                 total += block
 
+    def _mean(self) -> torch.Tensor:
+        """Return the mean similarities of a block, from the sums of the shares."""
+        total, *others = self._sums
+        for other in others:
+            total += other
+        return total if self._samples == 1 else total.div_(self._samples)
+
     def _multiply(self, captions: Block, images: Block, sample: int, out: torch.Tensor) -> None:
         """Write the similarities in one sample to the corner of `out`, and -inf to the rest."""
         out[captions.size :] = -torch.inf
         out[:, images.size :] = -torch.inf
         corner = out[: captions.size, : images.size]
         self._matmul.multiply(captions.operand(sample), images.operand(sample), out=corner)
+
+
+def _add_mean(side: tuple[Block, torch.Tensor, Block]) -> None:
+    """Add mean similarities of queries with gallery items to the rankings of the queries."""
+    queries, similarities, gallery = side
+    assert queries.accumulator is not None, "the items are queries"
+    queries.accumulator.add_mean(similarities, queries.items, gallery.items)

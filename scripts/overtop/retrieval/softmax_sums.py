@@ -4,6 +4,7 @@ For the columns of a matrix, pass the transposed view of a block: nothing is cop
 of the whole matrix in float64.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +12,9 @@ import torch
 
 from overtop.retrieval.groups import BlockGroups
 from overtop.retrieval.topk import TopK
+
+LOG2_E = math.log2(math.e)
+"""Factor by which exp(x) = 2^(x LOG2_E): on a CPU, torch computes powers of two several times faster than exp."""
 
 EXCLUDED_GAP = 1e30
 """Gap of an entry to leave out: its exponential is 0 at any temperature, and its product with 0 is not NaN."""
@@ -83,7 +87,7 @@ class SoftmaxSums:
         gap[peaks.rows, peaks.columns] = EXCLUDED_GAP
         weight = torch.empty_like(gap)
         for items, of_groups in zip(self._items, self._groups, strict=True):
-            torch.div(gap, -items.temperature, out=weight).exp_()
+            torch.mul(gap, -LOG2_E / items.temperature, out=weight).exp2_()
             if groups is not None:
                 self._are_single = False
                 groups.multiply_by_copies(weight)

@@ -5,6 +5,8 @@ layout of the block. Tests compare the results with a plain sort of the whole ma
 """
 
 import math
+from collections.abc import Iterator
+from itertools import islice
 
 import numpy as np
 import torch
@@ -30,11 +32,19 @@ LOWEST_KEY = -(0x7F800001 << 32)
 def padded_block(rows: int, columns: int, device: str) -> torch.Tensor:
     """Allocate a matrix of -inf for blocks of up to rows x columns.
 
-    Its sides are multiples of `SIDE_UNIT`, so that `TopK` can form groups, but not of a power of two, with which the
-    rows of a product would compete for the same places in the processor's cache.
+    Its sides are those of `padded_side`, so that `TopK` can form groups.
     """
-    units = (-(-side // SIDE_UNIT) for side in (rows, columns))
-    return torch.full([SIDE_UNIT * (count + (count % 8 == 0)) for count in units], -torch.inf, device=device)
+    return torch.full([padded_side(rows), padded_side(columns)], -torch.inf, device=device)
+
+
+def padded_side(size: int) -> int:
+    """Return a number of rows or columns that is at least `size`.
+
+    It is a multiple of `SIDE_UNIT` but not of a power of two, with which the rows of a product would compete for the
+    same places in the processor's cache.
+    """
+    units = -(-size // SIDE_UNIT)
+    return SIDE_UNIT * (units + (units % 8 == 0))
 
 
 class TopK:
@@ -66,9 +76,10 @@ class TopK:
             first_column: column of the matrix that the first column of the block belongs to.
         """
         keys = self._keys[rows]
-        if self.k <= MAX_ARGMAX_K and block.device.type == "cpu" and block.is_contiguous():
-            new_keys = _topk_keys_by_argmax(block[: len(keys)], first_column, self.k)
-            self._keys[rows] = _largest_entries(torch.cat([keys, new_keys], dim=1), self.k)
+        if self.k <= MAX_ARGMAX_K and block.device.type == "cpu" and block.stride(1) == 1:
+            for start in range(0, len(keys), ARGMAX_CHUNK_ROWS):
+                chunk = slice(start, min(start + ARGMAX_CHUNK_ROWS, len(keys)))
+                _update_keys_by_argmax(keys[chunk], block[chunk], first_column)
             return
         threshold = torch.nextafter(_unpack_scores(keys[:, :1]), self._infinity)
         row, column, values = _candidate_entries(block, threshold, self.k)
@@ -92,26 +103,44 @@ class TopK:
         return scores, columns
 
 
-def _topk_keys_by_argmax(block: torch.Tensor, first_column: int, k: int) -> torch.Tensor:
-    """Return the keys of the k largest entries of each row by k passes of NumPy's argmax, which runs at memory speed.
+def _update_keys_by_argmax(keys: torch.Tensor, block: torch.Tensor, first_column: int) -> None:
+    """Update keys (rows, k) in place by passes of NumPy's argmax, which runs at memory speed, over a block of columns.
 
-    Returns:
-        (rows, k) int64.
+    After the first block of many, few rows have an entry that exceeds the least stored one, and few of those have more
+    than one: one pass over the block and some over a few of its rows replace k passes.
     """
-    values = np.empty((len(block), k), dtype=np.float32)
-    columns = np.empty((len(block), k), dtype=np.int64)
-    for start in range(0, len(block), ARGMAX_CHUNK_ROWS):
-        chunk = slice(start, start + ARGMAX_CHUNK_ROWS)
-        remaining = block[chunk].numpy().copy()
-        rows = np.arange(len(remaining))
-        for i in range(k):
-            column = remaining.argmax(axis=1)
-            values[chunk, i] = remaining[rows, column]
-            columns[chunk, i] = column
-            remaining[rows, column] = -np.inf
-    scores = torch.from_numpy(values)
-    keys = _pack_keys(scores, first_column + torch.from_numpy(columns))
-    return keys.masked_fill(scores == -torch.inf, LOWEST_KEY)
+    count, k = keys.shape
+    new_keys = torch.full((count, k), LOWEST_KEY)
+    touched = np.empty(0, dtype=np.int64)
+    maxima = _iterate_maxima(block.numpy(), _unpack_scores(keys[:, 0]).numpy())
+    for number, (rows, columns, scores) in enumerate(islice(maxima, k)):
+        new_keys[rows, number] = _pack_keys(torch.from_numpy(scores), first_column + torch.from_numpy(columns))
+        touched = rows if number == 0 else touched
+    if touched.size:
+        keys[touched] = _largest_entries(torch.cat([keys[touched], new_keys[touched]], dim=1), k)
+
+
+def _iterate_maxima(block: np.ndarray, threshold: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Yield the largest entries of the rows, then the second largest ones, ..., as long as they exceed a threshold.
+
+    Args:
+        block: (rows, n); the first of equal entries is yielded first.
+        threshold: (rows,) float32.
+
+    Yields:
+        The rows, ascending, the columns and the entries.
+    """
+    rows = np.arange(len(block))
+    while True:
+        columns = block.argmax(axis=1)
+        scores = block[np.arange(len(rows)), columns]
+        larger = np.flatnonzero(scores > threshold)
+        if not larger.size:
+            return
+        rows, columns, scores, threshold = rows[larger], columns[larger], scores[larger], threshold[larger]
+        yield rows, columns, scores
+        block = block[larger]  # a copy
+        block[np.arange(len(rows)), columns] = -np.inf
 
 
 def _candidate_entries(
