@@ -38,7 +38,7 @@ def _empty() -> np.ndarray:
 
 def count_groups(groups: np.ndarray) -> int:
     """Return the number of groups of N items: the distinct numbers, which are not negative; without sorting them."""
-    return np.count_nonzero(np.bincount(groups))
+    return int(np.count_nonzero(np.bincount(groups)))
 
 
 class Softmax(NamedTuple):
