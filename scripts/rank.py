@@ -7,6 +7,9 @@ has its own gallery and its own pass.
 Writes: results/rankings/{dataset}/{split}/{posterior}.h5, the input of every estimator.
 """
 
+import sys
+from typing import Any
+
 from overtop.pipeline.job import Job, run
 from overtop.progress import progress_bar
 from overtop.retrieval.approximate import search
@@ -18,6 +21,7 @@ from overtop.retrieval.provenance import embedding_provenance
 from overtop.retrieval.ranking import Ranking, write_ranking
 from overtop.retrieval.sources import queries_and_gallery
 from overtop.retrieval.temperature import load_temperatures, temperatures_to_sum
+from overtop.retrieval.truncation import log_truncation
 from overtop.storage.shards import open_posterior
 from overtop.storage.split import Split, read_split
 from overtop.terms import Direction
@@ -38,21 +42,20 @@ def compute_rankings(split: Split, retrieval: Retrieval, job: Job) -> dict[Direc
     """Rank by the exact pass, or by the configured search index."""
     images, texts, directions = retrieval.images, retrieval.texts, retrieval.directions
     galleries = {direction: queries_and_gallery(direction, images, texts)[1].item_ids for direction in directions}
-    groups = {direction: declare_groups(split, direction, gallery) for direction, gallery in galleries.items()}
-    if job.params.search != "stream":
-        return search(images, texts, job.params.top, index=job.params.search, groups=groups, directions=directions)
-    temperatures = temperatures_to_sum(load_temperatures(job.params.temperature, job.input.temperatures))
-    with progress_bar("rank", "caption") as progress:
-        return rank(
-            images,
-            texts,
-            job.params.top,
-            temperatures=temperatures,
-            groups=groups,
-            normalisations=read_normalisations(job.input.bank, galleries) if job.input.bank else None,
-            directions=directions,
-            progress=progress,
-        )
+    temperatures = load_temperatures(job.params.temperature, job.input.temperatures)
+    contents: dict[str, Any] = {
+        "temperatures": temperatures_to_sum(temperatures),
+        "groups": {direction: declare_groups(split, direction, gallery) for direction, gallery in galleries.items()},
+        "normalisations": read_normalisations(job.input.bank, galleries) if job.input.bank else None,
+        "directions": directions,
+    }
+    if job.params.search == "stream":
+        with progress_bar("rank", "caption") as progress:
+            return rank(images, texts, job.params.top, **contents, progress=progress)
+    rankings = search(images, texts, job.params.top, index=job.params.search, **contents)
+    if warning := log_truncation(rankings, temperatures, job.params.top):
+        print(f"overtop: {warning}", file=sys.stderr)
+    return rankings
 
 
 if __name__ == "__main__":

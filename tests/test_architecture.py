@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import overtop
 from helpers import import_rules
 
 LAYERS = (
@@ -28,6 +29,8 @@ LAYERS = (
 
 MODULES_WITHOUT_TORCH = (
     "overtop.retrieval.ranking",
+    "overtop.retrieval.truncated",
+    "overtop.confidence.topk_judge",
     "overtop.radius.radii",
     "overtop.storage.shards",
     "overtop.storage.split",
@@ -35,6 +38,9 @@ MODULES_WITHOUT_TORCH = (
     "overtop.encoders.sampling",
     "overtop.estimators.registry",
     "overtop.evaluation.calibration",
+    "overtop.confidence.fitting",
+    "overtop.confidence.answering",
+    "overtop.confidence.labelling",
     "overtop.pipeline.loading",
 )
 """Modules of rules that run no network, and that therefore do not wait for torch, which takes seconds to import."""
@@ -101,12 +107,27 @@ def test_library_has_no_type_checking_block(library):
     assert_none(import_rules.type_checking_blocks(library))
 
 
-def test_init_files_contain_only_a_docstring(library):
+def test_init_files_contain_only_a_docstring_and_lazy_names(library):
     assert_none(import_rules.code_in_init_files(library))
 
 
 def test_scripts_do_not_index_parents_of_a_path(library):
     assert_none(import_rules.indexed_parents(library.parent))
+
+
+def test_package_is_imported_without_other_packages():
+    code = "import sys; before = set(sys.modules); import overtop; print(*sorted(set(sys.modules) - before))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    packages = {name.split(".")[0] for name in result.stdout.split()} - sys.stdlib_module_names
+    assert packages == {"overtop"}
+
+
+def test_public_names_exist_and_are_listed():
+    assert {"fit", "load", "queries_to_label", "Judge"} <= set(overtop.__all__) <= set(dir(overtop))
+    for name in overtop.__all__:
+        assert getattr(overtop, name).__doc__, name
+    with pytest.raises(AttributeError, match="module 'overtop' has no attribute 'fitt'"):
+        _ = overtop.fitt
 
 
 @pytest.mark.parametrize("module", MODULES_WITHOUT_TORCH)
@@ -175,6 +196,43 @@ def test_code_in_an_init_file_is_reported(package):
     )
     (violation,) = import_rules.code_in_init_files(package)
     assert violation.startswith("low.__init__:2 contains `from lib.low import a`")
+
+
+LAZY = """'''A.'''
+from importlib import import_module
+
+_LAZY = {"f": "lib.low.a"}
+'''Modules.'''
+__all__ = [*_LAZY]
+
+
+def __getattr__(name):
+    return getattr(import_module(_LAZY[name]), name)
+
+
+def __dir__():
+    return [*_LAZY]
+"""
+
+
+def test_lazy_names_are_accepted_in_the_package_itself(package):
+    write_modules(package, {"__init__": LAZY})
+    assert import_rules.code_in_init_files(package) == []
+
+
+def test_lazy_names_are_reported_in_a_part_of_the_package(package):
+    write_modules(package, {"low.__init__": LAZY})
+    assert len(import_rules.code_in_init_files(package)) == 5
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["from importlib import reload", "import numpy", "def load():\n    pass", "x = 1", "_LAZY['f'] = 'g'", "f()"],
+)
+def test_other_code_in_the_package_itself_is_reported(package, code):
+    write_modules(package, {"__init__": LAZY + code})
+    (violation,) = import_rules.code_in_init_files(package)
+    assert violation.startswith("__init__:15 contains `")
 
 
 def test_indexed_parent_is_reported(package):

@@ -1,3 +1,4 @@
+import contextlib
 import doctest
 import json
 import re
@@ -139,12 +140,30 @@ def test_configuration_page_lists_every_setting_with_its_default():
     assert {key: json.loads(default) for key, default in rows} == dict(leaves(defaults, ""))
 
 
-def test_python_example_of_api_page_runs():
-    [example] = code_blocks(REPO / "docs" / "api.md", "python")
+@pytest.fixture(scope="module")
+def api_names(tmp_path_factory) -> dict[str, Any]:
+    """The names that the Python examples of the API page define, run one after the other in an empty folder."""
     names: dict[str, Any] = {}
-    exec(example, names)
-    assert np.isfinite(names["uncertainty"]).all()
-    assert names["hit"][names["answered"]].mean() >= 0.9
+    with contextlib.chdir(tmp_path_factory.mktemp("api")):
+        for example in code_blocks(REPO / "docs" / "api.md", "python"):
+            exec(example, names)
+    return names
+
+
+def test_python_example_of_api_page_ranks_and_answers(api_names):
+    assert np.isfinite(api_names["uncertainty"]).all()
+    assert api_names["hit"][api_names["answered"]].mean() >= 0.9
+
+
+def test_python_examples_of_api_page_judge_new_queries(api_names):
+    page = (REPO / "docs" / "api.md").read_text()
+    right = api_names["trusted"]["top1"] == api_names["rows"][600:][api_names["trusted"]["query"]]
+    assert len(right) >= 80
+    assert right.mean() >= 0.9
+    assert api_names["same"].promise() in re.sub("\n# ?", " ", page)
+    assert api_names["act"].sum() >= len(right)
+    assert api_names["most_certain"].sum() == 160
+    assert api_names["ranked"].promise().startswith("no labels")
 
 
 def test_api_page_names_existing_modules():

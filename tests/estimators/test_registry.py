@@ -83,7 +83,7 @@ def test_estimator_without_a_requirement_is_refused_if_and_only_if_it_needs_it(n
     [
         ("top1_consistency", "samples", "top1_consistency needs several samples"),
         ("topk_consistency", "samples", "topk_consistency needs several samples"),
-        ("entropy", "softmax", "entropy needs sums over the whole gallery.*set ranking.search to stream"),
+        ("entropy", "softmax", "entropy needs softmax sums over the gallery; rank again with temperatures"),
         ("adversarial_pgd", "radius", "adversarial_pgd needs the radii"),
         ("adversarial_linear", "radius", "adversarial_linear needs the radii"),
         ("adversarial_exact", "radius", "adversarial_exact needs the radii"),

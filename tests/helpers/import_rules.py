@@ -129,18 +129,39 @@ def type_checking_blocks(package: Path) -> list[str]:
     ]
 
 
+LAZY_NAMES = ("__version__", "__all__", "_LAZY")
+"""What the `__init__` of the package itself may assign: its version, and its public names with their modules."""
+
+LAZY_FUNCTIONS = ("__getattr__", "__dir__")
+"""The functions that import a public name at its first use."""
+
+
 def code_in_init_files(package: Path) -> list[str]:
-    """List statements of `__init__` files other than a docstring, and `__version__` in that of the package itself."""
-    messages = []
-    for module, tree in _trees(package):
-        if module.split(".")[-1] != "__init__":
-            continue
-        for node in tree.body:
-            is_docstring = node is tree.body[0] and ast.get_docstring(tree) is not None
-            is_version = module == "__init__" and isinstance(node, ast.Assign) and "__version__" in ast.unparse(node)
-            if not is_docstring and not is_version:
-                messages.append(f"{module}:{node.lineno} contains `{ast.unparse(node)}`: only a docstring may be there")
-    return messages
+    """List statements of `__init__` files other than strings.
+
+    That of the package itself may also define its version, and import its public names lazily: `LAZY_NAMES`,
+    `LAZY_FUNCTIONS` and `from importlib import import_module`.
+    """
+    return [
+        f"{module}:{node.lineno} contains `{ast.unparse(node)}`: only a docstring may be there"
+        for module, tree in _trees(package)
+        if module.split(".")[-1] == "__init__"
+        for node in tree.body
+        if not _is_string(node) and not (module == "__init__" and _is_lazy_import(node))
+    ]
+
+
+def _is_string(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def _is_lazy_import(node: ast.stmt) -> bool:
+    """Whether a statement is one of those by which the package itself imports its public names lazily."""
+    if isinstance(node, ast.Assign):
+        return all(isinstance(target, ast.Name) and target.id in LAZY_NAMES for target in node.targets)
+    if isinstance(node, ast.FunctionDef):
+        return node.name in LAZY_FUNCTIONS
+    return isinstance(node, ast.ImportFrom) and ast.unparse(node) == "from importlib import import_module"
 
 
 def indexed_parents(folder: Path) -> list[str]:

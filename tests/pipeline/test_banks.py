@@ -66,8 +66,9 @@ def test_bank_of_split(dataset, split, expected):
     assert find_bank(load_config(VALUES), dataset, split) == expected
 
 
-def test_search_index_has_no_bank():
-    assert find_bank(load_config(changed(ranking={"search": "hnsw"})), "shapes", "test") is None
+def test_search_index_has_the_bank_of_the_exact_pass():
+    config = load_config(changed(ranking={"search": "hnsw"}))
+    assert find_bank(config, "shapes", "test") == find_bank(load_config(VALUES), "shapes", "test") is not None
 
 
 def test_bank_of_images_is_not_used_for_imported_embeddings():

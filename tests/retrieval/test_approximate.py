@@ -4,8 +4,10 @@ import pytest
 from helpers import oracles
 from overtop.errors import OvertopError
 from overtop.radius.compute import compute_radii
-from overtop.retrieval.approximate import search
+from overtop.retrieval.approximate import SPARE_ITEMS, search
 from overtop.retrieval.exact import rank
+from overtop.retrieval.normalisation import Normalisation
+from overtop.retrieval.truncated import entropy_interval, probability_interval
 from overtop.storage.shards import ArraySource
 from overtop.terms import DIRECTIONS
 
@@ -32,6 +34,7 @@ def test_search_of_a_small_gallery_equals_rank(index, samples, dims):
         np.testing.assert_array_equal(ranking.rival_ids, expected.rival_ids)
         np.testing.assert_allclose(ranking.rival_scores, expected.rival_scores, atol=1e-6)
         assert ranking.temperatures == ()
+        assert (ranking.log_partition.shape, ranking.truncation_bound.shape) == ((len(ranking.query_ids), 0),) * 2
         for name in ("top_ids", "top_scores", "sample_top", "groups", "rival_ids", "rival_scores"):
             assert getattr(ranking, name).dtype == getattr(expected, name).dtype
 
@@ -98,3 +101,120 @@ def test_search_of_clip_embeddings_equals_rank(mirror):
     for direction in DIRECTIONS:
         np.testing.assert_array_equal(flat[direction].top_ids, exact[direction].top_ids)
         assert (graph[direction].top_ids[:, 0] == exact[direction].top_ids[:, 0]).mean() > 0.98
+
+
+TEMPERATURES = (0.01, 0.07, 1.0)
+SUMS = ("log_partition", "mean_gap", "group_log_partition", "group_entropy")
+
+
+def normalisations_of(images, texts, temperature=0.02):
+    """Random offsets of both galleries, equal for equal items."""
+    rng = np.random.default_rng(0)
+    directions = {"t2i": images, "i2t": texts}
+    return {
+        direction: Normalisation(
+            temperature,
+            {
+                name: (side.read(0, 0, side.n_items) @ rng.normal(0, 0.02, side.dims[0])).astype(np.float32)
+                for name in "ab"
+            },
+        )
+        for direction, side in directions.items()
+    }
+
+
+@pytest.mark.parametrize("index", ["flat", "hnsw"])
+def test_sums_over_all_items_equal_those_of_rank_and_have_a_bound_of_zero(index):
+    images, texts = random_sources(9, 2, 60, 75)
+    arguments = {
+        "temperatures": [0.07, 0.01, 1.0],
+        "groups": {"i2t": np.repeat(np.arange(25), 3)},
+        "normalisations": normalisations_of(images, texts),
+    }
+    searched, ranked = search(images, texts, 80, index=index, **arguments), rank(images, texts, 80, **arguments)
+    for direction in DIRECTIONS:
+        ranking, expected = searched[direction], ranked[direction]
+        assert ranking.temperatures == expected.temperatures == TEMPERATURES
+        for name in SUMS:
+            values = getattr(ranking, name)
+            np.testing.assert_allclose(values, getattr(expected, name), rtol=1e-4, atol=1e-7)
+            assert (values.dtype, values.shape) == (np.float64, (len(ranking.query_ids), 3))
+        np.testing.assert_array_equal(ranking.truncation_bound, 0.0)
+        assert list(ranking.normalised) == list(expected.normalised) == ["a", "b"]
+        for name, normalised in ranking.normalised.items():
+            of_rank = expected.normalised[name]
+            np.testing.assert_allclose(normalised.neg_log_probability, of_rank.neg_log_probability, rtol=1e-3)
+            np.testing.assert_array_equal(normalised.top_ids, of_rank.top_ids)
+            assert normalised.top_ids.dtype == of_rank.top_ids.dtype
+            np.testing.assert_array_equal(normalised.truncation_bound, 0.0)
+            assert of_rank.truncation_bound is None
+        assert expected.truncation_bound.size == 0
+
+
+def assert_within_bounds(ranking, expected, n_not_found, tolerance):
+    """The exact sums are not outside the bounds of a search, at any temperature and under any normalisation."""
+    for column, temperature in enumerate(expected.temperatures):
+        bound = ranking.truncation_bound[:, column]
+        growth = expected.log_partition[:, column] - ranking.log_partition[:, column]
+        assert (growth >= -tolerance).all()
+        assert (growth <= bound + tolerance).all()
+        for protocol in ("published", "corrected"):
+            found, whole = (each.softmax_at(temperature, protocol) for each in (ranking, expected))
+            low, high = probability_interval(found.neg_log_probability, bound, is_complete=protocol == "published")
+            assert (low - tolerance <= np.exp(-whole.neg_log_probability)).all()
+            assert (np.exp(-whole.neg_log_probability) <= high + tolerance).all()
+            low, high = entropy_interval(found.entropy, bound, n_not_found)
+            assert (low - tolerance <= whole.entropy).all()
+            assert (whole.entropy <= high + tolerance).all()
+    for name, normalised in ranking.normalised.items():
+        low, high = probability_interval(normalised.neg_log_probability, normalised.truncation_bound)
+        whole = np.exp(-expected.normalised[name].neg_log_probability)
+        assert (low - tolerance <= whole).all()
+        assert (whole <= high + tolerance).all()
+
+
+def test_sums_of_the_whole_gallery_are_within_the_bounds():
+    """Every item occurs twice, and three captions belong to each image."""
+    sides = (np.repeat(side.read(0, 0, side.n_items), 2, axis=0) for side in random_sources(10, 1, 150, 240))
+    images, texts = (ArraySource([rows]) for rows in sides)
+    arguments = {
+        "temperatures": TEMPERATURES,
+        "groups": {"i2t": np.repeat(np.arange(80), 6)},
+        "normalisations": normalisations_of(images, texts),
+    }
+    searched, ranked = search(images, texts, 10, **arguments), rank(images, texts, 10, **arguments)
+    for direction, n_gallery in (("t2i", 300), ("i2t", 480)):
+        assert_within_bounds(searched[direction], ranked[direction], n_gallery - 10 - SPARE_ITEMS, 1e-5)
+
+
+def test_one_item_gallery_is_certain():
+    images, texts = random_sources(6, 1, 1, 9)
+    ranking = search(images, texts, 50, temperatures=[0.01], normalisations=normalisations_of(images, texts))["t2i"]
+    for name in (*SUMS, "truncation_bound"):
+        np.testing.assert_array_equal(getattr(ranking, name), np.zeros((9, 1)))
+    for normalised in ranking.normalised.values():
+        np.testing.assert_array_equal(normalised.neg_log_probability, np.zeros(9))
+        np.testing.assert_array_equal(normalised.truncation_bound, np.zeros(9))
+
+
+def test_bound_is_attained_where_all_other_items_are_copies_of_the_last():
+    """A query, items in descending order, and so many copies of the last one that the search cannot return them all."""
+    angles = np.append(np.linspace(0, 0.5, 12), np.full(60, 0.6))
+    gallery = ArraySource([np.stack([np.cos(angles), np.sin(angles)], axis=1)])
+    query = ArraySource([np.array([[1.0, 0.0]])])
+    searched, ranked = (
+        method(gallery, query, 10, temperatures=TEMPERATURES, directions=["t2i"])["t2i"] for method in (search, rank)
+    )
+    assert (searched.truncation_bound > 1e-10).all()
+    np.testing.assert_allclose(searched.log_partition + searched.truncation_bound, ranked.log_partition, rtol=1e-4)
+
+
+@pytest.mark.parametrize("index", ["flat", "hnsw"])
+def test_sums_of_clip_embeddings_are_within_the_bounds(mirror, index):
+    embeddings = np.load(mirror / "embeddings" / "flickr8k_test_openai_clip_vitb32.npz")
+    images, texts = (ArraySource([embeddings[name]]) for name in ("image", "text"))
+    arguments = {"temperatures": [0.01, 0.07], "normalisations": normalisations_of(images, texts, 0.01)}
+    searched, ranked = search(images, texts, 50, index=index, **arguments), rank(images, texts, 50, **arguments)
+    for direction in DIRECTIONS:
+        n_not_found = len(ranked[direction].gallery_ids) - 50 - SPARE_ITEMS
+        assert_within_bounds(searched[direction], ranked[direction], n_not_found, 1e-4)

@@ -1,10 +1,13 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from overtop.errors import OvertopError
 from overtop.retrieval.exact import rank
 from overtop.retrieval.normalisation import Normalisation
-from overtop.retrieval.ranking import ARRAYS, read_ranking, write_ranking
+from overtop.retrieval.ranking import ARRAYS, SCHEMA, read_ranking, write_ranking
+from overtop.storage.arrays import read_arrays
 from overtop.storage.shards import ArraySource
 
 
@@ -79,3 +82,26 @@ def test_truncated_ranking_is_rejected(rankings, tmp_path):
     path.write_bytes(path.read_bytes()[:-50])
     with pytest.raises(OvertopError, match=r"a\.h5"):
         read_ranking(path)
+
+
+def test_bounds_of_a_search_are_read_as_they_were_written(rankings, tmp_path):
+    ranking = rankings["t2i"]
+    bound = np.random.default_rng(0).random(ranking.log_partition.shape)
+    normalised = {
+        name: values._replace(truncation_bound=bound[:, 0] + number)
+        for number, (name, values) in enumerate(ranking.normalised.items())
+    }
+    write_ranking(tmp_path / "a.h5", {"t2i": replace(ranking, truncation_bound=bound, normalised=normalised)}, {})
+    read = read_ranking(tmp_path / "a.h5")[0]["t2i"]
+    np.testing.assert_array_equal(read.truncation_bound, bound)
+    for number, name in enumerate(("a", "b")):
+        np.testing.assert_array_equal(read.normalised[name].truncation_bound, bound[:, 0] + number)
+
+
+def test_file_of_an_exact_ranking_has_no_bounds(rankings, tmp_path):
+    write_ranking(tmp_path / "a.h5", rankings, {})
+    arrays, _ = read_arrays(tmp_path / "a.h5", SCHEMA)
+    assert not [name for name in arrays if "bound" in name]
+    read = read_ranking(tmp_path / "a.h5")[0]["t2i"]
+    assert read.truncation_bound.size == 0
+    assert read.normalised["a"].truncation_bound is None

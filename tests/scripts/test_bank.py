@@ -8,9 +8,13 @@ import pytest
 
 from helpers.scripts import load_script
 from overtop.errors import OvertopError
+from overtop.estimators.inputs import EstimatorInputs
+from overtop.estimators.scoring import compute_uncertainty
+from overtop.retrieval import approximate
 from overtop.retrieval.bank import compute_normalisations
 from overtop.retrieval.normalisation import read_bank, read_normalisations
 from overtop.retrieval.ranking import read_ranking
+from overtop.retrieval.temperature import Temperatures
 from overtop.storage.shards import ArraySource, write_shard
 from overtop.storage.split import Split, split_from_labels, write_split
 from overtop.terms import BANK_ESTIMATORS
@@ -82,6 +86,41 @@ def test_posterior_without_a_bank_has_neither_offsets_nor_provenance(jobs):
     rankings, provenance = read_ranking(rank_job.output[0])
     assert "bank" not in provenance
     assert not any(ranking.normalised for ranking in rankings.values())
+
+
+@pytest.mark.parametrize("search", ["flat", "hnsw"])
+def test_ranking_by_a_search_index_allows_the_same_estimators(jobs, search, capsys):
+    """The index returns all items of this small gallery."""
+    bank_job, rank_job, *_ = jobs
+    bank.main(bank_job)
+    rank.main(rank_job)
+    exact, provenance = read_ranking(rank_job.output[0])
+    rank_job.params.search = search
+    rank.main(rank_job)
+    rankings, provenance_of_index = read_ranking(rank_job.output[0])
+    assert provenance == provenance_of_index
+    for direction, ranking in rankings.items():
+        inputs, expected = (
+            EstimatorInputs(each, temperatures=Temperatures(**TEMPERATURE)) for each in (ranking, exact[direction])
+        )
+        np.testing.assert_array_equal(ranking.truncation_bound, np.zeros((len(ranking.query_ids), 2)))
+        for name in ("max_softmax", "entropy", "energy", "dirichlet_entropy", "dirichlet_vacuity", *BANK_ESTIMATORS):
+            values = compute_uncertainty(name, inputs, "corrected")
+            np.testing.assert_allclose(values, compute_uncertainty(name, expected, "corrected"), rtol=1e-3, atol=1e-6)
+    assert capsys.readouterr().err == ""
+
+
+def test_large_bound_of_a_search_index_is_a_warning_on_the_screen_and_in_the_file(jobs, monkeypatch, capsys):
+    monkeypatch.setattr(approximate, "SPARE_ITEMS", 0)
+    _, rank_job, *_ = jobs
+    rank_job.input.bank = []
+    rank_job.params.search = "flat"
+    rank.main(rank_job)
+    message = capsys.readouterr().err
+    assert message.startswith("overtop: the search index leaves out items")
+    assert "raise ranking.top (now 3), or set ranking.search to stream" in message
+    for ranking in read_ranking(rank_job.output[0])[0].values():
+        assert (ranking.truncation_bound > 0).all()
 
 
 def test_bank_of_the_evaluated_queries_is_refused(jobs):

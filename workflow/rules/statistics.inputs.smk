@@ -111,7 +111,7 @@ def ablation_files(wildcards):
     if bank is None:
         raise WorkflowError(
             f"config.yaml: figures.{wildcards.figure}: {figure.dataset}/{figure.split} has no bank; declare one as "
-            f"datasets.{figure.dataset}.bank, and set ranking.search to stream"
+            f"datasets.{figure.dataset}.bank"
         )
     splits = {
         "": (figure.dataset, figure.split),

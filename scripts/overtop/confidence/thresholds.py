@@ -101,6 +101,17 @@ def sequence_starts(n: int, precision: float, level: float) -> tuple[np.ndarray,
     return np.append(START_FACTOR * fewest * START_RATIO**number, n), np.append(shares, ALL_QUERIES_SHARE)
 
 
+def fewest_queries(precision: float, confidence: float) -> int:
+    """Return the number of labelled queries below which no precision can be guaranteed, even if all of them are hits.
+
+    Example:
+        >>> fewest_queries(0.9, confidence=0.95)
+        29
+    """
+    _validate_probabilities(precision=precision, confidence=confidence)
+    return int(np.ceil(np.log(1 - confidence) / np.log(precision) - 1e-9))
+
+
 def largest_passing_threshold(
     uncertainty: np.ndarray, hit: np.ndarray, precision: float, level: float, starts: np.ndarray, shares: np.ndarray
 ) -> float:

@@ -28,7 +28,7 @@ from overtop.terms import PROTOCOLS, PUBLISHED_ONLY, Protocol
 Need = Literal["samples", "softmax", "radius", "adapter", "bank"]
 NEEDS: dict[Need, str] = {
     "samples": "several samples",
-    "softmax": "exhaustive ranking",
+    "softmax": "softmax sums",
     "radius": "radius",
     "adapter": "trained adapter",
     "bank": "bank",
@@ -48,7 +48,7 @@ class Estimator:
         location: where in that publication.
         function: `(inputs, protocol) -> uncertainty (Q,)`.
         needs: requirements beyond a ranking. `samples`: a posterior of at least two samples; `softmax`: softmax sums
-            over the whole gallery; `radius`: the radii; `adapter`: the variance that a trained adapter predicts;
+            over the gallery; `radius`: the radii; `adapter`: the variance that a trained adapter predicts;
             `bank`: the ranking was computed with the estimator's normalisation.
         protocols: protocols under which it is defined.
     """
@@ -236,9 +236,9 @@ def missing_requirement(estimator: Estimator, inputs: EstimatorInputs, protocol:
     if "samples" in estimator.needs and inputs.ranking.n_samples < 2:
         return "needs several samples, but this posterior has one; remove it from the estimators of this posterior"
     if "softmax" in estimator.needs and not inputs.ranking.temperatures:
-        return "needs sums over the whole gallery, which a search does not compute; set ranking.search to stream"
+        return "needs softmax sums over the gallery; rank again with temperatures"
     if "bank" in estimator.needs and estimator.name not in inputs.ranking.normalised:
-        return "needs a bank: declare one of another split than this one, and set ranking.search to stream"
+        return "needs a bank: declare one of another split than this one"
     if "adapter" in estimator.needs and inputs.variance is None:
         return "needs a posterior with an adapter; declare one in config.yaml"
     if "radius" in estimator.needs:

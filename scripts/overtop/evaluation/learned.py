@@ -49,7 +49,7 @@ def fit_logistic_regression(features: np.ndarray, target: np.ndarray) -> np.ndar
 
     Args:
         features: (Q, F), standardised.
-        target: (Q,) bool, with both values.
+        target: (Q,) bool with both values, or probabilities between 0 and 1.
     """
     design = np.column_stack([np.ones(len(features)), features])
     penalty = np.append(0.0, np.ones(features.shape[1]))

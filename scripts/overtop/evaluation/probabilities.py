@@ -15,6 +15,8 @@ interval (`evaluation.significance`) includes that bias in its width, yet it exc
 compare ECE with `calibrated_ece`. docs/evaluation.md states the measured coverage.
 """
 
+from typing import Literal
+
 import numpy as np
 import pandas as pd
 
@@ -84,8 +86,15 @@ def equal_width_bin(confidence: np.ndarray, n_bins: int = ECE_BINS) -> np.ndarra
     return np.searchsorted(np.arange(1, n_bins) / n_bins, confidence, side="left")
 
 
-def calibrated_ece(confidence: np.ndarray) -> float:
-    """ECE with bins of equal width that is expected of a perfectly calibrated classifier with these confidences (N,).
+def equal_mass_bin(confidence: np.ndarray, n_bins: int = ECE_BINS) -> np.ndarray:
+    """(N,) number of the bin of equal mass that each confidence (N,) belongs to, from the most confident images."""
+    images = SortedQueries(-confidence, np.ones(len(confidence), dtype=bool))
+    [bounds] = equal_count_bounds(images.count(), n_bins)
+    return np.searchsorted(bounds[1:-1], np.searchsorted(images.distinct, -confidence), side="right")
+
+
+def calibrated_ece(confidence: np.ndarray, bins: Literal["width", "mass"] = "width") -> float:
+    """ECE with bins of equal width or mass that a perfectly calibrated classifier with these confidences (N,) has.
 
     The hits of a bin then deviate from the sum of its confidences c by a random number of variance sum c (1 - c), whose
     expected size is sqrt(2 variance / pi) by the normal approximation. A measured ECE near it shows no miscalibration.
@@ -94,7 +103,8 @@ def calibrated_ece(confidence: np.ndarray) -> float:
         >>> round(calibrated_ece(np.full(1000, 0.9)), 4)
         0.0076
     """
-    variance = np.bincount(equal_width_bin(confidence), confidence * (1 - confidence))
+    number = equal_width_bin(confidence) if bins == "width" else equal_mass_bin(confidence)
+    variance = np.bincount(number, confidence * (1 - confidence))
     return float(np.sqrt(2 * variance / np.pi).sum() / len(confidence))
 
 

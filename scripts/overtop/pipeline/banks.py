@@ -63,13 +63,10 @@ def is_comparable(config: Config, dataset: str, bank_dataset: str | None) -> boo
 
 
 def find_bank(config: Config, dataset: str, split: str) -> Bank | None:
-    """The bank that the queries of a split are ranked with; None if there is none, or the split is the bank's own.
-
-    A search index does not compute the sums over the gallery that a bank is used for.
-    """
+    """The bank that the queries of a split are ranked with; None if there is none, or the split is the bank's own."""
     bank = declared_bank(config, dataset)
     is_own = bank is not None and (bank.dataset, bank.split) == (config.base_of(dataset), split)
-    return None if is_own or config.ranking.search != "stream" else bank
+    return None if is_own else bank
 
 
 def check_bank_source(config: Config, key: str, dataset: str, bank: BankSpec) -> Iterator[str]:
@@ -107,6 +104,6 @@ def check_bank_exists(
     for estimator in estimators:
         if estimator in BANK_ESTIMATORS and known and not has_bank:
             yield (
-                f"{key}: {estimator!r} needs a bank of queries of another split than {' and '.join(splits)}, and the "
-                f"exhaustive ranking; set for example datasets.{known[0]}.bank: {{split: train, size: 1000}}"
+                f"{key}: {estimator!r} needs a bank of queries of another split than {' and '.join(splits)}; "
+                f"set for example datasets.{known[0]}.bank: {{split: train, size: 1000}}"
             )

@@ -5,9 +5,12 @@ the mean similarity. `flat` compares with every item; `hnsw` (Malkov & Yashunin,
 over half-precision vectors, far faster, and may miss items. The scores of the items it returns are exact. An
 approximate index may miss rivals, so certify radii only among the items it found (`compute_radii(...,
 scan_gallery=False)`).
+
+Softmax sums are sums over the items found, with a bound on what the other items can add (`retrieval.truncated`). The
+bound is that of a search that misses none of the best items; `flat` does not.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import torch  # noqa: F401  loaded before FAISS, so that both share one pool of threads
@@ -19,12 +22,16 @@ import numpy as np
 from overtop.device import default_device
 from overtop.errors import OvertopError
 from overtop.memory import MAX_ARRAY_BYTES, blocks
+from overtop.retrieval.accumulator import RERANKED_TOP
 from overtop.retrieval.duplicates import find_first_duplicates
+from overtop.retrieval.exact import sort_temperatures
 from overtop.retrieval.groups import merge_duplicates
+from overtop.retrieval.normalisation import Normalisation, NormalisedRanking
 from overtop.retrieval.ranking import Ranking
 from overtop.retrieval.reranking import rerank
 from overtop.retrieval.rivals import MISSING, rivals_among
 from overtop.retrieval.sources import check_sources, queries_and_gallery
+from overtop.retrieval.truncated import truncated_normalised, truncated_softmax
 from overtop.retrieval.vectors import read_unit_vectors
 from overtop.storage.shards import EmbeddingSource
 from overtop.terms import DIRECTIONS, VOTE_TOP, Direction
@@ -51,12 +58,14 @@ def search(
     top: int,
     vote_top: int = VOTE_TOP,
     index: Index = "flat",
+    temperatures: Iterable[float] = (),
     *,
     groups: Mapping[Direction, np.ndarray] | None = None,
+    normalisations: Mapping[Direction, Normalisation] | None = None,
     directions: Collection[Direction] = DIRECTIONS,
     device: str | None = None,
 ) -> dict[Direction, Ranking]:
-    """Rank like `rank`, by a search index and without softmax sums, which need the whole gallery.
+    """Rank like `rank`, by a search index, with softmax sums over the items it returns: `top` plus `SPARE_ITEMS`.
 
     A query whose items are all of one group, or of fewer groups than a ranking has rivals, has the last of its items as
     its further rivals: no item outside the ranking is more similar.
@@ -70,16 +79,18 @@ def search(
         top: K, number of best items by mean similarity (at most the size of the gallery).
         vote_top: k, number of best items in each sample.
         index: `flat` or `hnsw`.
+        temperatures: temperatures of the softmax over the items.
         groups: by direction, the declared group (N,) of each gallery item; by default only duplicates belong together.
+        normalisations: by direction, offsets of the gallery items, for the results in `Ranking.normalised`.
         directions: the directions to rank.
         device: torch device that computes the scores of the items; the index itself is searched on the CPU.
 
     Raises:
-        OvertopError: the sources differ in samples or dimensions, one is empty, an embedding is zero or not finite, or
-            the graph returned fewer items than requested.
+        OvertopError: the sources differ in samples or dimensions, one is empty, an embedding is zero or not finite, a
+            temperature is not positive, or the graph returned fewer items than requested.
     """
     check_sources(images, texts)
-    device = device or default_device()
+    device, temperatures = device or default_device(), sort_temperatures(temperatures)
     rankings: dict[Direction, Ranking] = {}
     for direction in directions:
         queries, gallery = queries_and_gallery(direction, images, texts)
@@ -100,8 +111,53 @@ def search(
             groups=of_items,
             rival_ids=np.where(is_missing, ids[:, -1:], rival_ids),
             rival_scores=np.where(is_missing, scores[:, -1:], rival_scores),
+            temperatures=temperatures,
+            normalised=_rank_normalised(ids, scores, of_items, (normalisations or {}).get(direction)),
+            **_softmax_sums(ids, scores, of_items, temperatures),
         )
     return rankings
+
+
+def _softmax_sums(
+    ids: np.ndarray, scores: np.ndarray, of_items: np.ndarray, temperatures: tuple[float, ...]
+) -> dict[str, np.ndarray]:
+    """Return the arrays of `Ranking` that depend on the temperature, over the items found, by name.
+
+    Args:
+        ids: (Q, K) items found, best first.
+        scores: (Q, K) their similarities.
+        of_items: (N,) group of each item of the gallery.
+        temperatures: T temperatures.
+    """
+    groups = _groups_of(ids, of_items)
+    sums = [truncated_softmax(scores, len(of_items), temperature, groups) for temperature in temperatures]
+    columns = {
+        "log_partition": [softmax.log_partition for softmax in sums],
+        "mean_gap": [softmax.mean_gap for softmax in sums],
+        "group_log_partition": [softmax.neg_log_probability for softmax in sums],
+        "group_entropy": [softmax.entropy for softmax in sums],
+        "truncation_bound": [softmax.bound for softmax in sums],
+    }
+    return {name: np.array(values).reshape(len(sums), len(ids)).T for name, values in columns.items()}
+
+
+def _rank_normalised(
+    ids: np.ndarray, scores: np.ndarray, of_items: np.ndarray, normalisation: Normalisation | None
+) -> dict[str, NormalisedRanking]:
+    """Return the results with normalised similarities over the items found; arguments as in `_softmax_sums`."""
+    if normalisation is None:
+        return {}
+    groups, results = _groups_of(ids, of_items), {}
+    for name, offsets in normalisation.offsets.items():
+        neg_log_probability, bound = truncated_normalised(ids, scores, offsets, normalisation.temperature, groups)
+        order = np.lexsort((ids, offsets[ids] - scores))[:, :RERANKED_TOP]
+        results[name] = NormalisedRanking(neg_log_probability, np.take_along_axis(ids, order, axis=1), bound)
+    return results
+
+
+def _groups_of(ids: np.ndarray, of_items: np.ndarray) -> np.ndarray | None:
+    """Return the groups of some items, (Q, K); None if every item of the gallery is a group of its own."""
+    return None if np.array_equal(of_items, np.arange(len(of_items))) else of_items[ids]
 
 
 def _search_items(

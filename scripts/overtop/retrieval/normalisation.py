@@ -38,10 +38,13 @@ class NormalisedRanking(NamedTuple):
         neg_log_probability: float64 (Q,), minus the log of the probability of the top-1 by the similarities themselves,
             under the softmax of the normalised similarities, summed over the items of its group; at least 0.
         top_ids: int32 (Q, K), gallery indices of the best items by normalised similarity, best first (K at most 10).
+        truncation_bound: float64 (Q,), by how much `neg_log_probability`, which then is that over the items that a
+            search returned, can increase through the other items. None if it is that over the whole gallery.
     """
 
     neg_log_probability: np.ndarray
     top_ids: np.ndarray
+    truncation_bound: np.ndarray | None = None
 
 
 def write_normalisations(

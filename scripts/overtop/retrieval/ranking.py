@@ -27,6 +27,9 @@ ARRAYS = (
 )  # fmt: skip
 """Attributes of `Ranking` that are stored as they are."""
 
+TRUNCATION_BOUND = "truncation_bound"
+"""Attribute of `Ranking` that is stored only where there is a bound."""
+
 NORMALISED = "normalised"
 """Folder of the file that holds `Ranking.normalised`."""
 
@@ -80,6 +83,9 @@ class Ranking:
             most `MAX_RIVALS`.
         rival_scores: (Q, R) float32, mean similarities of `rival_ids`.
         normalised: by name of the normalisation, the results with similarities that are normalised per item.
+        truncation_bound: (Q, T) float64, by how much `log_partition` and `group_log_partition`, which then are those
+            over the items that a search returned, can increase through the other items (`retrieval.truncated`). Empty
+            if they are those over the whole gallery.
     """
 
     query_ids: list[str]
@@ -96,6 +102,7 @@ class Ranking:
     rival_ids: np.ndarray = field(default_factory=_empty)
     rival_scores: np.ndarray = field(default_factory=_empty)
     normalised: Mapping[str, NormalisedRanking] = field(default_factory=dict)
+    truncation_bound: np.ndarray = field(default_factory=_empty)
 
     @property
     def item_groups(self) -> np.ndarray:
@@ -144,9 +151,12 @@ def write_ranking(path: str | Path, rankings: Mapping[Direction, Ranking], attri
         arrays[f"{direction}/groups"] = ranking.item_groups.astype(np.int32)
         for name in ARRAYS:
             arrays[f"{direction}/{name}"] = getattr(ranking, name)
+        if ranking.truncation_bound.size:
+            arrays[f"{direction}/{TRUNCATION_BOUND}"] = ranking.truncation_bound
         for name, normalised in ranking.normalised.items():
             for field_name, values in normalised._asdict().items():
-                arrays[f"{direction}/{NORMALISED}/{name}/{field_name}"] = values
+                if values is not None:
+                    arrays[f"{direction}/{NORMALISED}/{name}/{field_name}"] = values
     write_arrays(path, SCHEMA, arrays, attributes)
 
 
@@ -164,6 +174,7 @@ def read_ranking(path: str | Path) -> tuple[dict[Direction, Ranking], dict[str, 
             temperatures=tuple(arrays[f"{direction}/temperatures"].tolist()),
             groups=arrays[f"{direction}/groups"],
             normalised=_read_normalised(arrays, f"{direction}/{NORMALISED}/"),
+            truncation_bound=arrays.get(f"{direction}/{TRUNCATION_BOUND}", _empty()),
             **{name: arrays[f"{direction}/{name}"] for name in ARRAYS},
         )
         for direction in DIRECTIONS
@@ -176,6 +187,12 @@ def _read_normalised(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str,
     """Return the results by name of the normalisation; the arrays are named prefix, name, "/", field."""
     names = sorted({key.removeprefix(prefix).split("/")[0] for key in arrays if key.startswith(prefix)})
     return {
-        name: NormalisedRanking(*(arrays[f"{prefix}{name}/{field_name}"] for field_name in NormalisedRanking._fields))
+        name: NormalisedRanking(
+            **{
+                field_name: arrays[key]
+                for field_name in NormalisedRanking._fields
+                if (key := f"{prefix}{name}/{field_name}") in arrays
+            }
+        )
         for name in names
     }
