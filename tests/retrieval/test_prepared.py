@@ -7,7 +7,8 @@ from helpers.embeddings import random_cone
 from overtop.errors import OvertopError
 from overtop.retrieval.bank import compute_normalisations
 from overtop.retrieval.exact import rank
-from overtop.retrieval.prepared import FACTS, ITEMS, open_gallery, prepare_gallery, rank_queries
+from overtop.retrieval.gallery_files import FACTS, ITEMS, open_gallery
+from overtop.retrieval.prepared import prepare_gallery, rank_queries
 from overtop.retrieval.ranking import ARRAYS
 from overtop.storage.shards import ArraySource
 
