@@ -11,7 +11,7 @@ from contextlib import ExitStack
 import pandas as pd
 
 from overtop.evaluation.bank_ablation import ablate_bank
-from overtop.evaluation.bank_similarities import Sources, make_banks, make_gallery
+from overtop.evaluation.bank_similarities import Sources, evaluated_queries, make_banks, make_gallery
 from overtop.evaluation.rounding import round_floats
 from overtop.pipeline.job import Job, run
 from overtop.retrieval.bank import check_bank, draw_queries
@@ -40,8 +40,9 @@ def main(job: Job) -> None:
         for direction in rankings:
             seed = derive_seed(job.params.seed, "bank ablation", direction)
             temperature = temperatures[direction].softmax
-            gallery = make_gallery(direction, split, rankings[direction], evaluated, temperature)
-            compared = make_banks(direction, evaluated, banks[0], banks[1] if figure["foreign"] else None, seed)
+            queries = evaluated_queries(direction, split, rankings[direction], evaluated)
+            gallery = make_gallery(queries, rankings[direction], temperature)
+            compared = make_banks(direction, queries, banks[0], banks[1] if figure["foreign"] else None, seed)
             tables.append(ablate_bank(gallery, compared, seed).assign(direction=direction))
     names = {"dataset": figure["dataset"], "posterior": figure["posterior"]}
     write_table(job.output[0], round_floats(pd.concat(tables, ignore_index=True).assign(**names)))

@@ -6,7 +6,7 @@ Writes: one shard per modality.
 
 from pathlib import Path
 
-from overtop.datasets.embeddings import load_embeddings, write_imported_shards
+from overtop.datasets.embeddings import load_part, write_imported_shards
 from overtop.pipeline.job import Job, run
 from overtop.terms import MODALITIES
 
@@ -14,7 +14,7 @@ from overtop.terms import MODALITIES
 def main(job: Job) -> None:
     """Import one split."""
     write_imported_shards(
-        load_embeddings(Path(job.input.source).parent),
+        load_part(Path(job.input.source).parent),
         {modality: job.output[modality] for modality in MODALITIES},
         dataset=job.wildcards.dataset,
         split=job.wildcards.split,

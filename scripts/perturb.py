@@ -15,6 +15,7 @@ from overtop.figures.perturbed import Answers, perturbed_figure
 from overtop.figures.style import save_figure
 from overtop.pipeline.attack_job import load_attack
 from overtop.pipeline.job import Job, run
+from overtop.retrieval.groups import declare_groups
 from overtop.storage.split import Split
 
 SHOWN = 8
@@ -47,7 +48,7 @@ def main(job: Job) -> None:
 def _top_answers(split: Split, logits: np.ndarray, pictures: Pictures) -> Answers:
     """The top-1 answers of logits (n, G); the answer of a group of captions is the first of them."""
     top = logits.argmax(axis=1)
-    captions = top if split.is_classes else np.searchsorted(split.image_of_caption, top)
+    captions = top if split.is_classes else np.searchsorted(declare_groups(split, "i2t", split.caption_ids), top)
     log_probability = log_softmax(logits, axis=1)
     return Answers(
         [split.captions[caption] for caption in captions],

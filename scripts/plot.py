@@ -1,7 +1,7 @@
 """Draw one declared figure for print and screen, and write every plotted number.
 
 Reads: results/curves and results/metrics of the figure's table or posteriors, or results/cascades, ablations, thinning,
-predictions, training, robustness, scores.
+predictions, training, robustness, scores, transfers.
 Writes: results/figures/{figure}.pdf, .png, .csv.
 """
 
@@ -12,6 +12,7 @@ from overtop.config.figures import (
     AttackEffectFigure,
     BankFigure,
     CascadeFigure,
+    ConfidenceFigure,
     FigureSpec,
     ReliabilityFigure,
     RobustnessFigure,
@@ -23,6 +24,7 @@ from overtop.figures.bank import bank_figure
 from overtop.figures.draw import (
     draw_attack_effect,
     draw_cascade,
+    draw_confidence,
     draw_curves,
     draw_reliability,
     draw_robustness,
@@ -53,6 +55,9 @@ def main(job: Job) -> None:
         files = zip(job.params.values, job.input.predictions, strict=True)
         predictions = pd.concat([pd.read_parquet(path).assign(**view) for view, path in files], ignore_index=True)
         numbers, figure = draw_reliability(spec, predictions, f"figures.{job.wildcards.figure}")
+    elif isinstance(spec, ConfidenceFigure):
+        bins = pd.read_csv(job.input.bins)
+        numbers, figure = draw_confidence(spec, bins, f"figures.{job.wildcards.figure}")
     elif isinstance(spec, TrainingFigure):
         numbers, figure = draw_training(zip(spec.encoders, map(pd.read_csv, job.input.logs), strict=True))
     else:

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from overtop.config.datasets import DatasetSpec, VariantDataset
 from overtop.datasets.registry import read_raw_split
-from overtop.datasets.variants import draw_absent
+from overtop.datasets.variants import make_variant
 from overtop.pipeline.job import Job, run
 from overtop.storage.split import Split, read_split, write_split
 
@@ -21,10 +21,10 @@ def main(job: Job) -> None:
 
 
 def make_split(job: Job) -> Split:
-    """Read and verify the files of a split, or draw the absent images of a variant."""
+    """Read and verify the files of a split, or draw those of a variant."""
     spec: DatasetSpec = TypeAdapter(DatasetSpec).validate_python(job.params.spec)
     if isinstance(spec, VariantDataset):
-        return draw_absent(read_split(job.input[0]), spec.absent, spec.seed)
+        return make_variant(read_split(job.input[0]), spec)
     raw, data = Path(job.input[0]).parent, Path(job.params.data)
     return read_raw_split(job.wildcards.dataset, spec, raw, data, job.wildcards.split)
 

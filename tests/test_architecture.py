@@ -24,6 +24,7 @@ LAYERS = (
     ("figures", "tables"),
     ("pipeline",),
     ("cli",),
+    ("__main__",),
 )
 """Packages and top-level modules from the lowest to the highest; each may import itself and lower layers only."""
 
@@ -34,6 +35,7 @@ MODULES_WITHOUT_TORCH = (
     "overtop.radius.radii",
     "overtop.storage.shards",
     "overtop.storage.split",
+    "overtop.storage.embedding_files",
     "overtop.adapters.spread",
     "overtop.encoders.sampling",
     "overtop.estimators.registry",
@@ -42,6 +44,8 @@ MODULES_WITHOUT_TORCH = (
     "overtop.confidence.answering",
     "overtop.confidence.labelling",
     "overtop.pipeline.loading",
+    "overtop.cli.commands",
+    "overtop.cli.topk",
 )
 """Modules of rules that run no network, and that therefore do not wait for torch, which takes seconds to import."""
 

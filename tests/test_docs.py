@@ -13,8 +13,11 @@ import yaml
 
 from helpers.pipeline import read_committed_config
 from helpers.recipe_costs import TEST_IMAGES, cost_tables
+from overtop.confidence import transfer
 from overtop.config.model import Config
+from overtop.config.transfers import TransferSpec
 from overtop.estimators.registry import REGISTRY, estimators_table
+from overtop.pipeline.answers import locate
 from overtop.pipeline.loading import load_config
 from overtop.tables.rows import COLUMNS
 from overtop.training.objectives import objectives_table
@@ -91,6 +94,21 @@ def test_evaluation_page_explains_every_column_of_tables():
     assert [name for name in columns if f"`{name}`" not in page] == []
 
 
+def test_evaluation_page_explains_every_column_of_transfers():
+    page = (REPO / "docs" / "evaluation.md").read_text().split("## Confidence models")[1]
+    columns = [re.sub("_(low|high)$", "", name) for name in (*transfer.COLUMNS, *transfer.THRESHOLD_COLUMNS)]
+    keys = {"dataset", "split", "direction", "estimator", "target", "confidence"}  # as in all tables
+    assert [name for name in columns if f"`{name}`" not in page and name not in keys] == []
+
+
+def test_study_of_evaluation_page_is_declared():
+    [example] = code_blocks(REPO / "docs" / "evaluation.md", "yaml")
+    declared = load_config(read_committed_config(REPO)).transfers
+    assert {name: TransferSpec.model_validate(spec) for name, spec in yaml.safe_load(example)["transfers"].items()} == {
+        "imported": declared["imported"]
+    }
+
+
 def test_yaml_examples_of_own_data_page_are_a_valid_configuration():
     values = read_committed_config(REPO)
     examples = code_blocks(REPO / "docs" / "own-data.md", "yaml")
@@ -104,6 +122,15 @@ def test_yaml_examples_of_own_data_page_are_a_valid_configuration():
 def test_example_configuration_is_the_one_of_own_data_page():
     shown = yaml.safe_load(code_blocks(REPO / "docs" / "own-data.md", "yaml")[0])
     assert yaml.safe_load((REPO / "docs" / "mine.yaml").read_text()) == shown
+
+
+def test_example_of_answers_searches_for_texts_of_a_file_of_the_docs():
+    values = read_committed_config(REPO)
+    merge(values, yaml.safe_load((REPO / "docs" / "answers.yaml").read_text()))
+    config = load_config(values)
+    table = config.answers["shapes"].queries.location
+    assert table is not None
+    assert locate(config, "table", str(REPO / "docs" / table)).is_file()
 
 
 def test_file_of_query_performance_predictors_adds_them_to_the_default_estimators():

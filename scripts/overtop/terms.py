@@ -61,6 +61,41 @@ ESTIMATORS = (
 BANK_ESTIMATORS = ("bank_softmax", "bank_nnn")
 """The estimators that need a bank, and the names of their normalisations of the similarities."""
 
+PROBABILITY_ESTIMATORS = ("max_softmax", *BANK_ESTIMATORS)
+"""Estimators whose uncertainty is one minus a probability of the top-1."""
+
+AUTO = "auto"
+"""Estimator of a confidence model that stands for the best of `AUTO_ESTIMATORS`."""
+
+AUTO_ESTIMATORS = (
+    "bank_nnn", "bank_softmax", "max_softmax", "entropy", "energy", "margin", "margin_topk", "top1_similarity",
+)  # fmt: skip
+"""Estimators that are compared for `auto`, as far as the ranking allows, the default first."""
+
+RANKING_ESTIMATORS = (
+    "top1_similarity",
+    "margin",
+    "margin_topk",
+    "entropy",
+    "max_softmax",
+    "bank_softmax",
+    "bank_nnn",
+    "energy",
+    "dirichlet_entropy",
+    "dirichlet_vacuity",
+    "nqc_5",
+    "nqc_50",
+    "wig_5",
+    "wig_50",
+    "smv_5",
+    "smv_50",
+    "lsmv_5",
+    "lsmv_50",
+    "gap_5",
+    "gap_50",
+)
+"""Estimators that confidence models may use: under `corrected` they need a ranking and perhaps a bank, nothing else."""
+
 PUBLISHED_ONLY = ("adversarial_pgd", "adversarial_linear")
 """Estimators that exist only under `published`: the paper's approximations of adversarial_exact."""
 

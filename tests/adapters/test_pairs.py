@@ -71,3 +71,11 @@ def test_samples_that_cancel_are_refused_by_name():
     embedding = RNG.normal(size=(2, 5))
     with pytest.raises(OvertopError, match="'a' .*zero or not finite"):
         read_adapter_inputs(ArraySource([embedding, -embedding], ["a", "b"]))
+
+
+def test_captions_of_unknown_images_are_left_out():
+    split = Split([*"abc"], [""] * 3, ["a0", "c0", "x", "y"], ["x"] * 4, np.array([0, 2, -1, -1]))
+    images, texts = random_source(split.image_ids), random_source(split.caption_ids)
+    pairs = build_pairs(split, images, texts, ENCODER)
+    np.testing.assert_array_equal(pairs.image_of_caption, [0, 2])
+    np.testing.assert_array_equal(pairs.text, read_adapter_inputs(texts)[:2])

@@ -44,3 +44,12 @@ def test_ranking_of_other_queries_or_another_order_is_refused():
         SPREADS["i2t"].variance_for(rankings["t2i"])
     with pytest.raises(OvertopError, match="another order"):
         Spread(["c1", "c0", "é"], {}).variance_for(rankings["t2i"])
+
+
+def test_queries_of_a_sample_have_their_variances():
+    images, texts = (ArraySource([RNG.normal(size=(len(ids), 4))], ids) for ids in (["i0"], ["c0", "é"]))
+    ranking = rank(images, texts, 10)["t2i"]
+    variance = SPREADS["t2i"].variance_for(ranking)
+    assert variance.keys() == SPREADS["t2i"].variance.keys()
+    for protocol, values in SPREADS["t2i"].variance.items():
+        assert variance[protocol].tolist() == values[[0, 2]].tolist()

@@ -4,9 +4,11 @@ import torch
 from PIL import Image
 
 from overtop.attacks.classifier import Classifier
-from overtop.attacks.gallery import positives_of_images
+from overtop.attacks.gallery import Gallery, positives_of_images
 from overtop.encoders.loading import Encoder
-from overtop.storage.split import split_from_labels
+from overtop.errors import OvertopError
+from overtop.retrieval.groups import declare_groups
+from overtop.storage.split import Split, split_from_labels
 
 TEXTS = np.random.default_rng(0).normal(size=(5, 64)).astype(np.float32)
 GROUPS = np.array([0, 2, 1, 2, 0])
@@ -68,3 +70,14 @@ def test_positives_of_classes_may_be_several() -> None:
     split = split_from_labels(["a", "b", "c"], ["a", "b", "c"], [[0], [1, 3], [1]], list("wxyz"), ["{c}"])
     actual = positives_of_images(split, np.array([1, 2]))
     assert actual.tolist() == [[False, True, False, True], [False, True, False, False]]
+
+
+def test_captions_of_unknown_images_are_wrong_answers_and_images_need_a_caption() -> None:
+    split = Split([*"abc"], [""] * 3, [*"12345"], [*"vwxyz"], np.array([0, 0, 2, -1, -1]))
+    groups = declare_groups(split, "i2t", split.caption_ids)
+    gallery = Gallery(np.eye(5), groups)
+    actual = positives_of_images(split, np.array([0, 2]))
+    assert actual.tolist() == [[True, False, False, False, False], [False, False, True, False, False]]
+    assert gallery.logits(torch.eye(5)).shape[1] == actual.shape[1]
+    with pytest.raises(OvertopError, match="image 'b' has no caption, so that no answer to it is right"):
+        positives_of_images(split, np.array([0, 1]))

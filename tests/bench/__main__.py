@@ -18,6 +18,7 @@ from bench import (  # noqa: E402
     embedding_speed,
     estimator_speed,
     finetuning_speed,
+    label_simulation,
     large_gallery,
     ranking_agreement,
     ranking_memory,
@@ -44,7 +45,7 @@ PARTS = {
     "attacks": attack_speed.run,
     "answers": answer_speed.run,
 }
-ON_REQUEST = {"large": large_gallery.run, "thresholds": threshold_simulation.run}
+ON_REQUEST = {"large": large_gallery.run, "thresholds": threshold_simulation.run, "labels": label_simulation.run}
 """Parts that run only if they are named: long ones, and those whose result does not depend on the machine."""
 
 

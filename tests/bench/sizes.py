@@ -20,6 +20,7 @@ class BenchmarkSizes:
         large_gallery: items of the large gallery.
         architecture: of the encoder whose embedding speed is measured.
         threshold_draws: samples in which a threshold is chosen, per scenario.
+        label_draws: samples of labelled queries, per kind of search and size.
         photographs, passes, embedding_repeats: images to embed, passes of MC dropout, how often each call is timed.
         attacked_images, attack_steps: images and steps of an attack on the same architecture.
         robust_images, robust_steps: images and steps of an evaluation that stops early, on a small encoder.
@@ -47,6 +48,7 @@ class BenchmarkSizes:
     evaluated_queries: int = 25_000
     large_gallery: int = 1_000_000
     threshold_draws: int = 500
+    label_draws: int = 2_000
     architecture: str = "ViT-B-32"
     photographs: int = 32
     passes: int = 3
@@ -74,6 +76,7 @@ QUICK = BenchmarkSizes(
     evaluated_queries=200,
     large_gallery=2_000,
     threshold_draws=2,
+    label_draws=2,
     architecture="shapes-vit",
     photographs=4,
     passes=2,

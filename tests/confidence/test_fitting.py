@@ -6,7 +6,6 @@ from scipy.special import expit, logit
 
 from overtop.confidence import fitting
 from overtop.confidence.fitting import (
-    AUTO_ESTIMATORS,
     cross_validate,
     fit_model,
     measure_calibration,
@@ -17,6 +16,7 @@ from overtop.confidence.model import QUANTILE_LEVELS, ModelFacts
 from overtop.confidence.thresholds import fewest_queries, guaranteed_threshold
 from overtop.errors import OvertopError
 from overtop.estimators.registry import REGISTRY
+from overtop.terms import AUTO_ESTIMATORS
 
 FACTS = ModelFacts(gallery_size=100)
 

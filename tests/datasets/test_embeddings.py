@@ -45,25 +45,64 @@ def test_all_samples_of_a_posterior_are_loaded(tmp_path):
     ("arrays", "message"),
     [
         ({"image": IMAGE}, "has arrays image; it needs `image` and `text`"),
-        ({"image": IMAGE, "text": TEXT}, "no array `image_of_caption`"),
+        ({"image": IMAGE, "text": TEXT}, "no array `image_of_caption`; add it: for each caption the row of its image"),
         ({"image": IMAGE[0], "text": TEXT}, r"array `image` has shape \(4,\)"),
+        ({"image": IMAGE, "text": TEXT[0]}, r"array `text` has shape \(4,\)"),
+        ({"image": IMAGE.astype(str), "text": TEXT[:3]}, "array `image` has dtype <U32; save real numbers"),
         ({"image": IMAGE, "text": TEXT[:3, :2]}, "same number of samples S and width D"),
-        ({"image": IMAGE, "text": TEXT, "image_of_caption": np.array([0, 1, 2, 3, 0])}, "an image 0..2"),
-        ({"image": IMAGE, "text": TEXT, "image_of_caption": np.array([0, 1, 1, 0, 0])}, "image '2' has no caption"),
-        ({"image": np.array([{}], dtype=object), "text": TEXT}, "without pickle"),
-        ({"image": IMAGE, "text": TEXT[:3], "filenames": np.array(["x", "x", "z"])}, "more than once"),
+        ({"image": IMAGE, "text": TEXT, "image_of_caption": np.array([0, 1, 2, 3, 0])}, "caption 3 image 3; .* 0..2"),
+        ({"image": IMAGE, "text": TEXT, "image_of_caption": np.array([0, 1, 2, -2, 0])}, "gives caption 3 image -2"),
+        ({"image": IMAGE, "text": TEXT, "image_of_caption": np.zeros(4, int)}, r"has shape \(4,\); .* of 5 captions"),
+        ({"image": IMAGE, "text": TEXT, "image_of_caption": np.zeros(5)}, "has dtype float64; save integers"),
+        ({"image": IMAGE, "text": TEXT[:3], "filenames": np.array(["x", "y"])}, "`filenames` .* the 3 rows of `image`"),
+        ({"image": IMAGE, "text": TEXT[:3], "captions": np.array(["x", "y"])}, "`captions` .* the 3 rows of `text`"),
+        ({"image": IMAGE, "text": TEXT[:3], "captions": np.array(["x", " ", "y"])}, "an empty text in row 1"),
+        ({"image": np.array([{}], dtype=object), "text": TEXT}, "`image` cannot be read without pickle"),
+        (
+            {"image": IMAGE, "text": TEXT[:3], "filenames": np.array(["x", "x", "z"])},
+            "'x' 2 times; keep each image once",
+        ),
     ],
 )
 def test_invalid_arrays_are_one_line_error(tmp_path, arrays, message):
-    with pytest.raises(OvertopError, match=message):
+    with pytest.raises(OvertopError, match=rf"e\.npz: .*{message}|{tmp_path}: .*{message}") as caught:
         _load_npz(tmp_path, **arrays)
+    assert "\n" not in str(caught.value)
 
 
-def test_truncated_npz_file_is_one_line_error(tmp_path):
+def test_captions_of_unknown_images_and_images_without_captions_are_kept(tmp_path):
+    owners, captions = np.array([-1, 2, -1, 0, 2]), np.array(list("vwxyz"))
+    imported = _load_npz(tmp_path, image=IMAGE, text=TEXT, image_of_caption=owners, captions=captions)
+    split = imported.split
+    assert split.image_ids == ["0", "1", "2"]
+    assert split.caption_ids == ["0#0", "2#0", "2#1", "#0", "#1"]
+    assert (split.image_of_caption.tolist(), split.captions) == ([0, 2, 2, -1, -1], list("ywzvx"))
+    np.testing.assert_array_equal(imported.image[0], IMAGE)
+    np.testing.assert_array_equal(imported.text[0], TEXT[[3, 1, 4, 0, 2]])
+
+
+def test_embeddings_without_any_known_pair_are_loaded(tmp_path):
+    imported = _load_npz(tmp_path, image=IMAGE, text=TEXT, image_of_caption=np.full(5, -1))
+    assert not imported.split.has_caption.any()
+    np.testing.assert_array_equal(imported.text[0], TEXT)
+
+
+@pytest.mark.parametrize("content", [b"", b"text", None])
+def test_damaged_npz_file_is_one_line_error(tmp_path, content):
     _load_npz(tmp_path, image=IMAGE, text=TEXT[:3])
     path = tmp_path / "e.npz"
-    path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(OvertopError, match=r"e\.npz"):
+    path.write_bytes(path.read_bytes()[:100] if content is None else content)
+    with pytest.raises(OvertopError, match=r"e\.npz: is damaged or no \.npz file"):
+        load_embeddings(tmp_path)
+
+
+def test_npz_file_with_a_changed_byte_is_one_line_error(tmp_path):
+    _load_npz(tmp_path, image=IMAGE, text=TEXT[:3])
+    path = tmp_path / "e.npz"
+    content = bytearray(path.read_bytes())
+    content[content.index(IMAGE.tobytes()) + 5] ^= 255
+    path.write_bytes(content)
+    with pytest.raises(OvertopError, match=r"e\.npz: array `image` is damaged"):
         load_embeddings(tmp_path)
 
 
@@ -78,12 +117,16 @@ def test_imported_embeddings_are_written_as_one_shard_per_modality(tmp_path):
             assert source.provenance[0]["encoder"] == {"name": "imported"}
 
 
-def test_imported_embedding_that_is_not_finite_is_rejected_or_skipped(tmp_path):
-    image = IMAGE.copy()
-    image[1, 2] = np.nan
+@pytest.mark.parametrize("values", [[1, 1, np.nan, 1], [np.inf, 0, 0, 0], [0, 0, 0, 0], [1e300, 0, 0, 0]])
+def test_imported_embedding_without_a_direction_is_rejected_or_skipped(tmp_path, values):
+    image = IMAGE.astype(np.float64)
+    image[1] = values
     imported = _load_npz(tmp_path, image=image, text=TEXT[:3])
     paths = {"image": tmp_path / "image.h5", "text": tmp_path / "text.h5"}
-    with pytest.raises(OvertopError, match="item '1' is not finite"):
+    message = (
+        r"^data set 'x', split 'test': the embedding of image '1' is zero or not finite \(1 such items\); .* skip$"
+    )
+    with pytest.raises(OvertopError, match=message):
         write_imported_shards(imported, paths, dataset="x", split="test", on_error="fail")
     write_imported_shards(imported, paths, dataset="x", split="test", on_error="skip")
     with ShardSource([[paths["image"]]]) as source:

@@ -101,3 +101,9 @@ def test_judgments_of_flickr8k_cover_its_test_split(mirror, tmp_path):
     assert {caption.rsplit("#", 1)[1] for caption in judgments["caption_id"]} == {"2"}
     # Nearly all raters agree that a caption describes its own image.
     assert judgments[judgments["labelled"]].groupby("source")["relevant"].mean().min() > 0.97
+
+
+def test_no_pair_of_a_caption_without_an_image_is_labelled(tmp_path):
+    split = Split(SPLIT.image_ids, SPLIT.image_paths, SPLIT.caption_ids, SPLIT.captions, np.array([0, 0, -1]))
+    judgments = read_judgments({"expert": _write_file(tmp_path, ["b.jpg\tb.jpg#2\t4\t4\t4", *EXPERT])}, split)
+    assert judgments[judgments["labelled"]]["caption_id"].tolist() == ["a.jpg#2"]

@@ -44,5 +44,5 @@ def test_missing_image_is_one_line_error(tmp_path):
 
 def test_split_without_captions_is_one_line_error(tmp_path):
     spec, raw = _fetch_shapes(tmp_path)
-    with pytest.raises(OvertopError, match="split 'val': .*has no captions of this split"):
+    with pytest.raises(OvertopError, match="split 'val': .*has no images or captions of this split"):
         read_raw_split("tiny", spec, raw, tmp_path, "val")

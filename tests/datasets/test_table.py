@@ -11,7 +11,7 @@ from overtop.errors import OvertopError
 def _fetch_and_read(tmp_path, frame, table="captions.csv", split="test"):
     source = tmp_path / "mine"
     source.mkdir(exist_ok=True)
-    for image in set(frame.get("image", [])):
+    for image in filter(None, set(frame.get("image", pd.Series()).fillna(""))):
         (source / image).write_bytes(b"x")
     frame.to_csv(source / table, index=False) if table.endswith("csv") else frame.to_parquet(source / table)
     spec = TableDataset(kind="table", source=str(source), table=table)
@@ -37,6 +37,37 @@ def test_positives_include_own_image(tmp_path):
     assert [p.tolist() for p in split.extended] == [[0, 1], [1]]
 
 
+@pytest.mark.parametrize("table", ["captions.csv", "captions.parquet"])
+def test_empty_cells_are_unpaired_items(tmp_path, table):
+    """Images without a caption keep their place; captions without an image are last."""
+    rows = [("", "lost"), ("b.png", ""), ("a.png", "x"), ("b.png", ""), ("", "x"), ("a.png", "y")]
+    frame = pd.DataFrame(rows, columns=["image", "caption"]).replace("", None)
+    split = _fetch_and_read(tmp_path, frame, table)
+    assert split.image_ids == ["b.png", "a.png"]
+    assert (split.caption_ids, split.captions) == (["a.png#0", "a.png#1", "#0", "#1"], ["x", "y", "lost", "x"])
+    assert split.image_of_caption.tolist() == [1, 1, -1, -1]
+
+
+def test_unpaired_items_with_positives_and_ids_are_read(tmp_path):
+    columns = {"image": ["a.png", "b.png", None], "caption": ["x", None, "y"], "positives": ["b.png", None, None]}
+    split = _fetch_and_read(tmp_path, pd.DataFrame({**columns, "caption_id": ["one", "two", "three"]}))
+    assert split.caption_ids == ["one", "three"]
+    assert [images.tolist() for images in split.extended] == [[0, 1], []]
+
+
+def test_image_with_caption_in_another_split_may_have_none_in_this_one(tmp_path):
+    frame = pd.DataFrame({"image": ["a.png", "a.png"], "caption": ["x", None], "split": ["val", "test"]})
+    assert _fetch_and_read(tmp_path, frame).captions == []
+
+
+@pytest.mark.parametrize("column", ["image", "caption"])
+def test_table_of_one_modality_is_read(tmp_path, column):
+    frame = pd.DataFrame({"image": [None, None], "caption": [None, None]}, dtype=object)
+    frame[column] = ["a.png", "b.png"]
+    split = _fetch_and_read(tmp_path, frame)
+    assert (len(split.image_ids), len(split.captions)) == ((2, 0) if column == "image" else (0, 2))
+
+
 def test_split_column_selects_rows(tmp_path):
     frame = pd.DataFrame({"image": ["a.png", "b.png"], "caption": ["x", "y"], "split": ["val", "test"]})
     assert _fetch_and_read(tmp_path, frame, split="val").captions == ["x"]
@@ -55,7 +86,15 @@ def test_image_outside_folder_is_rejected(tmp_path):
     ("frame", "message"),
     [
         (pd.DataFrame({"image": ["a.png"], "text": ["x"]}), "column 'caption' is missing"),
-        (pd.DataFrame({"image": ["a.png"], "caption": [None]}), "'a.png#0' is empty"),
+        (pd.DataFrame({"image": ["a.png", None], "caption": ["x", None]}), "row 2 has neither an image nor a caption"),
+        (
+            pd.DataFrame({"image": ["b.png", "a.png", "a.png"], "caption": ["x", " ", "y"]}),
+            "row 2 has no caption, but its image 'a.png' has one",
+        ),
+        (
+            pd.DataFrame({"image": ["a.png", None], "caption": ["x", "y"], "positives": [None, "a.png"]}),
+            "caption 'y' has positives and no image",
+        ),
         (pd.DataFrame({"image": ["a.png"], "caption": ["x"], "positives": ["c.png"]}), "lists 'c.png'"),
     ],
 )

@@ -1,9 +1,11 @@
+import logging
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from overtop.errors import OvertopError
 from overtop.estimators.inputs import EstimatorInputs
 from overtop.estimators.registry import REGISTRY
 from overtop.estimators.scoring import COLUMNS, score_direction
@@ -167,3 +169,51 @@ def test_split_without_extended_positives_leaves_their_columns_empty():
     assert scores["t2i"]["hit_extended"].isna().all()
     assert scores["t2i"]["rank_extended"].isna().all()
     assert pd.api.types.is_bool_dtype(scores["t2i"]["hit"])
+
+
+UNPAIRED = Split(
+    image_ids=[f"i{k}" for k in range(8)],
+    image_paths=[""] * 8,
+    caption_ids=[f"c{k}" for k in range(10)],
+    captions=["x"] * 10,
+    image_of_caption=np.array([0, 0, 3, 3, 5, 6, -1, -1, -1, -1]),
+)
+"""Images 1, 2, 4 and 7 have no caption, and the image of four captions is unknown."""
+
+
+@pytest.mark.parametrize("absent", [None, np.isin(np.arange(8), [0, 3])])
+def test_queries_without_a_known_match_are_left_out_and_remain_in_the_gallery(absent, caplog):
+    split = replace(UNPAIRED, absent=absent)
+    arrays = RNG.normal(size=(8, 4)), RNG.normal(size=(10, 4))
+    sources = ArraySource([arrays[0]], split.image_ids), ArraySource([arrays[1]], split.caption_ids)
+    units = [array / np.linalg.norm(array, axis=1, keepdims=True) for array in arrays]
+    owners, absent_images = UNPAIRED.image_of_caption, [] if absent is None else [0, 3]
+    rankings = {}
+    for retrieval in split_retrievals(split, *sources):
+        rankings |= rank(retrieval.images, retrieval.texts, 10, directions=retrieval.directions)
+    with caplog.at_level(logging.INFO):
+        rows = {d: score_direction(split, d, EstimatorInputs(rankings[d]), ["margin"], ["corrected"]) for d in rankings}
+    assert "t2i: left out 4 of 10 queries, without a known match" in caplog.text
+    assert "i2t: left out 4 of 8 queries, without a known match" in caplog.text
+    assert rows["t2i"]["query_id"].tolist() == [f"c{k}" for k in range(6)]
+    assert rows["i2t"]["query_id"].tolist() == ["i0", "i3", "i5", "i6"]
+    for row in rows["t2i"].itertuples():
+        caption = int(row.query_id[1:])
+        gallery = [image for image in range(8) if image not in absent_images]
+        top1 = max(gallery, key=lambda image: units[0][image] @ units[1][caption])
+        assert (row.top1_id, row.hit) == (f"i{top1}", top1 == owners[caption])
+        assert (row.image_id, row.absent) == (f"i{owners[caption]}", owners[caption] in absent_images)
+    for row in rows["i2t"].itertuples():
+        image = int(row.query_id[1:])
+        gallery = [caption for caption in range(10) if owners[caption] not in absent_images]
+        top1 = max(gallery, key=lambda caption: units[0][image] @ units[1][caption])
+        assert (row.top1_id, row.hit, row.image_id) == (f"c{top1}", owners[top1] == image, row.query_id)
+
+
+@pytest.mark.parametrize("direction", ["t2i", "i2t"])
+def test_split_without_any_known_match_is_one_line_error(direction):
+    split = Split(SPLIT.image_ids, SPLIT.image_paths, SPLIT.caption_ids, SPLIT.captions, np.full(N_CAPTIONS, -1))
+    images, texts = (ArraySource([RNG.normal(size=(len(n), 4))], n) for n in (split.image_ids, split.caption_ids))
+    ranking = rank(images, texts, 5)[direction]
+    with pytest.raises(OvertopError, match=rf"^{direction}: none of \d+ queries has a known match, .* `answers`$"):
+        score_direction(split, direction, EstimatorInputs(ranking), ["margin"], ["corrected"])

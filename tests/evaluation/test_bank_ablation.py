@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
+from overtop.evaluation import bank_similarities
 from overtop.evaluation.bank_ablation import (
     COLUMNS,
     EXPONENTS,
@@ -18,9 +19,11 @@ from overtop.evaluation.bank_ablation import (
     ablate_bank,
     compute_offsets,
 )
-from overtop.evaluation.bank_similarities import N_TOPICS, assign_topics
+from overtop.evaluation.bank_similarities import N_TOPICS, assign_topics, evaluated_queries
 from overtop.evaluation.selective import measure_selective_prediction
+from overtop.retrieval.exact import rank
 from overtop.storage.shards import ArraySource
+from overtop.storage.split import Split
 
 TEMPERATURE = 0.05
 GROUPS = np.array([0, 0, 1, 2, 2, 2, 3])
@@ -157,3 +160,22 @@ def test_queries_belong_to_the_nearest_topic():
     of_bank, of_query = assign_topics(bank, ArraySource([3 * bank.read(0, 0, 32)]), seed=0)
     assert (of_bank == of_query).all()
     assert 1 < len(set(of_bank)) <= N_TOPICS
+
+
+def test_evaluated_queries_have_a_known_match_and_the_gallery_is_whole():
+    rng = np.random.default_rng(0)
+    owners = np.array([0, 2, 2, -1, -1])
+    split = Split([*"abcd"], [""] * 4, [*"12345"], [*"vwxyz"], owners)
+    images, texts = rng.normal(size=(4, 3)), rng.normal(size=(5, 3))
+    sources = ArraySource([images], split.image_ids), ArraySource([texts], split.caption_ids)
+    units = [array / np.linalg.norm(array, axis=1, keepdims=True) for array in (images, texts)]
+    for direction, known in (("t2i", [0, 1, 2]), ("i2t", [0, 2])):
+        ranking = rank(*sources, top=2, directions=[direction])[direction]
+        queries = evaluated_queries(direction, split, ranking, sources)
+        gallery = bank_similarities.make_gallery(queries, ranking, TEMPERATURE)
+        expected = units[1] @ units[0].T if direction == "t2i" else units[0] @ units[1].T
+        np.testing.assert_allclose(gallery.similarity, expected[known], atol=1e-6)
+        pairs = owners[:, None] == np.arange(4)
+        np.testing.assert_array_equal(gallery.positives.toarray(), (pairs if direction == "t2i" else pairs.T)[known])
+        banks = bank_similarities.make_banks(direction, queries, sources, None, 0)
+        assert len(banks.topic_of_query) == len(known)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from overtop.errors import OvertopError
 from overtop.evaluation.recall import RECALL_KS, check_recall
 from overtop.retrieval.exact import rank
 from overtop.storage.shards import ArraySource
@@ -28,11 +29,13 @@ def oracle(image, text, image_of_caption):
     similarity = (text @ image.T).astype(np.float64)
     recall = {}
     for direction, matrix, positives in (
-        ("t2i", similarity, [[o] for o in image_of_caption]),
+        ("t2i", similarity, [[o] if o >= 0 else [] for o in image_of_caption]),
         ("i2t", similarity.T, [np.flatnonzero(image_of_caption == i).tolist() for i in range(len(image))]),
     ):
         ranks = []
         for row, items in zip(matrix.tolist(), positives, strict=True):
+            if not items:
+                continue
             places = [sum(s > row[i] or (s == row[i] and j < i) for j, s in enumerate(row)) for i in items]
             ranks.append(min(places) + 1)
         for k in (1, 5, 10):
@@ -91,3 +94,22 @@ def test_verdict_is_per_row():
     off = (100 * (result["recall"] - result["published"])).abs() > 0.5
     assert (result["verdict"] == np.where(off, "off", "ok")).all()
     assert off.any()
+
+
+def test_unpaired_items_are_in_the_galleries_and_no_queries():
+    """Five images without a caption, and captions of no image: recall of the others is that in the larger gallery."""
+    split, image, text = make_split(images=12)
+    owners = np.append(split.image_of_caption[:-15], np.full(15, -1))
+    split = Split(split.image_ids, split.image_paths, split.caption_ids, split.captions, owners)
+    result = check(split, image, text).set_index(["direction", "k"])
+    for (direction, k), recall in oracle(image, text, owners).items():
+        row = result.loc[(direction, k)]
+        assert row["n_queries"] == (21 if direction == "t2i" else 7)
+        assert row["recall"] == pytest.approx(recall)
+
+
+def test_split_without_any_known_match_is_one_line_error():
+    split, image, text = make_split(images=3)
+    split = Split(split.image_ids, split.image_paths, split.caption_ids, split.captions, np.full(9, -1))
+    with pytest.raises(OvertopError, match="t2i: no query has a known match"):
+        check(split, image, text)

@@ -56,10 +56,36 @@ def _set(values, path, value):
             r"datasets\.x\.of: 'shapes-absent' is a variant itself; name its base 'shapes'",
         ),
         ("datasets/x", {"kind": "variant", "of": "x", "absent": 0.5}, r"datasets\.x\.of: 'x' is a variant itself"),
+        ("datasets/x", {"kind": "variant", "of": "shapes"}, r"datasets\.x\.variant: give either `absent` "),
+        (
+            "datasets/shapes/held_out",
+            {"val": {"of": "train"}},
+            r"datasets\.shapes\.shapes: held_out\.val: the files have this split; name another one",
+        ),
+        (
+            "bank",
+            {"dataset": "log", "split": "all"},
+            r"bank\.dataset: 'log' is of kind texts, without pairs of images and captions",
+        ),
+        (
+            "tables/x",
+            {"datasets": ["photos"], "posteriors": ["shapes"], "split": "all"},
+            r"tables\.x\.datasets: 'photos' is of kind images, without pairs of images and captions",
+        ),
+        (
+            "tables/x",
+            {"datasets": ["photos"], "posteriors": ["shapes"]},
+            r"tables\.x\.split: data set 'photos' has no split 'test'; .*all",
+        ),
+        (
+            "encoders/shapes-0/train/dataset",
+            "log",
+            r"encoders\.shapes-0\.train\.dataset: 'log' is of kind texts, without pairs",
+        ),
         (
             "datasets/x",
             {"kind": "variant", "of": "scenes", "absent": 0.5},
-            r"datasets\.x\.of: 'scenes' has classes, whose gallery has no images that could be absent",
+            r"datasets\.x\.of: 'scenes' has classes, whose gallery has no images; name a data set of captions",
         ),
         (
             "datasets/x",
@@ -186,6 +212,84 @@ def _set(values, path, value):
             r"tables\.demo\.estimators: 'adversarial_pgd' exists only under protocol 'published'",
         ),
         ("cascades/demo/val", "vall", r"cascades\.demo\.split: data set 'shapes' has no split 'vall'; did you mean"),
+        (
+            "transfers/x",
+            {"model": {"dataset": "shape", "posterior": "shapes"}, "datasets": ["shapes"]},
+            r"transfers\.x\.model\.dataset: no data set 'shape'; did you mean 'shapes'",
+        ),
+        (
+            "transfers/x",
+            {"model": {"dataset": "shapes", "posterior": "shapes-1-2"}, "datasets": ["shapes"]},
+            r"transfers\.x\.model\.posterior: no posterior 'shapes-1-2'",
+        ),
+        (
+            "transfers/x",
+            {"model": {"dataset": "shapes", "posterior": "l14-published"}, "datasets": ["shapes"]},
+            r"transfers\.x\.model\.posterior: 'l14-published' is for another protocol than corrected",
+        ),
+        (
+            "transfers/x",
+            {"model": {"dataset": "shapes", "split": "vall", "posterior": "shapes"}, "datasets": ["shapes"]},
+            r"transfers\.x\.model\.split: data set 'shapes' has no split 'vall'; did you mean 'val'",
+        ),
+        (
+            "transfers/x",
+            {"model": {"dataset": "shapes", "posterior": "shapes"}, "datasets": ["shapes", "flickr"]},
+            r"transfers\.x\.datasets: no data set 'flickr'; did you mean",
+        ),
+        (
+            "transfers/x",
+            {"model": {"dataset": "shapes", "posterior": "shapes"}, "datasets": ["shapes"], "split": "tset"},
+            r"transfers\.x\.split: data set 'shapes' has no split 'tset'; did you mean 'test'",
+        ),
+        (
+            "transfers/x",
+            {"model": {"dataset": "shapes", "posterior": "shapes"}, "datasets": ["shapes"], "split": "val"},
+            r"transfers\.x\.split: shapes/val has the queries that the models are fitted to; name another split",
+        ),
+        (
+            "transfers/x",
+            {"model": {"dataset": "shapes", "posterior": "shapes"}, "datasets": ["flickr8k-clip"]},
+            r"transfers\.x: posterior 'shapes' cannot be used with data set 'flickr8k-clip'",
+        ),
+        (
+            "transfers/x",
+            {
+                "model": {"dataset": "shapes", "posterior": "shapes"},
+                "datasets": ["shapes"],
+                "estimators": ["max_softmacs"],
+            },
+            r"transfers\.x\.estimators: no estimator 'max_softmacs'; did you mean 'max_softmax'",
+        ),
+        (
+            "transfers/x",
+            {
+                "model": {"dataset": "flickr8k-clip", "posterior": "imported"},
+                "datasets": ["flickr8k-clip"],
+                "estimators": ["bank_nnn"],
+            },
+            r"transfers\.x\.estimators: 'bank_nnn' needs a bank of queries of another split than val",
+        ),
+        (
+            "transfers/x",
+            {"model": {"dataset": "shapes", "posterior": "shapes"}, "datasets": ["shapes"], "estimators": ["nqc_5"]},
+            r"transfers\.x\.estimators: none of them is configured; add one of them",
+        ),
+        (
+            "transfers/x-bins",
+            {"model": {"dataset": "shapes", "posterior": "shapes"}, "datasets": ["shapes"]},
+            r"transfers\.x-bins: the name of a study cannot end in -bins, -thresholds",
+        ),
+        (
+            "figures/x",
+            {"kind": "confidence", "transfer": "importd"},
+            r"figures\.x\.transfer: no transfer study 'importd'; did you mean 'imported'",
+        ),
+        (
+            "figures/x",
+            {"kind": "confidence", "transfer": "imported", "estimators": ["entropy"]},
+            r"figures\.x\.estimators: no estimator of the study 'entropy'",
+        ),
         ("temperature/softmax", -1, r"temperature\.softmax"),
         ("temperature/softmax", "fited", r"temperature\.softmax.*'fitted'"),
         ("ranking/search", "hsnw", r"ranking\.search: .*'hnsw'"),
@@ -195,6 +299,7 @@ def _set(values, path, value):
     ],
 )
 def test_mistake_is_reported_with_key_and_fix(values, path, value, message):
+    values["datasets"] |= {"photos": {"kind": "images", "source": "p"}, "log": {"kind": "texts", "source": "q.csv"}}
     with pytest.raises(OvertopError, match=message):
         load_config(_set(values, path, value))
 

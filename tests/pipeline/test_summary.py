@@ -16,6 +16,19 @@ def make_table(**columns):
     return PublishedNumbers().add_columns(table)
 
 
+def test_summary_of_a_transfer_study_is_that_of_its_measures_alone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    row = {"dataset": "shapes", "direction": "t2i", "estimator": "max_softmax", "fit": "labelled"}
+    row |= {"overconfidence": 0.1, "overconfidence_low": 0.05, "overconfidence_high": 0.15}
+    for name in ("x.csv", "x-bins.csv"):
+        write_table(f"results/transfers/{name}", pd.DataFrame([row]))
+    assert summarise_run(["results/transfers/x.csv", "results/transfers/x-bins.csv"]).splitlines()[2:] == [
+        "  results/transfers/x.csv",
+        "    Text to image, Max softmax: mean probability minus share of right answers: Shapes +0.100 [0.050, 0.150]",
+        "  results/transfers/x-bins.csv",
+    ]
+
+
 def test_summary_shows_first_posterior_and_declared_estimators_with_intervals():
     table = make_table()
     table.loc[table["posterior"] == "my-mc_dropout", "recall_at_1"] = 0.9  # better, but not declared first

@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from helpers.oracles import full_ranking
 from overtop.radius.compute import compute_radii
 from overtop.retrieval.exact import rank
-from overtop.retrieval.galleries import split_retrievals
+from overtop.retrieval.galleries import select_gallery, select_modality, split_retrievals
 from overtop.storage.shards import ArraySource
 from overtop.storage.split import Split
 
@@ -62,3 +64,59 @@ def test_every_query_ranks_the_gallery_without_absent_items(skipped_image):
         np.testing.assert_array_equal(ranking.sample_top, sample_top)
         radii = compute_radii(retrieval.images, retrieval.texts, {direction: ranking})
         np.testing.assert_array_equal(radii[direction].corrected.top1, top_ids[:, 0])
+
+
+def test_sample_has_the_items_of_the_split_as_queries_and_as_galleries():
+    """Rankings equal those of arrays from which all other items were deleted; image 4 was skipped."""
+    images, captions = np.isin(np.arange(N_IMAGES), [1, 4, 5, 8]), np.zeros(N_CAPTIONS, dtype=bool)
+    split = replace(make_split(None).select(images, captions), is_sample=True)
+    embedded = np.delete(np.arange(N_IMAGES), 4)
+    sources = (
+        ArraySource([sample[embedded] for sample in IMAGES], [f"i{row}" for row in embedded]),
+        ArraySource(TEXTS, [f"c{row}" for row in range(N_CAPTIONS)]),
+    )
+    (retrieval,) = split_retrievals(split, *sources)
+    assert retrieval.images.item_ids == ["i1", "i5", "i8"]
+    assert retrieval.texts.item_ids == split.caption_ids
+    own = [sample[np.isin(IMAGE_OF_CAPTION, [1, 4, 5, 8])] for sample in TEXTS]
+    top_ids, top_scores, _ = full_ranking(own, [sample[[1, 5, 8]] for sample in IMAGES], 3, 2)
+    ranking = rank(retrieval.images, retrieval.texts, 3, vote_top=2)["t2i"]
+    np.testing.assert_array_equal(ranking.top_ids, top_ids)
+    np.testing.assert_allclose(ranking.top_scores, top_scores, atol=1e-6)
+
+
+def test_captions_of_unknown_images_are_never_absent():
+    owners = np.append(IMAGE_OF_CAPTION, [-1, -1])
+    ids = [f"c{number}" for number in range(len(owners))]
+    split = Split([f"i{n}" for n in range(N_IMAGES)], [""] * N_IMAGES, ids, ["words"] * len(ids), owners, absent=ABSENT)
+    texts = ArraySource(random_samples(2, len(ids)), ids)
+    _, retrieval = split_retrievals(split, ArraySource(IMAGES, split.image_ids), texts)
+    present = [k for k, image in enumerate(owners) if image < 0 or not ABSENT[image]]
+    assert retrieval.texts.item_ids == [ids[k] for k in present]
+
+
+def test_gallery_of_one_side_is_that_of_the_retrieval():
+    split = make_split(ABSENT)
+    images, texts = ArraySource(IMAGES, split.image_ids), ArraySource(TEXTS, split.caption_ids)
+    t2i, i2t = split_retrievals(split, images, texts)
+    assert select_gallery(split, "t2i", images).item_ids == t2i.images.item_ids
+    assert select_gallery(split, "i2t", texts).item_ids == i2t.texts.item_ids
+    assert select_gallery(make_split(None), "t2i", images) is images
+
+
+def test_items_of_a_sample_are_selected_from_those_of_the_whole_split():
+    whole = make_split(None)
+    captions = np.flatnonzero(IMAGE_OF_CAPTION == 2)
+    sample = Split(
+        image_ids=["i2"],
+        image_paths=[""],
+        caption_ids=[f"c{number}" for number in captions],
+        captions=["words"] * len(captions),
+        image_of_caption=np.zeros(len(captions), dtype=np.int64),
+        is_sample=True,
+    )
+    assert select_modality(sample, "image", ArraySource(IMAGES, whole.image_ids)).item_ids == ["i2"]
+    selected = select_modality(sample, "text", ArraySource(TEXTS, whole.caption_ids))
+    assert selected.item_ids == sample.caption_ids
+    np.testing.assert_array_equal(selected.read(0, 0, len(captions)), TEXTS[0][captions])
+    assert select_modality(whole, "text", selected) is selected

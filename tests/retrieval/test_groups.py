@@ -73,3 +73,16 @@ def test_best_items_of_distinct_ones_are_expanded_as_by_a_sort(seed, k):
     np.testing.assert_array_equal(expanded, expected)
     np.testing.assert_array_equal(of_expanded, np.take_along_axis(all_scores, expected, axis=1))
     assert expanded.dtype == np.int32
+
+
+def test_each_caption_of_an_unknown_image_is_a_group_of_its_own():
+    captions = ["a1", "a2", "c1", "x", "y", "z"]
+    split = Split([*"abc"], [""] * 3, captions, ["words"] * 6, np.array([0, 0, 2, -1, -1, -1]))
+    assert declare_groups(split, "i2t", captions).tolist() == [0, 0, 2, 3, 4, 5]
+    assert declare_groups(split, "i2t", ["a2", "c1", "y", "z"]).tolist() == [0, 2, 3, 4]
+    embeddings = np.arange(12, dtype=np.float32).reshape(6, 2) + 1
+    embeddings[4] = embeddings[0]  # `y` is a copy of `a1`
+    items = GroupedItems(
+        DistinctItems.find(ArraySource([embeddings], captions)), declare_groups(split, "i2t", captions)
+    )
+    assert items.groups.tolist() == [0, 0, 2, 3, 0, 5]

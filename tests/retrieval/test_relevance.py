@@ -90,3 +90,21 @@ def test_tie_at_top_needs_two_equal_best_scores():
     scores = np.array([[0.5, 0.5, 0.1], [0.5, 0.4, 0.4], [0.2, 0.2, 0.2]])
     assert is_tied_at_top(scores).tolist() == [True, False, True]
     assert is_tied_at_top(np.ones((3, 1))).tolist() == [False] * 3
+
+
+@pytest.mark.parametrize("extended", [False, True])
+def test_queries_without_a_known_match_have_no_positives(extended):
+    positives = [np.array([0, 2]), np.array([2]), np.empty(0, np.int64), np.empty(0, np.int64)]
+    split = Split([*"012"], [""] * 3, [*"0123"], ["words"] * 4, np.array([0, 2, -1, -1]), positives)
+    expected = np.zeros((4, 3), dtype=bool)
+    expected[0, 0] = expected[1, 2] = True
+    expected[0, 2] = extended
+    t2i = positives_matrix(split, "t2i", make_ranking(np.zeros((4, 3))), extended)
+    i2t = positives_matrix(split, "i2t", make_ranking(np.zeros((3, 4))), extended)
+    np.testing.assert_array_equal(t2i.toarray(), expected)
+    np.testing.assert_array_equal(i2t.toarray(), expected.T)
+
+
+def test_split_without_any_known_match_has_no_positives():
+    split = Split([*"01"], [""] * 2, [*"01"], ["words"] * 2, np.array([-1, -1]))
+    assert positives_matrix(split, "t2i", make_ranking(np.zeros((2, 2))), False).nnz == 0

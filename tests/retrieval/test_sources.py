@@ -25,8 +25,28 @@ def test_captions_are_the_queries_of_t2i():
     assert queries_and_gallery("i2t", images, texts) == (images, texts)
 
 
+class CountingSource(ArraySource):
+    """Records the largest number of items that were read at once."""
+
+    largest = 0
+
+    def read(self, sample, start, stop):
+        self.largest = max(self.largest, stop - start)
+        return super().read(sample, start, stop)
+
+
+def test_read_of_sparse_selection_takes_few_items_at_a_time(monkeypatch):
+    monkeypatch.setattr(sources, "READ_ITEMS", 100)
+    array = np.random.default_rng(0).normal(size=(5000, 2)).astype(np.float32)
+    source, rows = CountingSource([array]), np.arange(7, 5000, 250)
+    np.testing.assert_array_equal(SelectedItems(source, rows).read(0, 0, len(rows)), array[rows])
+    assert source.largest <= 100
+
+
+@pytest.mark.parametrize("block", [1, 4, 100])
 @pytest.mark.parametrize("selected", [[], [3], [0, 1, 8], range(9)])
-def test_selected_items_are_read_as_rows_of_the_other_source(selected):
+def test_selected_items_are_read_as_rows_of_the_other_source(selected, block, monkeypatch):
+    monkeypatch.setattr(sources, "READ_ITEMS", block)
     arrays = [np.random.default_rng(0).normal(size=(9, dim)).astype(np.float32) for dim in (6, 4)]
     part = SelectedItems(ArraySource(arrays), np.array(selected, dtype=np.int64))
     assert part.item_ids == [str(number) for number in selected]

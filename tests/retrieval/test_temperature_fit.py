@@ -164,3 +164,16 @@ def test_blocks_of_pairs_do_not_change_the_fit(monkeypatch, read_items):
     expected = fit_temperatures(*pairs)
     monkeypatch.setattr(temperature_fit, "PAIR_READ_ITEMS", read_items)
     assert fit_temperatures(*pairs) == expected
+
+
+def test_unpaired_items_are_rivals_and_no_queries():
+    """Ten images without a caption and twenty captions of no image more than in the pairs."""
+    _, images, texts = make_pairs(n_images=50)
+    owners = np.append(np.repeat(np.arange(40), 3), np.full(30, -1))
+    ids = [f"text{i}" for i in range(150)]
+    split = Split([f"image{i}" for i in range(50)], [""] * 50, ids, ["a caption"] * 150, owners)
+    fits = fit_temperatures(split, images, texts)
+    for direction, queries in (("t2i", 120), ("i2t", 40)):
+        fit = fits[direction]
+        assert fit.n_queries == queries
+        assert fit.nll == pytest.approx(mean_nll(images, texts, owners, direction, fit.temperature), abs=1e-4)

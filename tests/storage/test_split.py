@@ -1,5 +1,7 @@
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from overtop.errors import OvertopError
@@ -74,8 +76,8 @@ def test_rows_in_any_order_are_sorted_by_image():
         ({"captions": ["one", " ", "three"]}, "'a#1' is empty"),
         ({"caption_ids": ["a#0", "a#0", "b#0"]}, "caption id 'a#0' occurs more than once"),
         ({"image_ids": ["a", "a"]}, "image id 'a' occurs more than once"),
-        ({"image_of_caption": np.array([0, 0, 0])}, "image 'b' has no caption"),
         ({"image_of_caption": np.array([1, 0, 0])}, "ordered by image"),
+        ({"image_of_caption": np.array([0, -1, 1])}, "those of no image last"),
     ],
 )
 def test_invalid_split_is_one_line_error(changes, message):
@@ -90,6 +92,106 @@ def test_invalid_split_file_is_named_in_error(tmp_path):
     frame.to_parquet(tmp_path / "s.parquet")
     with pytest.raises(OvertopError, match=r"s\.parquet: caption 'a#1' is empty"):
         read_split(tmp_path / "s.parquet")
+
+
+def make_unpaired(**changes):
+    """Images a to d, of which b and d have no caption, and two captions at the end that have no image."""
+    arguments = {
+        "image_ids": list("abcd"),
+        "image_paths": [f"{name}.png" for name in "abcd"],
+        "caption_ids": ["a#0", "c#0", "c#1", "#0", "#1"],
+        "captions": ["one", "two", "three", "four", "five"],
+        "image_of_caption": np.array([0, 2, 2, -1, -1]),
+    }
+    return Split(**{**arguments, **changes})
+
+
+PER_ITEM = {
+    "extended": [np.array([0, 1]), np.array([2]), np.array([1, 2, 3]), np.array([], int), np.array([], int)],
+    "levels": ["exact", "vague", "exact", "vague", "exact"],
+    "absent": np.array([False, True, True, False]),
+    "eccv": EccvJudgments(
+        [np.array([1]), np.array([], int), np.array([0, 3]), np.array([2]), np.array([], int)],
+        np.array([True, False, True, False, True]),
+        np.array([False, True, False, True]),
+    ),
+}
+"""Values of the images and captions of `make_unpaired`."""
+
+
+def plain_values(split):
+    """Everything that a split holds, as lists."""
+    values = vars(split) | (vars(split.eccv) if split.eccv else {}) | {"eccv": None}
+    return {
+        name: [list(item) if isinstance(item, np.ndarray) else item for item in value]
+        if isinstance(value, list | np.ndarray)
+        else value
+        for name, value in values.items()
+    }
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        PER_ITEM,
+        {"is_sample": True},
+        {"caption_ids": [], "captions": [], "image_of_caption": np.empty(0, np.int64)},
+        {"image_ids": [], "image_paths": [], "image_of_caption": np.full(5, -1)},
+    ],
+)
+def test_unpaired_items_after_round_trip_are_equal(tmp_path, changes):
+    split = make_unpaired(**changes)
+    write_split(tmp_path / "s.parquet", split)
+    assert plain_values(read_split(tmp_path / "s.parquet")) == plain_values(split)
+
+
+def test_row_of_unpaired_item_is_null_where_nothing_is_known(tmp_path):
+    write_split(tmp_path / "s.parquet", make_unpaired())
+    rows = pd.read_parquet(tmp_path / "s.parquet")[["image_id", "image_path", "caption_id", "caption"]]
+    assert rows.astype(object).where(rows.notna(), None).to_numpy().tolist() == [
+        ["a", "a.png", "a#0", "one"],
+        ["b", "b.png", None, None],
+        ["c", "c.png", "c#0", "two"],
+        ["c", "c.png", "c#1", "three"],
+        ["d", "d.png", None, None],
+        [None, None, "#0", "four"],
+        [None, None, "#1", "five"],
+    ]
+
+
+def test_file_of_complete_split_has_the_bytes_of_a_plain_table(tmp_path):
+    """So that nothing is made again for data sets in which nothing is unpaired."""
+    names = {"image_id": ["a", "a", "b"], "image_path": ["raw/x/a.png", "raw/x/a.png", "raw/x/b.png"]}
+    texts = {"caption_id": ["a#0", "a#1", "b#0"], "caption": ["one", "two", "three"]}
+    string, lists = pa.string(), pa.list_(pa.string())
+    types = {"image_id": string, "image_path": string, "caption_id": string, "caption": string}
+    schema = pa.schema({**types, "positives": lists, "level": string, "absent": pa.bool_()})
+    columns = {**names, **texts, "positives": [None] * 3, "level": pa.nulls(3), "absent": np.array([0, 0, 1], bool)}
+    pq.write_table(pa.table(columns, schema=schema), tmp_path / "expected.parquet")
+    write_split(tmp_path / "s.parquet", _split(absent=np.array([False, True])))
+    assert (tmp_path / "s.parquet").read_bytes() == (tmp_path / "expected.parquet").read_bytes()
+
+
+def test_unpaired_items_are_told_from_pairs():
+    split = make_unpaired()
+    assert split.has_caption.tolist() == [True, False, True, False]
+    assert split.has_image.tolist() == [True, True, True, False, False]
+    assert [images.tolist() for images in split.positives] == [[0], [2], [2], [], []]
+    assert split.image_rows(["#1", "c#1", "a#0"], ["c", "d"]).tolist() == [-1, 0, -1]
+
+
+def test_selection_keeps_all_captions_of_its_images():
+    images, captions = np.array([False, True, True, True]), np.array([True, False, False, False, True])
+    part = make_unpaired(**PER_ITEM).select(images, captions)
+    assert (part.image_ids, part.image_paths) == (["b", "c", "d"], ["b.png", "c.png", "d.png"])
+    assert (part.caption_ids, part.captions) == (["c#0", "c#1", "#1"], ["two", "three", "five"])
+    assert part.image_of_caption.tolist() == [1, 1, -1]
+    assert [positives.tolist() for positives in part.extended] == [[1], [0, 1, 2], []]
+    assert [positives.tolist() for positives in part.eccv.positives] == [[], [2], []]
+    assert (part.levels, part.absent.tolist()) == (["vague", "exact", "exact"], [True, True, False])
+    assert part.eccv.judged_captions.tolist() == [False, True, True]
+    assert part.eccv.judged_images.tolist() == [True, False, True]
 
 
 def test_image_rows_follow_order_of_given_images():

@@ -82,6 +82,29 @@ def test_batches_contain_each_image_once_per_epoch_with_one_of_its_captions(spli
         np.testing.assert_array_equal(split.image_of_caption[captions], images)
 
 
+def test_unpaired_items_are_not_sampled_and_change_nothing_else(split: Split, classes: Split) -> None:
+    """Five images without a caption, and seven captions of no image, do not change the pairs of the other items."""
+    position = np.sort(np.random.default_rng(0).permutation(45)[:40])  # of the images that have captions
+    images = [f"other-{n}" for n in range(45)]
+    for row, image_id in zip(position, split.image_ids, strict=True):
+        images[row] = image_id
+    unpaired = Split(
+        image_ids=images,
+        image_paths=[""] * 45,
+        caption_ids=[*split.caption_ids, *(f"other-{n}" for n in range(7))],
+        captions=[*split.captions, *["words"] * 7],
+        image_of_caption=np.append(position[split.image_of_caption], np.full(7, -1)),
+    )
+    spec = TrainSpec(dataset="shapes", classes="animals", epochs=3, batch_size=13)
+    assert count_steps(spec, [unpaired, classes]) == count_steps(spec, [split, classes])
+    (images, texts, groups), expected = (
+        _join(list(sample_batches([first, classes], spec, 0))) for first in (unpaired, split)
+    )
+    np.testing.assert_array_equal(images, [position[n] if n < 40 else n + 5 for n in expected[0]])
+    np.testing.assert_array_equal(texts, [n if n < 80 else n + 7 for n in expected[1]])
+    np.testing.assert_array_equal(np.equal.outer(groups, groups), np.equal.outer(expected[2], expected[2]))
+
+
 def test_batches_of_captions_equal_a_plain_sampling_with_the_same_random_numbers(split: Split) -> None:
     """Checkpoints of earlier runs depend on the order in which random numbers are used."""
     rng = np.random.default_rng(derive_seed(5, "batches", 2))

@@ -3,6 +3,7 @@ import logging
 import numpy as np
 import pytest
 
+from overtop.errors import OvertopError
 from overtop.storage.split import Split
 from overtop.training.validation import embedding_recall, log_recalls
 
@@ -54,3 +55,18 @@ def test_logged_recalls_have_three_decimals(caplog: pytest.LogCaptureFixture) ->
     with caplog.at_level(logging.INFO):
         log_recalls("shapes-0", {"t2i": 0.5, "t2i exact": 0.6034})
     assert caplog.messages == ["shapes-0: R@1 on validation: t2i 0.500, t2i exact 0.603"]
+
+
+def test_recall_is_of_queries_with_a_known_match_among_all_items() -> None:
+    """Image 1 has no caption and is nearest to caption 0; the image of the last caption is unknown."""
+    own, levels = np.array([0, 2, -1]), ["p", "q", "r"]
+    split = Split([*"abc"], [""] * 3, [*"123"], [*"uvw"], own, None, levels)
+    images, texts = np.array([[3.0, 1], [1, 0], [0, 1]]), np.array([[1.0, 0], [0, 1], [1, 1]])
+    recalls = embedding_recall(images, texts, split)
+    assert recalls == {"t2i": 0.5, "i2t": 1.0, "t2i p": 0.0, "t2i q": 1.0}
+
+
+def test_recall_without_any_known_match_is_one_line_error() -> None:
+    split = Split(["a"], [""], ["1"], ["u"], np.array([-1]))
+    with pytest.raises(OvertopError, match="no image and caption of the validation split are paired"):
+        embedding_recall(np.eye(1), np.eye(1), split)

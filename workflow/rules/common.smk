@@ -9,7 +9,7 @@ sys.path.append(str(Path(workflow.basedir).parent / "scripts"))
 
 from overtop.config.base import NAME_PATTERN, POSTERIOR_PATTERN
 from overtop.errors import OvertopError, did_you_mean
-from overtop.pipeline import paths
+from overtop.pipeline import answers, paths
 from overtop.pipeline import robustness as studies
 from overtop.pipeline.banks import find_bank
 from overtop.pipeline.fits import find_fit
@@ -90,6 +90,14 @@ def posterior_on_split(wildcards):
             settings, wildcards.dataset, wildcards.split, posterior, modality
         ),
     )
+
+
+def locate(key, location):
+    """The existing file or folder of the items of an answer, or the end of the run."""
+    try:
+        return answers.locate(settings, key, location)
+    except OvertopError as error:
+        raise WorkflowError(f"config.yaml: {error}") from None
 
 
 def fitted_temperatures(wildcards):

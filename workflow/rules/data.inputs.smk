@@ -17,7 +17,23 @@ def fetch_spec(wildcards):
         excluded.add(
             "on_error"
         )  # only there it decides whether a missing image is an error
+    if not spec.held_out_splits() and spec.kind != "classes":
+        excluded.add("held_out")
     return spec.model_dump(mode="json", exclude=excluded)
+
+
+def fetched_from(wildcards):
+    """The table or the folders that a derived data set is fetched from: a change of these reruns the rule.
+
+    The sources of declared data sets are no inputs: their results remain when the source moves or goes away.
+    """
+    derived = answers.derived_from(settings, wildcards.dataset)
+    if derived is None:
+        return []
+    source = locate(*derived)
+    if source.is_file():
+        return source
+    return [source, *sorted(path for path in source.rglob("*") if path.is_dir())]
 
 
 def fetch_sources(wildcards):
@@ -43,6 +59,10 @@ def split_spec(wildcards):
     """The keys of a data set that decide its manifest."""
     spec = look_up("datasets", wildcards)
     excluded = ONLY_LATER | {"on_error", "judgments", "routes"}
+    if spec.kind != "classes":
+        excluded.add("held_out")  # recorded in the raw folder
+    if spec.kind == "variant" and spec.images is None:
+        excluded.add("images")
     return spec.model_dump(mode="json", exclude=excluded)
 
 

@@ -6,6 +6,8 @@ include: "data.inputs.smk"
 
 rule fetch:
     """Copy or download the files of a split and record their digests."""
+    input:
+        fetched_from,
     output:
         paths.SOURCE,
     log:

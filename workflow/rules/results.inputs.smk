@@ -33,6 +33,8 @@ def figure_files(wildcards):
     if figure.kind == "reliability":
         split = settings.robustness[figure.robustness].split
         return {"predictions": prediction_files(split, figure_views(figure))}
+    if figure.kind == "confidence":
+        return {"bins": paths.TRANSFER.format(transfer=figure.transfer) + "-bins.csv"}
     if figure.kind == "training":
         return {"logs": [paths.TRAINING_LOG.format(encoder=n) for n in figure.encoders]}
     if figure.kind == "sensitivity":

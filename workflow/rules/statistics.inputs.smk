@@ -40,6 +40,32 @@ def operating_files(wildcards):
     return files
 
 
+def transfer_files(wildcards):
+    """Scores and rankings of a study: on the labelled split, and on each data set."""
+    spec = look_up("transfers", wildcards)
+    posterior = spec.model.posterior
+    labelled = {**plain(spec.model)}
+    sides = (paths.SCORES, paths.RANKING)
+    of_datasets = [
+        paths.for_posteriors(side, spec.datasets, spec.split, [posterior])
+        for side in sides
+    ]
+    return {
+        "labelled": [side.format(**labelled) for side in sides],
+        "scores": of_datasets[0],
+        "rankings": of_datasets[1],
+    }
+
+
+def transfer_banks(wildcards):
+    """Names of the banks of a study, empty without one: of the labelled split, and of each data set."""
+    spec = look_up("transfers", wildcards)
+    splits = [(spec.model.dataset, spec.model.split)]
+    splits += [(name, spec.split) for name in spec.datasets]
+    banks = (find_bank(settings, *each) for each in splits)
+    return [bank.label if bank else "" for bank in banks]
+
+
 def judgment_files(wildcards):
     """Names of the files with human judgments, by source."""
     files = look_up_stored(wildcards).judgment_files()

@@ -95,11 +95,43 @@ rule operate:
     conda:
         "../../envs/overtop.yaml"
     params:
-        **plain(settings.operating),
+        **settings.operating.model_dump(exclude={"estimator", "mapping"}),
         seed=settings.seed,
         version=VERSIONS["operate"],
     script:
         "../../scripts/operate.py"
+
+
+rule transfer:
+    """Fit confidence models on a labelled split, and measure on several data sets whether they hold there."""
+    input:
+        unpack(transfer_files),
+    output:
+        csv=report(
+            f"{paths.TRANSFER}.csv",
+            caption="../report/transfer.rst",
+            category="Tables",
+        ),
+        md=f"{paths.TRANSFER}.md",
+        thresholds=f"{paths.TRANSFER}-thresholds.csv",
+        bins=f"{paths.TRANSFER}-bins.csv",
+    log:
+        log_file("transfer", "{transfer}"),
+    benchmark:
+        benchmark_file("transfer", "{transfer}")
+    conda:
+        "../../envs/overtop.yaml"
+    resources:
+        mem_mb=8000,
+    params:
+        spec=entry("transfers"),
+        banks=transfer_banks,
+        operating=plain(settings.operating),
+        bootstrap=plain(settings.evaluation.bootstrap),
+        seed=settings.seed,
+        version=VERSIONS["transfer"],
+    script:
+        "../../scripts/transfer.py"
 
 
 rule judge:

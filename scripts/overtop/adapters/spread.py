@@ -28,17 +28,21 @@ class Spread:
     variance: Mapping[Protocol, np.ndarray]
 
     def variance_for(self, ranking: Ranking) -> Mapping[Protocol, np.ndarray]:
-        """The variances in the order of a ranking's queries.
+        """The variances of a ranking's queries, which are these or, of a sample of the split, some of them in order.
 
         Raises:
-            OvertopError: the ranking has other queries, or the same in another order.
+            OvertopError: the ranking has other queries, or in another order.
         """
-        if self.query_ids != ranking.query_ids:
+        if self.query_ids == ranking.query_ids:
+            return self.variance
+        row_of_query = {query_id: row for row, query_id in enumerate(self.query_ids)}
+        rows = np.array([row_of_query.get(query_id, -1) for query_id in ranking.query_ids], dtype=np.int64)
+        if (rows < 0).any() or (np.diff(rows) < 0).any():
             raise OvertopError(
                 "the spread and the ranking contain different queries, or the same in another order; delete the older "
                 "file and run the same command again"
             )
-        return self.variance
+        return {protocol: variance[rows] for protocol, variance in self.variance.items()}
 
 
 def write_spread(path: str | Path, spreads: Mapping[Direction, Spread], attributes: Mapping[str, Any]) -> None:

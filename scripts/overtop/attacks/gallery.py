@@ -81,12 +81,22 @@ def positives_of_images(split: Split, images: np.ndarray) -> np.ndarray:
     """Return which groups are right answers of images: (B, G) bool.
 
     The groups of a data set of classes are its classes, of which an image may have several. Those of a data set of
-    captions are its images: all captions of an image are one answer, and only its own captions are right.
+    captions are its images, and the captions whose image is unknown: all captions of an image are one answer, and only
+    its own captions are right.
 
     Args:
         split: images with captions or classes.
         images: (B,) indices of images.
+
+    Raises:
+        OvertopError: an image has no caption.
     """
     if split.labels is None:
-        return np.arange(len(split.image_ids)) == images[:, None]
+        without = images[~split.has_caption[images]]
+        if without.size:
+            raise OvertopError(
+                f"image {split.image_ids[without[0]]!r} has no caption, so that no answer to it is right; attack "
+                "a split in which every image has one"
+            )
+        return np.arange(len(split.image_ids) + (~split.has_image).sum()) == images[:, None]
     return np.stack([np.isin(images, members) for members in split.labels], axis=1)

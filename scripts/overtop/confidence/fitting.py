@@ -12,8 +12,8 @@ import warnings
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import pandas as pd
 
+from overtop.confidence.hit_probabilities import hit_predictions
 from overtop.confidence.mappings import (
     PROBABILITY_ESTIMATORS,
     SoftmaxMapping,
@@ -30,14 +30,6 @@ from overtop.evaluation.probabilities import MEASURE_BOUNDS, calibrated_ece, mea
 from overtop.evaluation.significance import symmetric_interval
 from overtop.labels import format_count
 from overtop.seeds import derive_seed
-
-AUTO = "auto"
-"""Estimator that stands for those of `AUTO_ESTIMATORS`."""
-
-AUTO_ESTIMATORS = (
-    "bank_nnn", "bank_softmax", "max_softmax", "entropy", "energy", "margin", "margin_topk", "top1_similarity",
-)  # fmt: skip
-"""Estimators that are compared for `auto`, as far as the ranking allows, the default first."""
 
 FOLDS = 5
 """Folds of the cross-validation."""
@@ -148,15 +140,7 @@ def measure_calibration(probability: np.ndarray, hit: np.ndarray, seed: int, lev
         seed: of the resamples.
         level: of the intervals.
     """
-    predictions = pd.DataFrame(
-        {
-            "hit": hit,
-            "confidence": probability,
-            "uncertainty": -probability,
-            "nll": negative_log_likelihood(probability, hit),
-            "brier": (probability - hit) ** 2,
-        }
-    )
+    predictions = hit_predictions(probability, hit)
     weights = draw_cluster_weights(len(hit), RESAMPLES, derive_seed(seed, "confidence", "bootstrap"))
     values = measure_probabilities(predictions, weights)
     measures = {}

@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 
 from overtop.confidence.answering import answer_queries, describe_promise
-from overtop.confidence.fitting import AUTO, fit_model, model_without_labels
+from overtop.confidence.fitting import fit_model, model_without_labels
 from overtop.confidence.galleries import check_model_fits_gallery, gallery_facts, open_any_gallery, open_source
 from overtop.confidence.labelling import find_hits
 from overtop.confidence.model import ANY_DIRECTION, ConfidenceModel, read_models, write_models
 from overtop.confidence.queries import check_disjoint, estimator_names, measure_queries, select_labelled
 from overtop.errors import OvertopError
 from overtop.retrieval.gallery_files import PreparedGallery
+from overtop.terms import AUTO
 
 
 class Judge:

@@ -21,10 +21,7 @@ from scipy.special import expit, logit
 
 from overtop.errors import OvertopError
 from overtop.evaluation.learned import fit_logistic_regression
-from overtop.terms import BANK_ESTIMATORS
-
-PROBABILITY_ESTIMATORS = ("max_softmax", *BANK_ESTIMATORS)
-"""Estimators whose uncertainty is one minus a probability of the top-1."""
+from overtop.terms import PROBABILITY_ESTIMATORS
 
 MAPPINGS = ("softmax", "logistic", "isotonic")
 """Names of the mappings, in the order in which ties are decided."""

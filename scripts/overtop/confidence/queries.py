@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from overtop.confidence.fitting import AUTO, AUTO_ESTIMATORS
 from overtop.confidence.galleries import open_source, place
 from overtop.confidence.labelling import parse_relevant
 from overtop.errors import OvertopError
@@ -20,7 +19,7 @@ from overtop.retrieval.prepared import rank_queries
 from overtop.retrieval.sources import SelectedItems
 from overtop.retrieval.temperature import Temperatures
 from overtop.storage.shards import ArraySource, EmbeddingSource
-from overtop.terms import BANK_ESTIMATORS
+from overtop.terms import AUTO, AUTO_ESTIMATORS, BANK_ESTIMATORS, DIRICHLET_TEMPERATURE
 
 TOP = 5
 """Best items of a query that are ranked, for the estimators that need no more and to count ties at the top."""
@@ -70,7 +69,12 @@ def estimator_names(estimator: str | Sequence[str] | None, has_bank: bool) -> li
 
 
 def measure_queries(
-    gallery: PreparedGallery, queries: EmbeddingSource, estimators: Sequence[str], progress: Progress = no_progress
+    gallery: PreparedGallery,
+    queries: EmbeddingSource,
+    estimators: Sequence[str],
+    *,
+    dirichlet: float = DIRICHLET_TEMPERATURE,
+    progress: Progress = no_progress,
 ) -> MeasuredQueries:
     """Rank a gallery for queries and return what a confidence model needs of them.
 
@@ -78,13 +82,14 @@ def measure_queries(
         gallery: the prepared gallery; its temperature is used.
         queries: Q queries of the same encoder.
         estimators: names.
+        dirichlet: temperature of the Dirichlet estimators.
         progress: called after each block of queries with the queries done and their total.
 
     Raises:
         OvertopError: queries and gallery differ in dimensions, an embedding is zero or not finite, or an estimator
             needs something else than a ranking.
     """
-    temperatures = Temperatures(softmax=gallery.temperature)
+    temperatures = Temperatures(gallery.temperature, dirichlet)
     is_dirichlet = any(name.startswith("dirichlet") for name in estimators)
     sums = [temperatures.softmax, *([temperatures.dirichlet] if is_dirichlet else [])]
     top = DEEP_TOP if any(name.endswith(f"_{DEEP_TOP}") for name in estimators) else TOP

@@ -198,14 +198,39 @@ def evaluate_thresholds(
     return pd.DataFrame(rows)
 
 
+def measure_threshold(
+    threshold: float, target: float, uncertainty: np.ndarray, hit: np.ndarray, confidence: float
+) -> dict[str, object]:
+    """Measure what answering the queries below a threshold achieves.
+
+    Args:
+        threshold: answer a query if its uncertainty is below it.
+        target: R@1 that the threshold was chosen for.
+        uncertainty: (Q,) of independent queries.
+        hit: (Q,) bool.
+        confidence: of the exact interval.
+
+    Returns:
+        `coverage`, `achieved`, `achieved_low`, `achieved_high` and `met`, as in `evaluate_thresholds`.
+    """
+    answered_hits = hit[uncertainty < threshold]
+    n_answered = len(answered_hits)
+    low, high = exact_interval(int(answered_hits.sum()), n_answered, confidence)
+    return {
+        "coverage": n_answered / len(hit),
+        "achieved": answered_hits.mean() if n_answered else np.nan,
+        "achieved_low": low,
+        "achieved_high": high,
+        "met": bool(answered_hits.mean() >= target) if n_answered else pd.NA,
+    }
+
+
 def _threshold_row(
     validation: pd.DataFrame, test: pd.DataFrame, column: str, target: float, confidence: float
 ) -> dict[str, object]:
     uncertainty, hit = validation["uncertainty"].to_numpy(), validation[column].to_numpy(dtype=bool)
     threshold = guaranteed_threshold(uncertainty, hit, target, confidence)
-    answered_hits = test.loc[test["uncertainty"] < threshold, column].to_numpy(dtype=bool)
-    n_answered = len(answered_hits)
-    low, high = exact_interval(int(answered_hits.sum()), n_answered, confidence)
+    test_uncertainty, test_hit = test["uncertainty"].to_numpy(), test[column].to_numpy(dtype=bool)
     return {
         "form": "guaranteed_precision",
         "target": target,
@@ -214,11 +239,7 @@ def _threshold_row(
         "n_test": len(test),
         "threshold": threshold,
         "validation_coverage": float((uncertainty < threshold).mean()),
-        "coverage": n_answered / len(test),
-        "achieved": answered_hits.mean() if n_answered else np.nan,
-        "achieved_low": low,
-        "achieved_high": high,
-        "met": bool(answered_hits.mean() >= target) if n_answered else pd.NA,
+        **measure_threshold(threshold, target, test_uncertainty, test_hit, confidence),
     }
 
 

@@ -121,6 +121,7 @@ def fit_topk(
     top: int | None = None,
     groups: Groups | None = None,
     encoder: str | None = None,
+    query_ids: Sequence[Any] | None = None,
     seed: int = 0,
 ) -> TopkJudge:
     """Fit a judge of new queries to the results of a search engine, such as FAISS or Elasticsearch.
@@ -149,6 +150,7 @@ def fit_topk(
         groups: group of each item by id, or an array indexed by id. Items of a group (photographs of one product) do
             not compete, and each of them is right if one is. An item without a group is one by itself.
         encoder: label of the encoder; it is only stored.
+        query_ids: Q names of the queries, for messages; by default row numbers.
         seed: of all random choices.
 
     Returns:
@@ -177,7 +179,7 @@ def fit_topk(
             "and scales with the products"
         )
     names = check_estimators(estimator)
-    lists = read_lists(ids, scores, metric)
+    lists = read_lists(ids, scores, metric, query_ids)
     labels = None if relevant is None else parse_labels(relevant, lists)
     if labels is not None:
         lists = lists.select([row for row, label in enumerate(labels) if label is not None])

@@ -112,11 +112,3 @@ ClassFiles = Annotated[
 
 Template = Annotated[str, Field(pattern=r"\{c\}")]
 """A prompt, in which `{c}` stands for the name of a class."""
-
-
-class HeldOut(Model):
-    """A split that is drawn from the images of another one, which loses them."""
-
-    of: Name = Field(description="a split of the files")
-    share: Annotated[float, Field(gt=0, lt=1)] = Field(0.1, description="share of its images")
-    seed: int = Field(0, description="seed of the draw")

@@ -4,70 +4,26 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from overtop.config.banks import BankSpec
 from overtop.config.base import Count, Model, Name
-from overtop.config.classes import ClassFiles, HeldOut, Template
+from overtop.config.classes import ClassFiles, Template
+from overtop.config.dataset_base import ClassCounts, HeldOut, PairsDataset, StoredDataset, check_held_out
+
+WITHOUT_PAIRS = ("images", "texts")
+"""Kinds of data sets of one modality."""
+
+WHOLE = "all"
+"""Their only split."""
 
 
-class Counts(Model):
-    """Declared size of a split; the rule `split` fails if the data differ."""
-
-    images: Count
-    captions: Count
-
-
-class ClassCounts(Model):
-    """Declared size of a split of a data set of classes."""
-
-    images: Count
-    classes: Count
-
-
-class Shards(Model):
-    """Number of files that the embeddings of each modality are written to: the unit of parallel and repeated work."""
-
-    image: Count = 1
-    text: Count = 1
-
-
-class _Dataset(Model):
-    shards: Shards = Shards()
-    on_error: Literal["fail", "skip"] = Field(
-        "fail", description="on an unreadable or missing image, or a NaN embedding: stop, or leave the item out"
-    )
-    expect: dict[Name, Counts] = Field({}, description="declared size of each split; a different size is an error")
-    benchmark: Literal["coco", "flickr30k"] | None = Field(
-        None, description="the published results that apply to its test split"
-    )
-    bank: BankSpec | None = Field(None, description="replaces the top-level `bank` for this data set; null: no bank")
-
-    def source_names(self) -> list[str]:
-        """Names under `sources` that it can be downloaded from."""
-        return []
-
-    def split_names(self) -> list[str] | None:
-        """The splits that its entry lists; None if only its files tell."""
-        return None
-
-    def listed_splits(self) -> list[str]:
-        """The splits that its entry names: all of them, or at least those of a declared size."""
-        names = self.split_names()
-        return list(self.expect) if names is None else names
-
-    def judgment_files(self) -> dict[str, str]:
-        """Files with human relevance judgments, by source."""
-        return {}
-
-
-class ShapesDataset(_Dataset):
+class ShapesDataset(PairsDataset):
     """Synthetic scenes of shapes whose captions' positives are known by construction."""
 
     kind: Literal["shapes"]
     images: dict[Name, Count] = Field({"train": 4000, "val": 400, "test": 400}, description="images of each split")
     image_size: Annotated[int, Field(ge=16)] = Field(48, description="width and height in pixels")
 
-    def split_names(self) -> list[str]:
-        """The splits that its entry lists."""
+    def file_splits(self) -> list[str]:
+        """The splits of its files."""
         return list(self.images)
 
 
@@ -105,7 +61,7 @@ class ShardsRoute(_Route):
 Route = Annotated[ArchivesRoute | ShardsRoute, Field(discriminator="kind")]
 
 
-class KarpathyDataset(_Dataset):
+class KarpathyDataset(PairsDataset):
     """Photographs with captions in the Karpathy splits."""
 
     kind: Literal["karpathy"]
@@ -139,7 +95,7 @@ class KarpathyDataset(_Dataset):
         return {str(source): file for source, file in self.judgments.items()}
 
 
-class TableDataset(_Dataset):
+class TableDataset(PairsDataset):
     """A folder of images and a table of captions."""
 
     kind: Literal["table"]
@@ -147,7 +103,7 @@ class TableDataset(_Dataset):
     table: str = Field("captions.csv", description="CSV or parquet with columns image and caption, inside the source")
 
 
-class EmbeddingsDataset(_Dataset):
+class EmbeddingsDataset(PairsDataset):
     """Embeddings made elsewhere; no encoder runs."""
 
     kind: Literal["embeddings"]
@@ -155,12 +111,12 @@ class EmbeddingsDataset(_Dataset):
         description="for each split a file or folder inside the mirror, or an absolute path"
     )
 
-    def split_names(self) -> list[str]:
-        """The splits that its entry lists."""
+    def file_splits(self) -> list[str]:
+        """The splits of its files."""
         return list(self.splits)
 
 
-class ClassesDataset(_Dataset):
+class ClassesDataset(StoredDataset):
     """Labelled images: each ranks the classes, whose texts are prompts with the class names."""
 
     kind: Literal["classes"]
@@ -176,17 +132,9 @@ class ClassesDataset(_Dataset):
 
     @model_validator(mode="after")
     def _check_splits(self) -> "ClassesDataset":
-        names, origins = self.files.split_names(), [held.of for held in self.held_out.values()]
-        for split, held in self.held_out.items():
-            if split == held.of or split in (names or ()):
-                raise ValueError(f"held_out.{split}: the files have this split; name another one")
-            if held.of in self.held_out or (names is not None and held.of not in names):
-                raise ValueError(f"held_out.{split}.of: the files have no split {held.of!r}")
-        if len(set(origins)) < len(origins):
-            raise ValueError("held_out: only one split can be drawn from another one")
-        unknown = (
-            None if names is None else next((key for key in self.limit if key not in [*names, *self.held_out]), None)
-        )
+        check_held_out(self.held_out, self.file_splits())
+        names = self.split_names()
+        unknown = None if names is None else next((key for key in self.limit if key not in names), None)
         if unknown is not None:
             raise ValueError(f"limit.{unknown}: there is no split of this name")
         return self
@@ -195,33 +143,81 @@ class ClassesDataset(_Dataset):
         """Names under `sources` that it can be downloaded from."""
         return self.files.source_names()
 
-    def split_names(self) -> list[str] | None:
-        """The splits that its entry lists; None if only its files tell."""
-        names = self.files.split_names()
-        return None if names is None else [*names, *self.held_out]
+    def file_splits(self) -> list[str] | None:
+        """The splits of its files that its entry lists; None if only its files tell."""
+        return self.files.split_names()
+
+    def held_out_splits(self) -> dict[str, HeldOut]:
+        """The splits that are drawn from the images of others."""
+        return self.held_out
+
+
+class ImagesDataset(StoredDataset):
+    """A folder of images without captions; its only split is `all`."""
+
+    kind: Literal["images"]
+    source: str = Field(
+        description="folder inside the mirror, or an absolute path; its images, also those in folders below it"
+    )
+
+    def file_splits(self) -> list[str]:
+        """The only split."""
+        return [WHOLE]
+
+
+class TextsDataset(StoredDataset):
+    """Texts without images, such as the queries of a search; its only split is `all`."""
+
+    kind: Literal["texts"]
+    source: str = Field(
+        description="file inside the mirror, or an absolute path: .csv or .parquet with the column text and optionally "
+        "id, or .txt with one text per line"
+    )
+
+    def file_splits(self) -> list[str]:
+        """The only split."""
+        return [WHOLE]
 
 
 StoredDatasetSpec = Annotated[
-    ShapesDataset | KarpathyDataset | TableDataset | EmbeddingsDataset | ClassesDataset, Field(discriminator="kind")
+    ShapesDataset | KarpathyDataset | TableDataset | EmbeddingsDataset | ClassesDataset | ImagesDataset | TextsDataset,
+    Field(discriminator="kind"),
 ]
 
 
 class VariantDataset(Model):
-    """Another data set, its base, without the right answers to a share of the queries.
+    """Another data set, its base, without the right answers to a share of the queries, or with other galleries.
 
-    It has the files, splits and embeddings of its base. The galleries lack the images that are drawn, and the captions
-    of these images; all images and captions remain queries.
+    It has the files, splits and embeddings of its base. With `absent` the galleries lack the images that are drawn, and
+    the captions of these images; all images and captions remain queries. With `images` only the images that are drawn
+    and their captions exist, as queries and in the galleries.
     """
 
     kind: Literal["variant"]
     of: Name = Field(description="the base: a data set that is not a variant itself")
-    absent: Annotated[float, Field(gt=0, lt=1)] = Field(description="share of the images that are drawn in each split")
+    absent: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None, description="share of the images that are drawn in each split, and are absent from its galleries"
+    )
     seed: int = Field(0, description="seed of the draw")
+    images: Count | None = Field(None, description="instead: number of images that are drawn in each split, and kept")
     benchmark: ClassVar[None] = None
     """Published results do not apply to smaller galleries."""
 
+    @model_validator(mode="after")
+    def _check_one_draw(self) -> "VariantDataset":
+        if (self.absent is None) == (self.images is None):
+            raise ValueError("give either `absent` (a share) or `images` (a number)")
+        return self
+
 
 DatasetSpec = Annotated[
-    ShapesDataset | KarpathyDataset | TableDataset | EmbeddingsDataset | ClassesDataset | VariantDataset,
+    ShapesDataset
+    | KarpathyDataset
+    | TableDataset
+    | EmbeddingsDataset
+    | ClassesDataset
+    | ImagesDataset
+    | TextsDataset
+    | VariantDataset,
     Field(discriminator="kind"),
 ]

@@ -15,5 +15,7 @@ class TransferSpec(Model):
     datasets: Annotated[list[Name], Field(min_length=1)] = Field(
         description="data sets to evaluate on: the own one, other galleries (variants), other domains"
     )
-    split: Name = "test"
-    estimators: Annotated[list[Name], Field(min_length=1)] = ["top1_similarity", "max_softmax", "bank_nnn"]
+    split: Name = Field("test", description="split of these data sets")
+    estimators: Annotated[list[Name], Field(min_length=1)] = Field(
+        ["top1_similarity", "max_softmax", "bank_nnn"], description="each has its own confidence model"
+    )

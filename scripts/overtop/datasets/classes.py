@@ -19,6 +19,7 @@ from overtop.config.datasets import ClassesDataset
 from overtop.datasets import class_coco, class_folders, class_shards, class_table, scene_classes
 from overtop.datasets.annotations import IMAGES_FOLDER
 from overtop.datasets.draws import draw_items
+from overtop.datasets.held_out import find_part
 from overtop.datasets.labelled import LabelledImage, LabelledImages
 from overtop.datasets.raw import FetchContext, remove_other_files, unknown_split_error
 from overtop.errors import OvertopError
@@ -47,7 +48,8 @@ def fetch(name: str, spec: ClassesDataset, split: str, raw: Path, context: Fetch
     names = spec.split_names()
     if names is not None and split not in names:
         raise unknown_split_error(split, f"datasets.{name}", names)
-    origin = spec.held_out[split].of if split in spec.held_out else split
+    part = find_part(spec.held_out, split)
+    origin = split if part is None else part.of
     labels: dict[str, str] = {}
     with LAYOUTS[spec.files.layout](f"datasets.{name}.files", spec.files, origin, context) as source:
         for image in tqdm(_select_images(spec, split, source), desc="fetch", unit="image", disable=None):
@@ -66,21 +68,13 @@ def fetch(name: str, spec: ClassesDataset, split: str, raw: Path, context: Fetch
 
 def _select_images(spec: ClassesDataset, split: str, source: LabelledImages) -> Iterator[LabelledImage]:
     """The images of a split: without those that another split holds out, and at most as many as its limit."""
-    limit = spec.limit.get(split)
-    drawn = next(((name, held) for name, held in spec.held_out.items() if split in (name, held.of)), None)
-    if drawn is None and (limit is None or source.is_shuffled):
+    limit, part = spec.limit.get(split), find_part(spec.held_out, split)
+    if part is None and (limit is None or source.is_shuffled):
         return islice(source.iterate(), limit)  # a single pass, which fetches no more shards than it needs
     names = np.array([image.name for image in source.iterate()])
-    if drawn is not None:
-        held_out, held = drawn
-        n_held_out = round(held.share * len(names))
-        if not 0 < n_held_out < len(names):
-            raise OvertopError(
-                f"held_out.{held_out}: a share of {held.share:g} of {len(names)} images is {n_held_out}; change "
-                "`share`, so that both splits have images"
-            )
-        mask = draw_items(names.tolist(), n_held_out, held.seed, "held_out")
-        names = names[mask] if split == held_out else names[~mask]
+    if part is not None:
+        part.check_size(len(names), "images")
+        names = names[part.select(names.tolist())]
     if limit is not None:
         names = names[:limit] if source.is_shuffled else names[draw_items(names.tolist(), limit, 0, "limit")]
     selected = set(names.tolist())

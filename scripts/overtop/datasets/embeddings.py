@@ -3,16 +3,15 @@
 Three formats are accepted, distinguished by the files of the source:
 
 - an `.npz` file with `image` and `text`, each (n, D) or (S, n, D) for S samples of a posterior; optional
-  `image_of_caption` (M,), `filenames` (N,) and `captions` (M,). Without `image_of_caption`, row i of `text` belongs to
-  row i of `image`.
+  `image_of_caption` (M,), -1 for captions whose image is unknown, `filenames` (N,) and `captions` (M,). Without
+  `image_of_caption`, row i of `text` belongs to row i of `image`. Images may have no caption.
 - a folder as clip-retrieval writes it: `img_emb/img_emb_*.npy`, `text_emb/text_emb_*.npy`, `metadata/*.parquet` with
   `image_path` and `caption`, one row per pair.
 - a folder with `image.h5` and `text.h5` in the format of our shards, and `split.parquet` as written by the rule
   `split`.
 """
 
-import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -21,11 +20,13 @@ import numpy as np
 import pandas as pd
 
 from overtop.config.datasets import EmbeddingsDataset
+from overtop.datasets.held_out import read_part, select_items
+from overtop.datasets.npz_files import OWNERS, read_npz
 from overtop.datasets.raw import FetchContext, copy_into, remove_other_files, resolve_source, unknown_split_error
 from overtop.errors import OvertopError
 from overtop.storage.arrays import decode_strings, read_arrays
 from overtop.storage.shards import SCHEMA, write_shard
-from overtop.storage.split import Split, read_split, split_from_frame
+from overtop.storage.split import Split, read_split
 from overtop.terms import IMPORTED, Modality
 
 
@@ -62,12 +63,27 @@ def fetch(name: str, spec: EmbeddingsDataset, split: str, raw: Path, context: Fe
 
 
 def read(name: str, spec: EmbeddingsDataset, raw: Path, split: str) -> Split:
-    """The images, captions and pairs of `split`, without image files."""
+    """The images, captions and pairs of the files, without image files."""
     return load_embeddings(raw).split
 
 
+def load_part(raw: Path) -> ImportedEmbeddings:
+    """Read the embeddings of a split from its raw folder: all of its files, or the part that is or is not held out.
+
+    Raises:
+        OvertopError: as `load_embeddings`.
+    """
+    imported, part = load_embeddings(raw), read_part(raw)
+    if part is None:
+        return imported
+    images, captions = select_items(imported.split, part)
+    return ImportedEmbeddings(
+        imported.split.select(images, captions), imported.image[:, images], imported.text[:, captions]
+    )
+
+
 def load_embeddings(folder: Path) -> ImportedEmbeddings:
-    """Read the embeddings in the raw folder of a split, in any of the three formats.
+    """Read the embeddings of all files in the raw folder of a split, in any of the three formats.
 
     Raises:
         OvertopError: the format is unknown, a shape is wrong, or the pairs are not given.
@@ -103,22 +119,30 @@ def write_imported_shards(
         paths: the file of each modality.
         dataset: name of the data set, for the provenance.
         split: name of the split, for the provenance.
-        on_error: what to do with items whose embedding is not finite: raise an error, or mark them as skipped.
+        on_error: what to do with items whose embedding is zero or not finite: raise an error, or mark them as skipped.
 
     Raises:
-        OvertopError: an embedding is not finite and `on_error` is `fail`, or all are not finite.
+        OvertopError: an embedding is zero or not finite and `on_error` is `fail`, or all are.
     """
     items: dict[Modality, tuple[np.ndarray, list[str]]] = {
         "image": (imported.image, imported.split.image_ids),
         "text": (imported.text, imported.split.caption_ids),
     }
     for modality, (embedding, item_ids) in items.items():
-        finite = np.isfinite(embedding).all(axis=(0, 2))
+        with np.errstate(over="ignore"):  # reported below
+            embedding = embedding.astype(np.float32, copy=False)
+        valid = np.isfinite(embedding).all(axis=(0, 2)) & embedding.any(axis=2).all(axis=0)
+        if on_error == "fail" and not valid.all():
+            item_id = item_ids[int(valid.argmin())]
+            raise OvertopError(
+                f"data set {dataset!r}, split {split!r}: the embedding of {modality} {item_id!r} is zero or not finite "
+                f"({(~valid).sum()} such items); correct the file, or leave them out: datasets.{dataset}.on_error: skip"
+            )
         write_shard(
             paths[modality],
-            embedding.astype(np.float32, copy=False),
+            embedding,
             item_ids,
-            valid=finite if on_error == "skip" else np.ones_like(finite),
+            valid=valid,
             provenance={
                 "dataset": dataset,
                 "split": split,
@@ -145,45 +169,11 @@ def _check_shapes(folder: Path, imported: ImportedEmbeddings) -> None:
 
 
 def _load_npz(path: Path) -> ImportedEmbeddings:
-    arrays = _read_npz(path)
-    image, text = arrays["image"], arrays["text"]
-    n_images, n_captions = image.shape[1], text.shape[1]
-    if "image_of_caption" in arrays:
-        image_of_caption = arrays["image_of_caption"]
-    elif n_images == n_captions:
-        image_of_caption = np.arange(n_images)
-    else:
-        raise OvertopError(f"{path}: {n_images} images, {n_captions} captions and no array `image_of_caption`")
-    outside = (image_of_caption < 0) | (image_of_caption >= n_images)
-    if image_of_caption.shape != (n_captions,) or outside.any():
-        raise OvertopError(
-            f"{path}: image_of_caption must give each of {n_captions} captions an image 0..{n_images - 1}"
-        )
-    image_ids = arrays.get("filenames", np.arange(n_images).astype(str)).tolist()
-    frame = _number_captions([image_ids[i] for i in image_of_caption])
-    frame["caption"] = arrays["captions"].tolist() if "captions" in arrays else frame["caption_id"]
-    return _order_by_image(frame, image_ids, image, text)
-
-
-def _read_npz(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of an .npz file that are used, converted to the expected types, embeddings as (S, n, D)."""
-    try:
-        arrays = np.load(path, allow_pickle=False)
-        names = set(arrays.files)
-        if not {"image", "text"} <= names:
-            raise OvertopError(f"{path}: has arrays {', '.join(sorted(names))}; it needs `image` and `text`")
-        result = {key: _add_sample_axis(path, key, arrays[key]) for key in ("image", "text")}
-        types = {"image_of_caption": np.int64, "filenames": str, "captions": str}
-        return result | {key: arrays[key].astype(dtype) for key, dtype in types.items() if key in names}
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
-        raise OvertopError(f"{path}: cannot be read without pickle ({error}); save plain numeric arrays") from error
-
-
-def _add_sample_axis(path: Path, key: str, array: np.ndarray) -> np.ndarray:
-    """Embeddings as (S, n, D)."""
-    if array.ndim not in (2, 3):
-        raise OvertopError(f"{path}: array `{key}` has shape {array.shape}; it must be (n, D) or (S, n, D)")
-    return array[None] if array.ndim == 2 else array
+    arrays = read_npz(path)
+    image_ids = arrays["filenames"] if "filenames" in arrays else np.arange(arrays["image"].shape[1]).astype(str)
+    return _order_by_image(
+        arrays[OWNERS], image_ids.tolist(), arrays.get("captions"), image=arrays["image"], text=arrays["text"]
+    )
 
 
 def _load_clip_retrieval(folder: Path) -> ImportedEmbeddings:
@@ -200,10 +190,15 @@ def _load_clip_retrieval(folder: Path) -> ImportedEmbeddings:
             f"{folder}: {len(image)} image rows, {len(text)} text rows, {len(metadata)} metadata rows; "
             "all three must come from one run"
         )
-    frame = _number_captions(metadata["image_path"])
-    frame["caption"] = metadata["caption"]
-    first = frame.drop_duplicates("image_id")
-    return _order_by_image(frame, list(first["image_id"]), image[None, first["row"]], text[None])
+    missing = metadata[["image_path", "caption"]].isna().any()
+    if missing.any():
+        raise OvertopError(
+            f"{folder / 'metadata'}: column {missing.idxmax()!r} has empty rows; remove these pairs from all files"
+        )
+    owners, image_ids = pd.factorize(metadata["image_path"])
+    _, first = np.unique(owners, return_index=True)
+    captions = metadata["caption"].to_numpy(dtype=object)
+    return _order_by_image(owners, list(image_ids), captions, image=image[None, first], text=text[None])
 
 
 def _list_parts(folder: Path, pattern: str) -> list[Path]:
@@ -227,29 +222,29 @@ def _load_shards(folder: Path) -> ImportedEmbeddings:
     return ImportedEmbeddings(split, embedding["image"], embedding["text"])
 
 
-def _number_captions(image_ids: Sequence[str] | pd.Series) -> pd.DataFrame:
-    """One row per caption: its row of the embeddings, its image, and an id made of the image and a number."""
-    frame = pd.DataFrame({"row": np.arange(len(image_ids)), "image_id": image_ids, "image_path": ""})
-    frame["caption_id"] = frame["image_id"] + "#" + frame.groupby("image_id").cumcount().astype(str)
-    return frame
-
-
 def _order_by_image(
-    frame: pd.DataFrame, image_ids: list[str], image: np.ndarray, text: np.ndarray
+    owners: np.ndarray, image_ids: list[str], captions: np.ndarray | None, *, image: np.ndarray, text: np.ndarray
 ) -> ImportedEmbeddings:
-    """The split of a table of captions, and the embeddings in its order.
+    """The split of captions in any order, and the embeddings in its order.
+
+    The id of a caption is that of its image, if it is known, and its number among the captions of that image.
 
     Args:
-        frame: one row per caption, in any order: the columns of a split, and `row`, its row in `text`.
+        owners: (M,) row of the image of each caption; -1 if it is unknown.
         image_ids: the N images, in the order of `image`.
+        captions: (M,) texts; None to use the ids.
         image: (S, N, D).
         text: (S, M, D).
     """
-    if len(set(image_ids)) < len(image_ids):
-        raise OvertopError("image names occur more than once; they must be unique")
-    position = {image_id: i for i, image_id in enumerate(image_ids)}
-    frame = frame.iloc[np.argsort(frame["image_id"].map(position), kind="stable")]
-    without_caption = sorted(set(image_ids) - set(frame["image_id"]))
-    if without_caption:
-        raise OvertopError(f"image {without_caption[0]!r} has no caption; give it one or remove it")
-    return ImportedEmbeddings(split_from_frame(frame), image, text[:, frame["row"].to_numpy()])
+    numbers = pd.Series(owners).groupby(owners).cumcount()
+    names = np.array([*image_ids, ""], dtype=object)[owners]
+    caption_ids = np.array([f"{name}#{number}" for name, number in zip(names, numbers, strict=True)], dtype=object)
+    order = np.argsort(np.where(owners < 0, len(image_ids), owners), kind="stable")
+    split = Split(
+        image_ids,
+        [""] * len(image_ids),
+        caption_ids[order].tolist(),
+        (caption_ids if captions is None else captions)[order].tolist(),
+        owners[order].astype(np.int64),
+    )
+    return ImportedEmbeddings(split, image, text[:, order])

@@ -63,7 +63,7 @@ def read_judgments(files: Mapping[str, Path], split: Split) -> pd.DataFrame:
                 f"{path}: no pair has both its image and its caption in the split, whose captions have ids like "
                 f"{split.caption_ids[0]!r}; give the judgments of this data set, or use the split that they belong to"
             )
-        own_images = np.array(split.image_ids)[split.image_rows(pairs["caption_id"].tolist(), split.image_ids)]
+        own_images = np.array([*split.image_ids, None])[split.image_rows(pairs["caption_id"].tolist(), split.image_ids)]
         frames.append(pairs.assign(labelled=own_images == pairs["image_id"]))
     return pd.concat(frames, ignore_index=True)
 

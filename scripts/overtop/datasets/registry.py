@@ -5,21 +5,36 @@ A kind is one module with two functions, and one line in `KINDS`:
 - `fetch(name, spec, split, raw, context)` writes all files of one split into the folder `raw`;
 - `read(name, spec, raw, split)` returns that split as a `Split`, with image paths relative to `raw`.
 
-The raw folder of a split is `data/raw/DATASET/SPLIT`.
+The raw folder of a split is `data/raw/DATASET/SPLIT`. A split that is held out has the files of the split that it is
+drawn from, as has the rest of that split (`overtop.datasets.held_out`). Data sets of classes fetch only the images of
+each part.
 """
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 
-from overtop.config.datasets import ClassCounts, Counts, StoredDatasetSpec
-from overtop.datasets import classes, embeddings, karpathy, shapes, table
+from overtop.config.dataset_base import ClassCounts, Counts
+from overtop.config.datasets import ClassesDataset, StoredDatasetSpec
+from overtop.datasets import classes, embeddings, images, karpathy, shapes, table, texts
+from overtop.datasets.held_out import find_part, read_part, select_items, write_part
 from overtop.datasets.raw import FetchContext, write_source_record
 from overtop.errors import OvertopError
 from overtop.storage.files import resolve_inside
 from overtop.storage.split import Split
 
-KINDS = {"shapes": shapes, "karpathy": karpathy, "table": table, "embeddings": embeddings, "classes": classes}
+KINDS = {
+    "shapes": shapes,
+    "karpathy": karpathy,
+    "table": table,
+    "embeddings": embeddings,
+    "classes": classes,
+    "images": images,
+    "texts": texts,
+}
 """The module of each kind of data set."""
+
+logger = logging.getLogger(__name__)
 
 
 def fetch_split(name: str, spec: StoredDatasetSpec, split: str, raw: Path, context: FetchContext) -> None:
@@ -35,7 +50,10 @@ def fetch_split(name: str, spec: StoredDatasetSpec, split: str, raw: Path, conte
     Raises:
         OvertopError: the split does not exist, or its files cannot be fetched.
     """
-    KINDS[spec.kind].fetch(name, spec, split, raw, context)
+    part = None if isinstance(spec, ClassesDataset) else find_part(spec.held_out_splits(), split)
+    KINDS[spec.kind].fetch(name, spec, split if part is None else part.of, raw, context)
+    if part is not None:
+        write_part(raw, part)
     write_source_record(raw)
 
 
@@ -54,20 +72,37 @@ def read_raw_split(name: str, spec: StoredDatasetSpec, raw: Path, data: Path, sp
             from the declared ones.
     """
     try:
-        result: Split = KINDS[spec.kind].read(name, spec, raw, split)
+        part = read_part(raw)
+        result: Split = KINDS[spec.kind].read(name, spec, raw, split if part is None else part.of)
         _check_not_empty(result, raw)
+        if part is not None:
+            result = result.select(*select_items(result, part))
         _check_images_exist(result, raw)
         if split in spec.expect:
             _check_counts(result, spec.expect[split], f"datasets.{name}.expect.{split}")
     except OvertopError as error:
         raise OvertopError(f"data set {name!r}, split {split!r}: {error}") from error
+    _log_unpaired(result, f"data set {name!r}, split {split!r}")
     prefix = raw.relative_to(data)
     return replace(result, image_paths=[str(prefix / path) if path else "" for path in result.image_paths])
 
 
 def _check_not_empty(split: Split, raw: Path) -> None:
-    if not split.captions:
-        raise OvertopError(f"{raw} has no captions of this split; check the name of the split")
+    if not split.captions and not split.image_ids:
+        raise OvertopError(f"{raw} has no images or captions of this split; check the name of the split")
+
+
+def _log_unpaired(split: Split, place: str) -> None:
+    """Log how many items have no known match."""
+    if not split.is_classes and not (split.has_caption.all() and split.has_image.all()):
+        logger.info(
+            "%s: %d of %d images have no caption, and the image of %d of %d captions is unknown",
+            place,
+            (~split.has_caption).sum(),
+            len(split.image_ids),
+            (~split.has_image).sum(),
+            len(split.captions),
+        )
 
 
 def _check_images_exist(split: Split, raw: Path) -> None:

@@ -2,10 +2,14 @@
 
 Columns: `image` (path relative to the folder) and `caption`; optional `split` (by default all rows are `test`),
 `caption_id`, and `positives` (paths of the images that the caption is known to describe, separated by `|`).
+
+An image with an empty caption is a gallery item that no caption is known to describe; a caption with an empty image is
+a query whose image is unknown.
 """
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from overtop.config.datasets import TableDataset
@@ -22,10 +26,12 @@ def fetch(name: str, spec: TableDataset, split: str, raw: Path, context: FetchCo
     """
     folder = resolve_source(f"datasets.{name}.source", spec.source, context.mirror)
     copy_into(raw, folder, {spec.table: spec.table})
-    rows = read_rows(raw / spec.table, "caption")
-    images = sorted(set(rows["image"][rows["split"] == split]))
-    if not images:
-        raise unknown_split_error(split, str(folder / spec.table), set(rows["split"].dropna()))
+    rows = _read_pairs(folder / spec.table)
+    splits = set(rows["split"].dropna())
+    rows = rows[rows["split"] == split]
+    if rows.empty:
+        raise unknown_split_error(split, str(folder / spec.table), splits)
+    images = sorted(set(rows["image"]) - {""})
     copy_into(raw, folder, {image: image for image in images})
     remove_other_files(raw, [spec.table, *images])
 
@@ -36,19 +42,51 @@ def read(name: str, spec: TableDataset, raw: Path, split: str) -> Split:
     Raises:
         OvertopError: the table or its rows are not valid.
     """
-    rows = read_rows(raw / spec.table, "caption")
+    path = raw / spec.table
+    rows = _read_pairs(path)
     rows = rows[rows["split"] == split]
-    rows = rows.assign(image_id=rows["image"], image_path=rows["image"])
+    rows = rows.assign(image_id=rows["image"].where(rows["image"] != "", None), image_path=rows["image"])
+    has_caption = rows["caption"] != ""
     if "caption_id" not in rows:
-        number = rows.groupby("image_id").cumcount().astype(str)
-        rows["caption_id"] = rows["image_id"] + "#" + number
+        number = rows.groupby(["image", has_caption]).cumcount().astype(str)
+        rows["caption_id"] = rows["image"] + "#" + number
+    rows["caption_id"] = rows["caption_id"].where(has_caption, None)
     if "positives" in rows:
-        own_and_listed = zip(rows["image"], rows["positives"].fillna(""), strict=True)
-        rows["positives"] = [sorted({own, *filter(None, listed.split("|"))}) for own, listed in own_and_listed]
-        unknown = sorted({image for positives in rows["positives"] for image in positives} - set(rows["image"]))
-        if unknown:
-            raise OvertopError(f"{raw / spec.table}: column positives lists {unknown[0]!r}, not an image of the split")
+        rows["positives"] = _list_positives(path, rows)
     return split_from_frame(rows)
+
+
+def _read_pairs(path: Path) -> pd.DataFrame:
+    """All rows of a table of images and captions, with empty texts for what is missing."""
+    rows = read_rows(path, "caption")
+    rows["image"] = rows["image"].fillna("")
+    is_empty = rows["caption"].str.strip() == ""
+    nothing = np.flatnonzero(is_empty & (rows["image"] == ""))
+    if nothing.size:
+        raise OvertopError(f"{path}: row {nothing[0] + 1} has neither an image nor a caption; remove it")
+    has_caption = (~is_empty).groupby([rows["split"], rows["image"]]).transform("any")
+    missing = np.flatnonzero(is_empty & has_caption)
+    if missing.size:
+        raise OvertopError(
+            f"{path}: row {missing[0] + 1} has no caption, but its image {rows['image'][missing[0]]!r} has one in "
+            "another row; write a caption or remove the row"
+        )
+    return rows.assign(caption=rows["caption"].where(~is_empty, ""))
+
+
+def _list_positives(path: Path, rows: pd.DataFrame) -> list[list[str]]:
+    """The images that each caption is known to describe, its own included."""
+    listed = rows["positives"].fillna("")
+    without_image = np.flatnonzero((rows["image"] == "") & (listed != ""))
+    if without_image.size:
+        caption = rows["caption"].iloc[without_image[0]]
+        raise OvertopError(f"{path}: caption {caption!r} has positives and no image; name one of them as its image")
+    own_and_listed = zip(rows["image"], listed, strict=True)
+    positives = [sorted({*filter(None, [own, *images.split("|")])}) for own, images in own_and_listed]
+    unknown = sorted({image for images in positives for image in images} - set(rows["image"]))
+    if unknown:
+        raise OvertopError(f"{path}: column positives lists {unknown[0]!r}, not an image of the split")
+    return positives
 
 
 def read_rows(path: Path, text: str) -> pd.DataFrame:

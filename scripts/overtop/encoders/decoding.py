@@ -39,7 +39,8 @@ def read_image(path: str | Path, preprocess: Callable[[Image.Image], torch.Tenso
             return preprocess(image)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise OvertopError(
-            f"image {path} cannot be read ({error}); repair or remove it, or set on_error: skip for its data set"
+            f"image {path} cannot be read ({error}); repair or remove it, or skip such images: on_error: skip of its "
+            "data set, or --on-error skip of the command"
         ) from error
 
 

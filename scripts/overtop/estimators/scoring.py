@@ -1,5 +1,6 @@
 """Uncertainties of the queries of one direction, and the table of scores with one row per query and estimator."""
 
+import logging
 from collections.abc import Collection, Sequence
 
 import numpy as np
@@ -12,6 +13,8 @@ from overtop.retrieval.ranking import Ranking
 from overtop.retrieval.relevance import best_rank, eccv_hits, is_tied_at_top, positives_matrix, row_numbers
 from overtop.storage.split import Split
 from overtop.terms import PROTOCOLS, Direction, Protocol
+
+logger = logging.getLogger(__name__)
 
 COLUMNS = [
     "query_id", "image_id", "direction", "estimator", "protocol", "uncertainty", "top1_id", "hit", "hit_extended",
@@ -57,8 +60,9 @@ def score_direction(
 ) -> pd.DataFrame:
     """The scores of every query of one direction under every applicable estimator and protocol.
 
-    Queries without a labelled positive in the gallery are left out if their images or captions were skipped. They
-    remain if the split declares these absent: then no labelled positive can be right, and the query is a miss.
+    Queries without a labelled positive in the gallery are left out: those without a known match in the split, and
+    those whose images or captions were skipped. They remain if the split declares their match absent: then no labelled
+    positive can be right, and the query is a miss.
 
     Args:
         split: the images and captions, and which of them belong together.
@@ -94,12 +98,18 @@ def score_direction(
 
 
 def _describe_queries(split: Split, direction: Direction, ranking: Ranking) -> tuple[pd.DataFrame, np.ndarray]:
-    """The columns that do not depend on the estimator, and which queries are scored, (Q,) bool."""
+    """The columns that do not depend on the estimator, and which queries are scored, (Q,) bool.
+
+    Raises:
+        OvertopError: no query is scored.
+    """
     labelled = positives_matrix(split, direction, ranking, extended=False)
     has_positive = np.diff(labelled.indptr) > 0
     rank = best_rank(ranking.top_ids, labelled)
-    images = _find_query_images(split, direction, ranking)
-    is_absent = np.zeros(len(rank), dtype=bool) if split.absent is None else split.absent[images]
+    images, is_known = _find_query_images(split, direction, ranking)
+    is_absent = is_known & (np.zeros(len(rank), dtype=bool) if split.absent is None else split.absent[images])
+    usable = has_positive | is_absent
+    _report_left_out(direction, is_known, usable)
     queries = pd.DataFrame(
         {
             "query_id": ranking.query_ids,
@@ -123,7 +133,18 @@ def _describe_queries(split: Split, direction: Direction, ranking: Ranking) -> t
         )
     if split.eccv is not None:
         queries = queries.assign(hit_eccv=eccv_hits(split, direction, ranking))
-    return queries, has_positive | is_absent
+    return queries, usable
+
+
+def _report_left_out(direction: Direction, is_known: np.ndarray, usable: np.ndarray) -> None:
+    """Log how many queries have no known match, or raise an error if no query is scored."""
+    if not usable.any():
+        raise OvertopError(
+            f"{direction}: none of {len(usable)} queries has a known match, so that nothing can be evaluated; pair "
+            "images and captions, or use the data set as the queries or the gallery of `answers`"
+        )
+    if not is_known.all():
+        logger.info("%s: left out %d of %d queries, without a known match", direction, (~is_known).sum(), len(is_known))
 
 
 def _rank_normalised(split: Split, direction: Direction, ranking: Ranking) -> dict[str, dict[str, np.ndarray]]:
@@ -138,8 +159,13 @@ def _rank_normalised(split: Split, direction: Direction, ranking: Ranking) -> di
     }
 
 
-def _find_query_images(split: Split, direction: Direction, ranking: Ranking) -> np.ndarray:
-    """The row of each query's image in the split, (Q,): the query itself, or the image that its caption belongs to."""
+def _find_query_images(split: Split, direction: Direction, ranking: Ranking) -> tuple[np.ndarray, np.ndarray]:
+    """The row of each query's image in the split, (Q,), and whether the query has a known match, (Q,) bool.
+
+    The image of a query is itself, or the image that its caption belongs to; the first one if that is unknown.
+    """
     if direction == "t2i":
-        return split.image_rows(ranking.query_ids, split.image_ids)
-    return row_numbers(split.image_ids, ranking.query_ids)
+        images = split.image_rows(ranking.query_ids, split.image_ids)
+        return np.maximum(images, 0), images >= 0
+    images = row_numbers(split.image_ids, ranking.query_ids)
+    return images, np.full(len(images), True) if split.is_classes else split.has_caption[images]

@@ -1,13 +1,17 @@
 """The dense similarities of a split and of several banks, for `evaluation.bank_ablation`."""
 
+from typing import NamedTuple
+
 import numpy as np
 from scipy.cluster.vq import kmeans2
+from scipy.sparse import csr_array
 
+from overtop.errors import OvertopError
 from overtop.evaluation.bank_ablation import Banks, Gallery
 from overtop.retrieval.ranking import Ranking
 from overtop.retrieval.relevance import positives_matrix
 from overtop.retrieval.similarities import mean_similarities
-from overtop.retrieval.sources import queries_and_gallery
+from overtop.retrieval.sources import SelectedItems, queries_and_gallery
 from overtop.retrieval.vectors import read_unit_vectors
 from overtop.seeds import derive_seed
 from overtop.storage.shards import EmbeddingSource
@@ -23,34 +27,63 @@ Sources = tuple[EmbeddingSource, EmbeddingSource]
 """The images and texts of a split."""
 
 
-def make_gallery(
-    direction: Direction, split: Split, ranking: Ranking, evaluated: Sources, temperature: float
-) -> Gallery:
-    """The evaluated queries of one direction and their gallery.
+class Evaluated(NamedTuple):
+    """The queries of one direction with a known match, and their gallery.
+
+    Attributes:
+        queries: Q queries.
+        gallery: N items.
+        positives: (Q, N) sparse, the labelled positives.
+    """
+
+    queries: EmbeddingSource
+    gallery: EmbeddingSource
+    positives: csr_array
+
+
+def evaluated_queries(direction: Direction, split: Split, ranking: Ranking, evaluated: Sources) -> Evaluated:
+    """The queries of one direction with a known match.
 
     Args:
         direction: `t2i` or `i2t`.
         split: the pairs of images and captions.
-        ranking: of the direction, for its groups.
+        ranking: of the direction.
         evaluated: images and texts of the ranking.
-        temperature: T of the softmax.
+
+    Raises:
+        OvertopError: no query has a known match.
     """
     queries, gallery = queries_and_gallery(direction, *evaluated)
     positives = positives_matrix(split, direction, ranking, extended=False)
-    return Gallery(mean_similarities(queries, gallery, CPU), positives, ranking.item_groups, temperature)
+    rows = np.flatnonzero(np.diff(positives.indptr) > 0)
+    if not rows.size:
+        raise OvertopError(f"{direction}: no query has a known match; pair images and captions")
+    return Evaluated(SelectedItems(queries, rows), gallery, positives[rows])
 
 
-def make_banks(direction: Direction, evaluated: Sources, own: Sources, foreign: Sources | None, seed: int) -> Banks:
+def make_gallery(evaluated: Evaluated, ranking: Ranking, temperature: float) -> Gallery:
+    """The evaluated queries of one direction and their gallery.
+
+    Args:
+        evaluated: the queries and the gallery.
+        ranking: of the direction, for its groups.
+        temperature: T of the softmax.
+    """
+    similarity = mean_similarities(evaluated.queries, evaluated.gallery, CPU)
+    return Gallery(similarity, evaluated.positives, ranking.item_groups, temperature)
+
+
+def make_banks(direction: Direction, evaluated: Evaluated, own: Sources, foreign: Sources | None, seed: int) -> Banks:
     """The banks to compare in one direction.
 
     Args:
         direction: `t2i` or `i2t`.
-        evaluated: images and texts that are evaluated.
+        evaluated: the queries and the gallery.
         own: images and texts of the declared bank.
         foreign: images and texts of another data set; None to leave it out.
         seed: of the clusters.
     """
-    queries, gallery = queries_and_gallery(direction, *evaluated)
+    queries, gallery = evaluated.queries, evaluated.gallery
     bank, of_gallery_modality = queries_and_gallery(direction, *own)
     return Banks(
         mean_similarities(bank, gallery, CPU),

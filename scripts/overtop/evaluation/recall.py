@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from overtop.errors import OvertopError
 from overtop.reference.recalls import RECALL_TOLERANCE_POINTS, find_published_recall
 from overtop.retrieval.ranking import Ranking
 from overtop.retrieval.relevance import best_rank, positives_matrix
@@ -42,10 +43,15 @@ def check_recall(
         queries with a positive in the gallery, `published` is missing if unknown, `difference_points` is ours minus the
         published value in percentage points, and `verdict` is `ok`, `off` if they differ by more than
         `RECALL_TOLERANCE_POINTS`, or `no reference`.
+
+    Raises:
+        OvertopError: no query has a known match.
     """
     rows = []
     for direction in DIRECTIONS:
         labelled = positives_matrix(split, direction, rankings[direction], extended=False)
+        if not labelled.nnz:
+            raise OvertopError(f"{direction}: no query has a known match; pair images and captions")
         rank = best_rank(rankings[direction].top_ids, labelled)[np.diff(labelled.indptr) > 0]
         for k in RECALL_KS:
             recall, published = (rank <= k).mean(), find_published_recall(architecture, tag, benchmark, direction, k)

@@ -5,13 +5,20 @@ from collections.abc import Iterable, Mapping, Sequence
 import pandas as pd
 from matplotlib.figure import Figure
 
-from overtop.config.figures import AttackEffectFigure, CurveFigure, ReliabilityFigure, SensitivityFigure
+from overtop.config.figures import (
+    AttackEffectFigure,
+    ConfidenceFigure,
+    CurveFigure,
+    ReliabilityFigure,
+    SensitivityFigure,
+)
 from overtop.errors import OvertopError
 from overtop.evaluation.scored_views import align_scores, distributions
 from overtop.evaluation.selection import select_rows
 from overtop.figures.attack_effects import attack_effect_figure, attack_effect_numbers
 from overtop.figures.calibration import calibration_figure, calibration_numbers
 from overtop.figures.cascade import cascade_figure
+from overtop.figures.confidence import confidence_figure, confidence_numbers
 from overtop.figures.rejection import rejection_figure, rejection_numbers
 from overtop.figures.reliability import reliability_figure, reliability_numbers
 from overtop.figures.robustness import robustness_figure, robustness_numbers
@@ -59,6 +66,21 @@ def draw_reliability(spec: ReliabilityFigure, predictions: pd.DataFrame, place: 
         raise OvertopError(f"{place}.probabilities: the predictions have only {kinds}; name one of these")
     numbers = reliability_numbers(shown)
     return numbers, reliability_figure(numbers)
+
+
+def draw_confidence(spec: ConfidenceFigure, bins: pd.DataFrame, place: str) -> tuple[pd.DataFrame, Figure]:
+    """The numbers and the figure of the confidence models of a study.
+
+    Args:
+        spec: which estimators to show.
+        bins: `results/transfers/NAME-bins.csv`.
+        place: named in error messages: `figures.confidence`.
+
+    Raises:
+        OvertopError: none of the estimators has a model.
+    """
+    numbers = confidence_numbers(bins, spec.estimators, place)
+    return numbers, confidence_figure(numbers)
 
 
 def draw_training(logs: Iterable[tuple[str, pd.DataFrame]]) -> tuple[pd.DataFrame, Figure]:

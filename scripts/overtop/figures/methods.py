@@ -19,7 +19,8 @@ from overtop.figures.method_styles import MethodStyle, MethodStyles
 PANEL = ["dataset", "direction"]
 METHOD = ["posterior", "estimator"]
 _SETUP = ["protocol", "positives"]
-_LEGEND_MARGIN = 1.05  # inches to the left and right of a legend's text
+LEGEND_MARGIN = 1.05
+"""Inches to the left and right of a legend's text."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def panel_size(styles: MethodStyles, n_legend_lines: int) -> tuple[float, float]
     """Width and height of a panel in inches; long names widen it, since a wide legend would squeeze the axes."""
     longest = max(style.text_width(f"{s.label} [−0.00]", "legend.fontsize") for s in styles.values())
     height = style.PANEL_HEIGHT + style.LEGEND_LINE_HEIGHT * n_legend_lines
-    return max(style.PANEL_WIDTH, _LEGEND_MARGIN + longest), height
+    return max(style.PANEL_WIDTH, LEGEND_MARGIN + longest), height
 
 
 def create_panels(

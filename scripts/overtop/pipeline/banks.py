@@ -12,7 +12,7 @@ from typing import NamedTuple
 from overtop.config.banks import BankSpec
 from overtop.config.datasets import VariantDataset
 from overtop.config.model import Config
-from overtop.pipeline.name_checks import check_not_variant, check_split
+from overtop.pipeline.name_checks import check_has_pairs, check_not_variant, check_split
 from overtop.terms import BANK_ESTIMATORS
 
 
@@ -81,6 +81,7 @@ def check_bank_source(config: Config, key: str, dataset: str, bank: BankSpec) ->
     source = bank.dataset or dataset
     yield from check_split(config, key, source, bank.split)
     yield from check_not_variant(config, f"{key}.dataset", source)
+    yield from check_has_pairs(config, f"{key}.dataset", source)
     if source in config.datasets and not is_comparable(config, dataset, source):
         yield (
             f"{key}: {source!r} and {dataset!r} are not of the same encoder; imported embeddings need an imported bank"

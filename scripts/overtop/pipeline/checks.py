@@ -15,18 +15,21 @@ from overtop.config.finetuning import FinetuneSpec
 from overtop.config.model import Config
 from overtop.config.posteriors import Deterministic, PosteriorSpec
 from overtop.config.tables import TableSpec
+from overtop.pipeline.answer_checks import check_answer, check_confidence_estimator
 from overtop.pipeline.attack_checks import check_attacks
 from overtop.pipeline.banks import check_bank_exists, check_bank_source
 from overtop.pipeline.figure_checks import check_figure
 from overtop.pipeline.name_checks import (
     check_combinations,
     check_estimators,
+    check_has_pairs,
     check_name,
     check_not_variant,
     check_protocols,
     check_split,
 )
 from overtop.pipeline.robustness_checks import check_study
+from overtop.pipeline.transfer_checks import check_transfer
 from overtop.terms import ESTIMATORS, IMPORTED
 
 
@@ -59,8 +62,13 @@ def cross_checks(config: Config) -> Iterator[str]:
         yield from _check_table(config, f"tables.{name}", table)
     for name, study in config.robustness.items():
         yield from check_study(config, name, study)
+    for name, transfer in config.transfers.items():
+        yield from check_transfer(config, f"transfers.{name}", transfer)
     for name, figure in config.figures.items():
         yield from check_figure(config, f"figures.{name}", figure)
+    yield from check_confidence_estimator(config)
+    for name, answer in config.answers.items():
+        yield from check_answer(config, name, answer)
 
 
 def _check_bank(config: Config) -> Iterator[str]:
@@ -71,6 +79,7 @@ def _check_bank(config: Config) -> Iterator[str]:
     if bank.dataset is not None:
         yield from check_split(config, "bank", bank.dataset, bank.split)
         yield from check_not_variant(config, "bank.dataset", bank.dataset)
+        yield from check_has_pairs(config, "bank.dataset", bank.dataset)
     else:
         stored = [spec for spec in config.datasets.values() if not isinstance(spec, VariantDataset)]
         if splits := {split for spec in stored for split in spec.listed_splits()}:
@@ -92,7 +101,7 @@ def _check_variant(config: Config, key: str, variant: VariantDataset) -> Iterato
     if isinstance(base := config.datasets.get(variant.of), VariantDataset):
         yield f"{key}: {variant.of!r} is a variant itself; name its base {base.of!r}"
     elif isinstance(base, ClassesDataset):
-        yield f"{key}: {variant.of!r} has classes, whose gallery has no images that could be absent"
+        yield f"{key}: {variant.of!r} has classes, whose gallery has no images; name a data set of captions"
     else:
         yield from check_name(key, "data set", variant.of, stored)
 
@@ -112,6 +121,7 @@ def _check_training(config: Config, name: str, encoder: EncoderSpec) -> Iterator
             continue
         yield from check_name(key, "data set", dataset, config.datasets)
         yield from check_not_variant(config, key, dataset)
+        yield from check_has_pairs(config, key, dataset)
         spec = config.datasets.get(dataset)
         if spec is not None and spec.kind == "embeddings":
             yield f"{key}: {dataset!r} holds embeddings, not images to train on"
@@ -189,4 +199,5 @@ def _check_table(config: Config, key: str, table: TableSpec) -> Iterator[str]:
         yield from check_name(f"{key}.datasets", "data set", name, config.datasets)
         if name in config.datasets:
             yield from check_split(config, key, name, table.split)
+            yield from check_has_pairs(config, f"{key}.datasets", name)
             yield from check_combinations(config, key, name, table.posteriors)

@@ -6,6 +6,7 @@ from overtop.config.figures import (
     AttackEffectFigure,
     BankFigure,
     CascadeFigure,
+    ConfidenceFigure,
     CurveFigure,
     FigureSpec,
     ReliabilityFigure,
@@ -49,6 +50,8 @@ def check_figure(config: Config, key: str, figure: FigureSpec) -> Iterator[str]:
             yield from _check_reliability_figure(config, key, figure)
         case TrainingFigure():
             yield from _check_training_figure(config, key, figure)
+        case ConfidenceFigure():
+            yield from _check_confidence_figure(config, key, figure)
         case CurveFigure():
             yield from _check_curve_figure(config, key, figure)
 
@@ -164,3 +167,10 @@ def _check_training_figure(config: Config, key: str, figure: TrainingFigure) -> 
             yield f"{key}.encoders: {name!r} is not fine-tuned; name encoders with `finetune`"
         else:
             yield from check_name(f"{key}.encoders", "fine-tuned encoder", name, finetuned)
+
+
+def _check_confidence_figure(config: Config, key: str, figure: ConfidenceFigure) -> Iterator[str]:
+    yield from check_name(f"{key}.transfer", "transfer study", figure.transfer, config.transfers)
+    if study := config.transfers.get(figure.transfer):
+        for name in figure.estimators:
+            yield from check_name(f"{key}.estimators", "estimator of the study", name, study.estimators)

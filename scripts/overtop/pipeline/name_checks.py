@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from overtop.config.datasets import VariantDataset
+from overtop.config.datasets import WITHOUT_PAIRS, VariantDataset
 from overtop.config.model import Config
 from overtop.errors import did_you_mean
 from overtop.terms import BANK_ESTIMATORS, PUBLISHED_ONLY, Protocol
@@ -53,6 +53,14 @@ def check_not_variant(config: Config, key: str, dataset: str) -> Iterator[str]:
     """A line if the data set is a variant, where only the items of its base matter."""
     if isinstance(spec := config.datasets.get(dataset), VariantDataset):
         yield f"{key}: {dataset!r} is a variant, with the images and captions of its base; name {spec.of!r}"
+
+
+def check_has_pairs(config: Config, key: str, dataset: str) -> Iterator[str]:
+    """A line if the data set has images or texts alone, so that nothing can be trained or evaluated on it."""
+    if dataset in config.datasets and has_stored_dataset(config, dataset):
+        kind = config.stored_dataset(dataset).kind
+        if kind in WITHOUT_PAIRS:
+            yield f"{key}: {dataset!r} is of kind {kind}, without pairs of images and captions; name another data set"
 
 
 def check_combinations(config: Config, key: str, dataset: str, posteriors: Sequence[str]) -> Iterator[str]:

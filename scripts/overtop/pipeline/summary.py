@@ -7,9 +7,12 @@ import pandas as pd
 
 from overtop import labels
 from overtop.pipeline import paths
+from overtop.pipeline.answers_summary import answers_summary
+from overtop.pipeline.transfer_checks import RESERVED_ENDINGS
 from overtop.tables.attack_checks import failed_checks
 from overtop.tables.differences import differences_summary
 from overtop.tables.robustness import robustness_summary
+from overtop.tables.transfers import transfers_summary
 from overtop.tables.wide import GROUP
 
 SHOWN_ESTIMATORS = ("top1_similarity", "max_softmax", "bank_nnn")
@@ -41,6 +44,10 @@ def _summarise_file(path: Path) -> list[str]:
         return summarise_table(pd.read_csv(path))
     if path.match(paths.fill(paths.DIFFERENCES, table="*.csv")):
         return differences_summary(pd.read_csv(path))
+    if path.match(f"{paths.ANSWER.format(answer='*')}.*"):
+        return answers_summary(path)
+    if path.match(paths.TRANSFER.format(transfer="*") + ".csv") and not path.stem.endswith(RESERVED_ENDINGS):
+        return transfers_summary(pd.read_csv(path))
     checks = path.with_name(f"{path.stem}-checks.csv")
     if path.match(paths.ROBUSTNESS.format(robustness="*") + ".csv") and checks.is_file():
         return [*robustness_summary(pd.read_csv(path)), *_check_warnings(pd.read_csv(checks))]

@@ -17,7 +17,7 @@ from overtop.terms import Direction
 
 
 def declare_groups(split: Split, direction: Direction, gallery_ids: Sequence[str]) -> np.ndarray:
-    """Return the groups that a split declares: the captions of an image; each image and each class by itself.
+    """Return the groups that a split declares: the captions of an image; all other items by themselves.
 
     Args:
         split: the pairs of images and captions.
@@ -25,11 +25,15 @@ def declare_groups(split: Split, direction: Direction, gallery_ids: Sequence[str
         gallery_ids: N items of its gallery.
 
     Returns:
-        (N,) int64 number of the group of each item.
+        (N,) int64 number of the group of each item. That of captions is the number of their image; captions whose
+        image is unknown have further numbers.
     """
     if direction == "t2i" or split.is_classes:
         return np.arange(len(gallery_ids))
-    return split.image_rows(gallery_ids, split.image_ids)
+    groups = split.image_rows(gallery_ids, split.image_ids)
+    unpaired = np.flatnonzero(groups < 0)
+    groups[unpaired] = len(split.image_ids) + np.arange(len(unpaired))
+    return groups
 
 
 def merge_duplicates(declared: np.ndarray | None, first: np.ndarray) -> np.ndarray:

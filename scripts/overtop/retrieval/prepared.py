@@ -101,6 +101,11 @@ def fingerprint_embeddings(source: EmbeddingSource) -> str:
     return digest.hexdigest()[:FINGERPRINT_DIGITS]
 
 
+def describe_bank(bank: EmbeddingSource, **facts: Any) -> dict[str, Any]:
+    """Return the facts of a bank that are stored with a gallery: its size and fingerprint, and what the caller adds."""
+    return {"size": bank.n_items, "fingerprint": fingerprint_embeddings(bank), **facts}
+
+
 class _Settings(NamedTuple):
     """Arguments of `prepare_gallery`."""
 
@@ -134,8 +139,7 @@ def _complete(
     _check_dims("the bank has", settings.bank, units.dims)
     bank = GroupedItems(DistinctItems.find(settings.bank))
     normalisation = normalise_items("t2i", items, bank, settings.temperature, device=settings.device)
-    facts = {"size": settings.bank.n_items, "fingerprint": fingerprint_embeddings(settings.bank)}
-    facts |= settings.bank_facts
+    facts = describe_bank(settings.bank, **settings.bank_facts)
     return PreparedGallery(items, fingerprint, settings.encoder, facts, settings.temperature, normalisation)
 
 

@@ -1,9 +1,17 @@
 """The provenance of a ranking: which embeddings it was computed from."""
 
+import hashlib
+import json
+
 from overtop.storage.shards import ShardSource
 
 FURTHER_PASSES = "+"
 """Marks the sampling of further passes of the encoder before, in the provenance of shards."""
+
+IDENTITY = ("architecture", "checkpoint_sha256", "activation", "preprocessing")
+"""Facts of an encoder that determine its embeddings, up to rounding: names and versions of libraries do not."""
+
+LABEL_DIGITS = 12
 
 
 def embedding_provenance(images: ShardSource, texts: ShardSource) -> dict[str, object]:
@@ -21,3 +29,23 @@ def embedding_provenance(images: ShardSource, texts: ShardSource) -> dict[str, o
         "skipped": images.skipped + texts.skipped,
         "n_truncated": max(group["truncated_captions"] for group in texts.provenance),
     }
+
+
+def encoder_label(source: ShardSource) -> str | None:
+    """Return the names of the encoders of some shards, and a digest of what determines their embeddings.
+
+    Shards have the same label if their embeddings can be compared, whatever data set, split and modality they are of.
+
+    Args:
+        source: shards of one posterior.
+
+    Returns:
+        Such as `vit-b-32 (1f0c93a4b7d2)`; None if the encoder is unknown, as that of imported embeddings.
+    """
+    encoders = [group["encoder"] for group in source.provenance]
+    if any(key not in encoder for encoder in encoders for key in IDENTITY):
+        return None
+    identities = [[encoder[key] for key in IDENTITY] for encoder in encoders]
+    facts = [identities, [group["sampling"] for group in source.provenance], source.n_samples]
+    digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:LABEL_DIGITS]
+    return f"{', '.join(dict.fromkeys(encoder['name'] for encoder in encoders))} ({digest})"

@@ -21,7 +21,7 @@ def positives_matrix(split: Split, direction: Direction, ranking: Ranking, exten
         extended: use every item that is known to match instead of the labelled pairs alone.
 
     Returns:
-        (Q, N) sparse boolean matrix without repeated entries.
+        (Q, N) sparse boolean matrix without repeated entries; the row of a query without a known match is empty.
     """
     if extended:
         assert split.extended is not None, "the split has no extended positives"
@@ -54,7 +54,7 @@ def _matrix_of_lists(
 ) -> csr_array:
     """The matrix of `positives_matrix` from the indices of the positive images of each caption."""
     captions = np.repeat(np.arange(len(positives)), [len(images) for images in positives])
-    images = np.concatenate(positives)
+    images = np.concatenate([np.empty(0, dtype=np.int64), *positives])
     shape = (len(split.captions), len(split.image_ids))
     pairs = coo_array((np.ones(len(images), dtype=bool), (captions, images)), shape=shape).tocsr()
     queries, gallery = split.caption_ids, split.image_ids
@@ -66,7 +66,7 @@ def _matrix_of_lists(
 def row_numbers(all_ids: Sequence[str], ids: Sequence[str]) -> np.ndarray:
     """Return the position of each of `ids` in `all_ids`."""
     position = {item: row for row, item in enumerate(all_ids)}
-    return np.array([position[item] for item in ids])
+    return np.array([position[item] for item in ids], dtype=np.int64)
 
 
 def best_rank(top_ids: np.ndarray, positives: csr_array) -> np.ndarray:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from overtop.errors import OvertopError
-from overtop.memory import MAX_ARRAY_BYTES
+from overtop.memory import MAX_ARRAY_BYTES, READ_ITEMS
 from overtop.storage.shards import ArraySource, EmbeddingSource
 from overtop.terms import Direction
 
@@ -34,8 +34,7 @@ def check_sources(images: EmbeddingSource, texts: EmbeddingSource) -> None:
 class SelectedItems:
     """An `EmbeddingSource` of some items of another one, in the same order.
 
-    A read takes the items between the first and the last selected one from the other source, so its memory grows with
-    the share of items that are not selected.
+    A read takes at most `READ_ITEMS` items of the other source at a time, whatever the share of selected ones.
 
     Args:
         source: the other source.
@@ -62,7 +61,9 @@ class SelectedItems:
         rows = self._rows[start:stop]
         if not len(rows):
             return self._source.read(sample, 0, 0)
-        return self._source.read(sample, int(rows[0]), int(rows[-1]) + 1)[rows - rows[0]]
+        parts = np.split(rows, np.flatnonzero(np.diff(rows // READ_ITEMS)) + 1)
+        blocks = [self._source.read(sample, int(part[0]), int(part[-1]) + 1)[part - part[0]] for part in parts]
+        return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
 
 
 def average_samples(source: EmbeddingSource) -> EmbeddingSource:

@@ -122,7 +122,10 @@ def fit_temperature(ranking: Ranking, log_positive_sums: np.ndarray, accept_ends
     """
     usable = np.isfinite(log_positive_sums).all(axis=1)
     if not usable.any():
-        raise OvertopError("no query of the validation split has a positive to fit the temperature on")
+        raise OvertopError(
+            "no query of the validation split has a positive to fit the temperature on; set temperature.softmax to a "
+            "number, or temperature.fit_split to a split with known matches"
+        )
     log_temperature = np.log(ranking.temperatures)
     nll = (ranking.log_partition - log_positive_sums)[usable].mean(axis=0)
     best = int(nll.argmin())

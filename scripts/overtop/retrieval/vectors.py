@@ -21,9 +21,7 @@ class UnitSource(ArraySource):
 
     def __init__(self, samples: Sequence[np.ndarray], item_ids: Sequence[str]) -> None:
         super().__init__(samples, item_ids)
-        with warnings.catch_warnings():  # a file is mapped for reading only, and no operand is ever written
-            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-            self._tensors = [torch.from_numpy(np.asarray(sample)) for sample in samples]
+        self._tensors = [_share_memory(np.asarray(sample)) for sample in samples]
 
     def units(self, sample: int, rows: slice | np.ndarray) -> torch.Tensor:
         """Return the unit vectors of some items, (n, D) on the CPU: a view for a slice."""
@@ -68,7 +66,7 @@ def _read_part(
     embeddings = source.read(sample, start, stop)
     if len(rows) < len(embeddings):
         embeddings = embeddings[rows - start]
-    raw = torch.as_tensor(embeddings, device=device, dtype=dtype)
+    raw = _share_memory(embeddings).to(device, dtype)
     length = torch.linalg.vector_norm(raw, dim=1, keepdim=True)
     invalid = (~(torch.isfinite(length) & (length > 0))).flatten().nonzero().flatten()
     if invalid.numel():
@@ -78,6 +76,13 @@ def _read_part(
             "remove the item or embed it again"
         )
     return raw / length
+
+
+def _share_memory(array: np.ndarray) -> torch.Tensor:
+    """Return a tensor of the same memory, which must not be written to: a memory-mapped file is read-only."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(array)
 
 
 class UnitVectors:

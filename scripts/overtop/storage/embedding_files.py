@@ -150,7 +150,10 @@ def _choose(path: Path, modality: Modality | None, present: Sequence[Modality]) 
     if modality is None and len(present) == 1:
         return present[0]
     if modality is None:
-        raise OvertopError(f"{path}: contains images and texts; say which with the modality image or text")
+        raise OvertopError(
+            f"{path}: contains images and texts; name the modality, image or text "
+            "(the command overtop: --direction t2i or --direction i2t)"
+        )
     if modality not in present:
         raise OvertopError(f"{path}: contains no embeddings of modality {modality}; it has {', '.join(present)}")
     return modality

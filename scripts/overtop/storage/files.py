@@ -118,8 +118,8 @@ def write_table(path: str | os.PathLike[str], frame: pd.DataFrame, metadata: dic
 
 
 def read_table_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
-    """The provenance that `write_table` stored in a parquet file."""
-    metadata = pq.read_schema(path).metadata or {}
+    """The key-value provenance of a parquet file, such as `write_table` stores."""
+    metadata = pq.read_metadata(path).metadata or {}
     return {key.decode(): value.decode() for key, value in metadata.items() if key not in (b"pandas", b"ARROW:schema")}
 
 

@@ -304,6 +304,21 @@ def open_posterior(
         yield images, texts
 
 
+@contextmanager
+def open_items(paths: Sequence[str | Path], samples: int | None = None) -> Iterator[ShardSource]:
+    """Open the embeddings of one modality of a posterior; a context manager that closes the files.
+
+    Args:
+        paths: its shards, in the order that `open_posterior` needs.
+        samples: use only the first samples, this many; None for all.
+
+    Raises:
+        OvertopError: a shard is damaged.
+    """
+    with ShardSource(_group_by_folder(paths), samples) as source:
+        yield source
+
+
 def _group_by_folder(paths: Sequence[str | Path]) -> list[list[Path]]:
     """Consecutive paths of the same folder, as lists."""
     return [list(group) for _, group in groupby(map(Path, paths), key=lambda path: path.parent)]

@@ -55,7 +55,7 @@ def count_steps(spec: TrainSpec, splits: Sequence[Split]) -> int:
 
 
 def sample_batches(splits: Sequence[Split], spec: TrainSpec, seed: int) -> Iterator[Pairs]:
-    """Sample the batches of all epochs. An epoch has each image once; its last, incomplete batch is dropped.
+    """Sample the batches of all epochs. An epoch has each image with a text once, but for a last, incomplete batch.
 
     Args:
         splits: the training split of each data set.
@@ -68,51 +68,58 @@ def sample_batches(splits: Sequence[Split], spec: TrainSpec, seed: int) -> Itera
     rng = np.random.default_rng(derive_seed(seed, "batches", spec.seed))
     has_classes = any(split.is_classes for split in splits)
     for _ in range(spec.epochs):
-        texts, groups = _sample_texts(splits, spec, rng)
-        order = rng.permutation(len(texts))
+        pairs = _sample_texts(splits, spec, rng)
+        order = rng.permutation(len(pairs.images))
         for number in range(len(order) // spec.batch_size):
-            images = order[number * spec.batch_size : (number + 1) * spec.batch_size]
-            yield Pairs(images, texts[images], groups[images] if has_classes else None)
+            rows = order[number * spec.batch_size : (number + 1) * spec.batch_size]
+            groups = pairs.groups[rows] if has_classes and pairs.groups is not None else None
+            yield Pairs(pairs.images[rows], pairs.texts[rows], groups)
 
 
 def _count_images(splits: Sequence[Split]) -> int:
-    return sum(len(split.image_ids) for split in splits)
+    """The number of images that can be trained on: those with a caption or a class."""
+    return sum(len(split.image_ids) if split.is_classes else int(split.has_caption.sum()) for split in splits)
 
 
-def _sample_texts(splits: Sequence[Split], spec: TrainSpec, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """One text of every image of all splits, and its group: both int64, with one entry per image."""
-    texts, groups = [], []
-    n_texts = n_groups = 0
+def _sample_texts(splits: Sequence[Split], spec: TrainSpec, rng: np.random.Generator) -> Pairs:
+    """One text of every image of all splits that has one, and its group."""
+    images, texts, groups = [], [], []
+    n_images = n_texts = n_groups = 0
     for split in splits:
         prompts = len(split.templates or [""])  # texts of one class
         if split.is_classes:
             own_groups = sample_classes(split, rng)
             own_texts = own_groups * prompts + rng.integers(prompts, size=len(own_groups))
+            own_images = np.arange(len(own_texts))
         else:
             own_texts = sample_captions(split, spec.caption_weights, rng)
+            own_images = split.image_of_caption[own_texts]
             own_groups = np.arange(len(own_texts))
+        images.append(n_images + own_images)
         texts.append(n_texts + own_texts)
         groups.append(n_groups + own_groups)
+        n_images += len(split.image_ids)
         n_texts += len(split.captions) * prompts
         n_groups += len(split.captions)  # at least as many as there are groups
-    return np.concatenate(texts), np.concatenate(groups)
+    return Pairs(np.concatenate(images), np.concatenate(texts), np.concatenate(groups))
 
 
 def sample_captions(split: Split, weights: Mapping[str, float], rng: np.random.Generator) -> np.ndarray:
-    """Sample one caption of every image, with probabilities proportional to the weights of the captions' levels.
+    """Sample one caption of every image that has one, with probabilities proportional to the weights of their levels.
 
     Args:
-        split: N images and their captions.
+        split: images, of which N have captions.
         weights: weight of each caption level, 0 for others; if empty, all captions have the same weight.
         rng: source of randomness.
 
     Returns:
-        (N,) indices of captions.
+        (N,) indices of captions, in the order of their images.
     """
     rates = np.ones(len(split.captions))
     if weights and split.levels:
         rates = np.array([weights.get(level, 0.0) for level in split.levels])
-    return _sample_one_of_each(split.image_of_caption, rates, rng)
+    paired = np.flatnonzero(split.has_image)
+    return paired[_sample_one_of_each(split.image_of_caption[paired], rates[paired], rng)]
 
 
 def sample_classes(split: Split, rng: np.random.Generator) -> np.ndarray:

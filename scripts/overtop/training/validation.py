@@ -10,6 +10,7 @@ from overtop.encoders.embedding import embed_images, embed_texts
 from overtop.encoders.loading import Encoder
 from overtop.encoders.prompts import average_prompts, list_texts
 from overtop.encoders.sampling import Sampling
+from overtop.errors import OvertopError
 from overtop.retrieval.exact import rank
 from overtop.retrieval.relevance import best_rank, positives_matrix
 from overtop.storage.shards import ArraySource
@@ -46,7 +47,10 @@ def embedding_recall(images: np.ndarray, texts: np.ndarray, split: Split) -> dic
 
     Returns:
         Recalls by `t2i`, `i2t` and, if the split has levels, `t2i LEVEL`; of a split of classes only `accuracy`, the
-        share of the images whose nearest class is one of their own.
+        share of the images whose nearest class is one of their own. Queries without a known match are left out.
+
+    Raises:
+        OvertopError: no query has a known match.
     """
     texts = texts if split.templates is None else average_prompts(texts, len(split.templates))
     rankings = rank(
@@ -57,16 +61,19 @@ def embedding_recall(images: np.ndarray, texts: np.ndarray, split: Split) -> dic
         directions=split.directions,
         device="cpu",
     )
-    hits = {}
+    hits, is_known = {}, {}
     for direction in split.directions:
         positives = positives_matrix(split, direction, rankings[direction], extended=False)
         hits[direction] = best_rank(rankings[direction].top_ids, positives) == 1
+        is_known[direction] = np.diff(positives.indptr) > 0
     if split.is_classes:
         return {"accuracy": float(hits["i2t"].mean())}
-    recalls = {str(direction): float(hits[direction].mean()) for direction in DIRECTIONS}
+    if not split.has_image.any():
+        raise OvertopError("no image and caption of the validation split are paired; pair them, or name another split")
+    recalls = {str(direction): float(hits[direction][is_known[direction]].mean()) for direction in DIRECTIONS}
     levels = np.array(split.levels or [])
-    for level in dict.fromkeys(split.levels or []):
-        recalls[f"t2i {level}"] = float(hits["t2i"][levels == level].mean())
+    for level in dict.fromkeys(levels[split.has_image].tolist() if split.levels else []):
+        recalls[f"t2i {level}"] = float(hits["t2i"][split.has_image & (levels == level)].mean())
     return recalls
 
 

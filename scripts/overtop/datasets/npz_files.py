@@ -1,0 +1,112 @@
+"""Embeddings of images and captions in one `.npz` file, and the checks of its arrays."""
+
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from overtop.errors import OvertopError
+
+OWNERS = "image_of_caption"
+"""Array with the image of each caption."""
+
+_NAMES_OF = {"filenames": "image", "captions": "text"}
+"""Optional arrays of strings, and the array whose rows they name."""
+
+
+def read_npz(path: Path) -> dict[str, np.ndarray]:
+    """Read and check the arrays of an `.npz` file that are used.
+
+    Returns:
+        `image` (S, N, D) and `text` (S, M, D); `image_of_caption` (M,) int64, -1 where the image is unknown; if they
+        are in the file, `filenames` (N,) and `captions` (M,), strings.
+
+    Raises:
+        OvertopError: the file cannot be read, or an array is missing or not as described.
+    """
+    arrays = _read_arrays(path)
+    if not {"image", "text"} <= arrays.keys():
+        raise OvertopError(f"{path}: has arrays {', '.join(sorted(arrays)) or 'none'}; it needs `image` and `text`")
+    result = {key: _check_embeddings(path, key, arrays[key]) for key in ("image", "text")}
+    n_rows = {key: array.shape[1] for key, array in result.items()}
+    result[OWNERS] = _check_owners(path, arrays, n_rows["image"], n_rows["text"])
+    for key, of in _NAMES_OF.items():
+        if key in arrays:
+            result[key] = _check_names(path, key, arrays[key], of, n_rows[of])
+    return result
+
+
+def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """All arrays of the file that have a meaning, and the names of the others."""
+    if not zipfile.is_zipfile(path):
+        raise OvertopError(f"{path}: is damaged or no .npz file; write it with numpy.savez, or copy it again")
+    key = ""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {}
+            for key in file.files:
+                arrays[key] = file[key] if key in ("image", "text", OWNERS, *_NAMES_OF) else np.empty(0)
+            return arrays
+    except ValueError as error:
+        raise OvertopError(
+            f"{path}: array `{key}` cannot be read without pickle ({error}); save numbers, or strings of dtype str"
+        ) from error
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise OvertopError(f"{path}: array `{key}` is damaged ({error}); write or copy the file again") from error
+
+
+def _check_embeddings(path: Path, key: str, array: np.ndarray) -> np.ndarray:
+    """Embeddings as (S, n, D)."""
+    if array.ndim not in (2, 3):
+        raise OvertopError(f"{path}: array `{key}` has shape {array.shape}; it must be (n, D) or (S, n, D)")
+    if array.dtype.kind not in "fiu":
+        raise OvertopError(f"{path}: array `{key}` has dtype {array.dtype}; save real numbers, such as float32")
+    return array[None] if array.ndim == 2 else array
+
+
+def _check_owners(path: Path, arrays: Mapping[str, np.ndarray], n_images: int, n_captions: int) -> np.ndarray:
+    """The row of the image of each caption, (M,) int64."""
+    if OWNERS not in arrays:
+        if n_images == n_captions:
+            return np.arange(n_images)
+        raise OvertopError(
+            f"{path}: {n_images} images, {n_captions} captions and no array `{OWNERS}`; add it: for each caption the "
+            "row of its image, or -1 if that is unknown"
+        )
+    owners = arrays[OWNERS]
+    if owners.shape != (n_captions,):
+        raise OvertopError(
+            f"{path}: array `{OWNERS}` has shape {owners.shape}; it needs one entry for each of {n_captions} captions"
+        )
+    if owners.dtype.kind not in "iu":
+        raise OvertopError(f"{path}: array `{OWNERS}` has dtype {owners.dtype}; save integers, -1 for unknown images")
+    outside = np.flatnonzero((owners < -1) | (owners >= n_images))
+    if outside.size:
+        raise OvertopError(
+            f"{path}: array `{OWNERS}` gives caption {outside[0]} image {owners[outside[0]]}; give an image "
+            f"0..{n_images - 1}, or -1 if it is unknown"
+        )
+    return owners.astype(np.int64)
+
+
+def _check_names(path: Path, key: str, names: np.ndarray, of: str, n: int) -> np.ndarray:
+    """The names of images, which must be unique, or the texts of captions."""
+    if names.shape != (n,):
+        raise OvertopError(
+            f"{path}: array `{key}` has shape {names.shape}; it needs one entry for each of the {n} rows of `{of}`"
+        )
+    names = names.astype(str)
+    if key == "filenames":
+        name, count = Counter(names.tolist()).most_common(1)[0] if n else ("", 0)
+        if count > 1:
+            raise OvertopError(
+                f"{path}: array `{key}` has {name!r} {count} times; keep each image once, and give the row of each "
+                f"caption's image in `{OWNERS}`"
+            )
+    elif n and not np.char.strip(names).all():
+        row = int(np.flatnonzero(np.char.strip(names) == "")[0])
+        raise OvertopError(f"{path}: array `{key}` has an empty text in row {row}; write a caption or remove the row")
+    return names

@@ -1,0 +1,97 @@
+"""Texts without images, such as the queries of a search: a table with one row per text, or a file with one per line.
+
+A table (`.csv`, `.parquet`) has the column `text` or `caption`, and optionally `id`. Without ids, and in a file of
+lines (`.txt`), texts are numbered from 0.
+"""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from overtop.config.datasets import WHOLE, TextsDataset
+from overtop.datasets.raw import FetchContext, copy_into, remove_other_files, resolve_source, unknown_split_error
+from overtop.errors import OvertopError
+from overtop.storage.split import Split
+
+COLUMNS = ("text", "caption")
+"""Names of the column of the texts; the first one that exists is used."""
+
+SUFFIXES = (".csv", ".parquet", ".txt")
+"""Suffixes of the files."""
+
+
+def fetch(name: str, spec: TextsDataset, split: str, raw: Path, context: FetchContext) -> None:
+    """Copy the file into `raw`, after checking that it can be read.
+
+    Raises:
+        OvertopError: the data set has no such split, or the file does not exist or has no valid texts.
+    """
+    key = f"datasets.{name}"
+    if split != WHOLE:
+        raise unknown_split_error(split, key, [WHOLE])
+    path = resolve_source(f"{key}.source", spec.source, context.mirror)
+    read_texts(path)
+    target = f"texts{path.suffix.lower()}"
+    copy_into(raw, path.parent, {target: path.name})
+    remove_other_files(raw, [target])
+
+
+def read(name: str, spec: TextsDataset, raw: Path, split: str) -> Split:
+    """The texts of the file, without images."""
+    ids, texts = read_texts(next(path for path in sorted(raw.glob("texts.*")) if path.suffix in SUFFIXES))
+    return Split([], [], ids, texts, np.full(len(texts), -1, dtype=np.int64))
+
+
+def read_texts(path: Path) -> tuple[list[str], list[str]]:
+    """Return the ids and the texts of a file.
+
+    Raises:
+        OvertopError: the file is no such file, has no text, an empty one, or an id twice.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise OvertopError(f"{path}: is neither .csv, .parquet nor .txt; name a file of texts")
+    try:
+        rows = _read_lines(path) if suffix == ".txt" else _read_table(path)
+    except (ValueError, OSError, csv.Error) as error:
+        raise OvertopError(f"{path}: cannot be read as {suffix[1:]} ({error}); correct the file") from error
+    column = next((name for name in COLUMNS if name in rows), None)
+    if column is None:
+        raise OvertopError(f"{path}: has columns {', '.join(map(repr, rows))}; it needs `text`, and optionally `id`")
+    texts = rows[column].fillna("").astype(str).tolist()
+    ids = rows["id"].astype(str).tolist() if "id" in rows else [str(number) for number in range(len(texts))]
+    _check_texts(path, ids, texts)
+    return ids, texts
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    if path.suffix.lower() == ".parquet":
+        return pd.read_parquet(path)
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.reader(file)
+        header, rows = next(reader, []), []
+        for row in filter(None, reader):
+            if len(row) != len(header):
+                raise OvertopError(
+                    f"{path}, line {reader.line_num}: has {len(row)} fields, but there are {len(header)} columns; put "
+                    "texts that contain commas between quotation marks"
+                )
+            rows.append(row)
+    return pd.DataFrame(rows, columns=header, dtype=object)
+
+
+def _read_lines(path: Path) -> pd.DataFrame:
+    return pd.DataFrame({"text": path.read_text(encoding="utf-8-sig").rstrip().splitlines()}, dtype=object)
+
+
+def _check_texts(path: Path, ids: list[str], texts: list[str]) -> None:
+    if not texts:
+        raise OvertopError(f"{path}: has no text; write one per row")
+    empty = next((row for row, text in enumerate(texts) if not text.strip()), None)
+    if empty is not None:
+        raise OvertopError(f"{path}: text number {empty + 1} is empty; write a text or remove the row")
+    repeated = pd.Series(ids).duplicated()
+    if repeated.any():
+        raise OvertopError(f"{path}: id {ids[int(repeated.argmax())]!r} occurs more than once; give each text its own")
