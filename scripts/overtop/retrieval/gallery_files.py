@@ -22,11 +22,12 @@ from overtop.retrieval.duplicates import DistinctItems
 from overtop.retrieval.groups import GroupedItems
 from overtop.retrieval.normalisation import Normalisation
 from overtop.retrieval.vectors import UnitSource
+from overtop.storage.embedding_files import GALLERY_FACTS
 from overtop.storage.files import sha256, write_json, write_table
 from overtop.terms import SOFTMAX_TEMPERATURE
 
 SCHEMA = "gallery/1"
-FACTS, ITEMS, SAMPLE = "gallery.json", "items.parquet", "sample-{}.npy"
+FACTS, ITEMS, SAMPLE = GALLERY_FACTS, "items.parquet", "sample-{}.npy"
 """Files of the folder of a prepared gallery."""
 
 OFFSETS = "offset_"
