@@ -16,7 +16,7 @@ from overtop.confidence.model import ANY_DIRECTION, ConfidenceModel, read_models
 from overtop.confidence.queries import check_disjoint, estimator_names, measure_queries, select_labelled
 from overtop.errors import OvertopError
 from overtop.progress import Progress, no_progress
-from overtop.retrieval.prepared import PreparedGallery
+from overtop.retrieval.gallery_files import PreparedGallery
 from overtop.terms import AUTO
 
 
