@@ -117,12 +117,16 @@ def test_imported_embeddings_are_written_as_one_shard_per_modality(tmp_path):
             assert source.provenance[0]["encoder"] == {"name": "imported"}
 
 
-def test_imported_embedding_that_is_not_finite_is_rejected_or_skipped(tmp_path):
-    image = IMAGE.copy()
-    image[1, 2] = np.nan
+@pytest.mark.parametrize("values", [[1, 1, np.nan, 1], [np.inf, 0, 0, 0], [0, 0, 0, 0], [1e300, 0, 0, 0]])
+def test_imported_embedding_without_a_direction_is_rejected_or_skipped(tmp_path, values):
+    image = IMAGE.astype(np.float64)
+    image[1] = values
     imported = _load_npz(tmp_path, image=image, text=TEXT[:3])
     paths = {"image": tmp_path / "image.h5", "text": tmp_path / "text.h5"}
-    with pytest.raises(OvertopError, match="item '1' is not finite"):
+    message = (
+        r"^data set 'x', split 'test': the embedding of image '1' is zero or not finite \(1 such items\); .* skip$"
+    )
+    with pytest.raises(OvertopError, match=message):
         write_imported_shards(imported, paths, dataset="x", split="test", on_error="fail")
     write_imported_shards(imported, paths, dataset="x", split="test", on_error="skip")
     with ShardSource([[paths["image"]]]) as source:

@@ -12,6 +12,7 @@ from overtop.encoders.compat import open_clip
 from overtop.encoders.embedding import ShardKey, embed_classes, embed_images, embed_shard, embed_texts
 from overtop.encoders.loading import Encoder
 from overtop.encoders.sampling import Sampling
+from overtop.errors import OvertopError
 from overtop.seeds import derive_seed
 from overtop.storage.split import Split, split_from_labels
 
@@ -204,3 +205,11 @@ def test_grey_and_oblong_images_of_classes_are_embedded(encoder: Encoder, tmp_pa
     assert item_ids == names
     assert batch.valid.all()
     assert np.isfinite(batch.embedding).all()
+
+
+@pytest.mark.parametrize(("modality", "noun"), [("image", "images"), ("text", "captions")])
+def test_shard_of_a_missing_modality_is_one_line_error(encoder: Encoder, modality: str, noun: str) -> None:
+    images, captions = (["a.png"], []) if modality == "text" else ([], ["a caption"])
+    split = Split(images, images, captions, captions, np.full(len(captions), -1))
+    with pytest.raises(OvertopError, match=f"the split has no {noun} to embed; name a split with both"):
+        embed_shard(encoder, split, ShardKey(modality, 0, 1), Sampling(), 0, 8, data="")

@@ -82,5 +82,7 @@ def test_each_caption_of_an_unknown_image_is_a_group_of_its_own():
     assert declare_groups(split, "i2t", ["a2", "c1", "y", "z"]).tolist() == [0, 2, 3, 4]
     embeddings = np.arange(12, dtype=np.float32).reshape(6, 2) + 1
     embeddings[4] = embeddings[0]  # `y` is a copy of `a1`
-    items = GroupedItems(DistinctItems(ArraySource([embeddings], captions)), declare_groups(split, "i2t", captions))
+    items = GroupedItems(
+        DistinctItems.find(ArraySource([embeddings], captions)), declare_groups(split, "i2t", captions)
+    )
     assert items.groups.tolist() == [0, 0, 2, 3, 0, 5]

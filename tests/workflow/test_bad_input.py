@@ -96,8 +96,17 @@ def test_item_with_non_finite_embedding_is_named(fresh):
     image = np.random.default_rng(0).normal(size=(3, 4))
     image[1, 2] = np.nan
     output = _fails(fresh, *_imported(fresh, image=image, text=image[::-1], filenames=np.array(["a", "b", "c"])))
-    assert "the embedding of item 'b' is not finite" in output
+    assert "the embedding of image 'b' is zero or not finite" in output
     assert not list(fresh.root.glob("results/embeddings/**/*.h5"))
+
+
+def test_embeddings_without_a_known_pair_are_ranked_and_not_scored(fresh):
+    rng = np.random.default_rng(0)
+    owners = np.full(4, -1)
+    arrays = {"image": rng.normal(size=(9, 8)), "text": rng.normal(size=(4, 8)), "image_of_caption": owners}
+    output = _fails(fresh, *_imported(fresh, **arrays))
+    assert "overtop: t2i: none of 4 queries has a known match, so that nothing can be evaluated" in output
+    assert (fresh.root / "results/rankings/mine/test/imported.h5").is_file()
 
 
 def test_gallery_of_one_item_has_a_table(fresh):

@@ -60,6 +60,20 @@ def test_operating_points_and_cascade_have_expected_rows(project):
     assert project.planned_jobs(*targets, *TINY_CONFIG) == {}
 
 
+def test_transfer_study_is_measured_on_every_data_set_and_drawn(project):
+    targets = ("results/transfers/tiny.csv", "results/figures/tiny-confidence.pdf")
+    project.run(*targets, *TINY_CONFIG)
+    table = pd.read_csv(project.root / targets[0])
+    assert set(table["dataset"]) == {"shapes", "shapes-absent"}
+    assert set(table["estimator"]) == {"top1_similarity", "max_softmax"}
+    assert (table["gallery"] < table["gallery"].max()).any()
+    thresholds = pd.read_csv(project.root / "results/transfers/tiny-thresholds.csv")
+    assert len(thresholds) == 3 * len(table[table["fit"] == "labelled"])
+    assert "Left out: bank" in (project.root / "results/transfers/tiny.md").read_text()
+    assert (project.root / targets[1]).read_bytes().startswith(b"%PDF")
+    assert project.planned_jobs(*targets, *TINY_CONFIG) == {}
+
+
 def test_fitted_temperature_changes_softmax_scores_only(tmp_path, fresh):
     """Captions are noisy copies of their images, so the fitted temperature is inside the grid."""
     rng = np.random.default_rng(0)

@@ -12,8 +12,8 @@ import warnings
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import pandas as pd
 
+from overtop.confidence.hit_probabilities import hit_predictions
 from overtop.confidence.mappings import (
     PROBABILITY_ESTIMATORS,
     SoftmaxMapping,
@@ -140,15 +140,7 @@ def measure_calibration(probability: np.ndarray, hit: np.ndarray, seed: int, lev
         seed: of the resamples.
         level: of the intervals.
     """
-    predictions = pd.DataFrame(
-        {
-            "hit": hit,
-            "confidence": probability,
-            "uncertainty": -probability,
-            "nll": negative_log_likelihood(probability, hit),
-            "brier": (probability - hit) ** 2,
-        }
-    )
+    predictions = hit_predictions(probability, hit)
     weights = draw_cluster_weights(len(hit), RESAMPLES, derive_seed(seed, "confidence", "bootstrap"))
     values = measure_probabilities(predictions, weights)
     measures = {}

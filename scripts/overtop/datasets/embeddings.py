@@ -119,22 +119,30 @@ def write_imported_shards(
         paths: the file of each modality.
         dataset: name of the data set, for the provenance.
         split: name of the split, for the provenance.
-        on_error: what to do with items whose embedding is not finite: raise an error, or mark them as skipped.
+        on_error: what to do with items whose embedding is zero or not finite: raise an error, or mark them as skipped.
 
     Raises:
-        OvertopError: an embedding is not finite and `on_error` is `fail`, or all are not finite.
+        OvertopError: an embedding is zero or not finite and `on_error` is `fail`, or all are.
     """
     items: dict[Modality, tuple[np.ndarray, list[str]]] = {
         "image": (imported.image, imported.split.image_ids),
         "text": (imported.text, imported.split.caption_ids),
     }
     for modality, (embedding, item_ids) in items.items():
-        finite = np.isfinite(embedding).all(axis=(0, 2))
+        with np.errstate(over="ignore"):  # reported below
+            embedding = embedding.astype(np.float32, copy=False)
+        valid = np.isfinite(embedding).all(axis=(0, 2)) & embedding.any(axis=2).all(axis=0)
+        if on_error == "fail" and not valid.all():
+            item_id = item_ids[int(valid.argmin())]
+            raise OvertopError(
+                f"data set {dataset!r}, split {split!r}: the embedding of {modality} {item_id!r} is zero or not finite "
+                f"({(~valid).sum()} such items); correct the file, or leave them out: datasets.{dataset}.on_error: skip"
+            )
         write_shard(
             paths[modality],
-            embedding.astype(np.float32, copy=False),
+            embedding,
             item_ids,
-            valid=finite if on_error == "skip" else np.ones_like(finite),
+            valid=valid,
             provenance={
                 "dataset": dataset,
                 "split": split,

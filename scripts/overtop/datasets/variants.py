@@ -62,9 +62,9 @@ def draw_sample(split: Split, n_images: int, seed: int) -> Split:
         seed: of the draw.
 
     Raises:
-        OvertopError: there are no more images than are to be drawn.
+        OvertopError: there are fewer images than are to be drawn.
     """
-    if n_images >= len(split.image_ids):
+    if n_images > len(split.image_ids):
         raise OvertopError(
             f"the split has {len(split.image_ids)} images, of which `images: {n_images}` are to be drawn; lower it"
         )

@@ -13,6 +13,7 @@ from overtop.encoders.loading import Encoder
 from overtop.encoders.passes import FULL_PRECISION, ComputeOptions, open_tower
 from overtop.encoders.prompts import average_prompts, list_prompts
 from overtop.encoders.sampling import Sampling
+from overtop.errors import OvertopError
 from overtop.progress import Progress, no_progress
 from overtop.seeds import derive_seed
 from overtop.storage.shards import shard_slice
@@ -211,8 +212,11 @@ def embed_shard(
         The embeddings, and the names of their items.
 
     Raises:
-        OvertopError: as `embed_images`.
+        OvertopError: as `embed_images`; or the split has no items of the modality.
     """
+    if not (split.image_ids if key.modality == "image" else split.caption_ids):
+        noun = "images" if key.modality == "image" else "captions"
+        raise OvertopError(f"the split has no {noun} to embed; name a split with both, or use it in `answers`")
     mask_seed = key.mask_seed(seed, encoder.name, sampling)
     if key.modality == "image":
         rows = shard_slice(len(split.image_ids), key.number, key.count)
