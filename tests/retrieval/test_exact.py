@@ -357,3 +357,34 @@ def test_empty_source_is_an_error():
     rng = np.random.default_rng(6)
     with pytest.raises(OvertopError, match="no texts"):
         rank(*make_sources(rng.normal(size=(1, 6, 4)), np.empty((1, 0, 4))), top=3)
+
+
+@pytest.mark.parametrize("block", [None, 70])
+@pytest.mark.parametrize("samples", [1, 2])
+def test_one_direction_is_ranked_as_both(samples, block):
+    """One direction of one sample is ranked by several threads, in blocks as wide as the queries are few."""
+    rng = np.random.default_rng(3)
+    sources = make_sources(embeddings_on_grid(rng, samples, 900, 16), embeddings_on_grid(rng, samples, 700, 16))
+    offsets = {"t2i": Normalisation(0.02, {"bank_nnn": rng.normal(0.2, 0.05, 900).astype(np.float32)})}
+    options = {"normalisations": offsets, "device": "cpu", "precision": "float32"}
+    expected = rank(*sources, 10, 5, TEMPERATURES, **options)["t2i"]
+    ranking = rank(*sources, 10, 5, TEMPERATURES, directions=["t2i"], block=block, **options)["t2i"]
+    for name in ("top_ids", "top_scores", "sample_top", "rival_ids", "rival_scores"):
+        np.testing.assert_array_equal(getattr(ranking, name), getattr(expected, name))
+    for name in ("log_partition", "mean_gap", "group_log_partition", "group_entropy"):
+        np.testing.assert_allclose(getattr(ranking, name), getattr(expected, name), rtol=1e-5, atol=1e-6)
+    found, wanted = ranking.normalised["bank_nnn"], expected.normalised["bank_nnn"]
+    np.testing.assert_array_equal(found.top_ids, wanted.top_ids)
+    np.testing.assert_allclose(found.neg_log_probability, wanted.neg_log_probability, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("queries", [1, 2, 33])
+def test_few_queries_of_a_long_gallery_give_the_full_ranking(queries):
+    rng = np.random.default_rng(queries)
+    images, texts = embeddings_on_grid(rng, 1, 3000, 16), embeddings_on_grid(rng, 1, queries, 16)
+    ranking = rank(*make_sources(images, texts), 10, 5, [0.05], directions=["t2i"], device="cpu")["t2i"]
+    top_ids, _, _ = oracles.full_ranking(texts, images, 10, 5)
+    np.testing.assert_array_equal(ranking.top_ids, top_ids)
+    log_partition, mean_gap = oracles.softmax_sums(oracles.cosine_similarities(texts, images)[0], [0.05])
+    np.testing.assert_allclose(ranking.log_partition, log_partition, rtol=1e-5)
+    np.testing.assert_allclose(ranking.mean_gap, mean_gap, rtol=1e-5)

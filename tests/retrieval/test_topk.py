@@ -67,3 +67,13 @@ def test_best_entries_are_the_first_maxima():
     score, column = accumulate(matrix, 3, 16).best_entries(slice(2, 6))
     np.testing.assert_array_equal(column, matrix[2:6].argmax(axis=1))
     np.testing.assert_array_equal(score, matrix[2:6].max(axis=1))
+
+
+@pytest.mark.parametrize("k", [1, 4, 10])
+def test_rows_with_and_without_new_large_entries_are_sorted(k):
+    """Of later blocks some rows have no entry among the largest, some one, and some several."""
+    matrix = np.random.default_rng(k).normal(size=(40, 900)).astype(np.float32)
+    matrix[::3, 200:] -= 9
+    matrix[1::3, 700:] += 3
+    matrix[2::3, 450] = 9
+    assert_equals_sorted_rows(matrix, k, 50)

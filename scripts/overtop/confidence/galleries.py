@@ -11,7 +11,9 @@ import numpy as np
 from overtop.confidence.model import TOPK_SOURCE, ConfidenceModel, ModelFacts
 from overtop.errors import OvertopError
 from overtop.memory import READ_ITEMS, blocks
-from overtop.retrieval.prepared import FACTS, PreparedGallery, open_gallery, prepare_gallery
+from overtop.retrieval.gallery_files import FACTS, PreparedGallery, open_gallery
+from overtop.retrieval.prepared import prepare_gallery
+from overtop.retrieval.ranking import count_groups
 from overtop.retrieval.vectors import read_unit_vectors
 from overtop.storage.embedding_files import open_embeddings
 from overtop.storage.shards import ArraySource, EmbeddingSource
@@ -116,7 +118,7 @@ def gallery_facts(gallery: PreparedGallery) -> ModelFacts:
     return ModelFacts(
         gallery_size=gallery.n_items,
         gallery_fingerprint=gallery.fingerprint,
-        gallery_groups=len(np.unique(gallery.items.groups)),
+        gallery_groups=count_groups(gallery.items.groups),
         encoder=gallery.encoder,
         dims=gallery.dims,
         bank=None if gallery.bank is None else dict(gallery.bank),

@@ -15,7 +15,7 @@ from overtop.confidence.labelling import find_hits
 from overtop.confidence.model import ANY_DIRECTION, ConfidenceModel, read_models, write_models
 from overtop.confidence.queries import check_disjoint, estimator_names, measure_queries, select_labelled
 from overtop.errors import OvertopError
-from overtop.retrieval.prepared import PreparedGallery
+from overtop.retrieval.gallery_files import PreparedGallery
 from overtop.terms import AUTO
 
 

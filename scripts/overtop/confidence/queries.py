@@ -14,7 +14,8 @@ from overtop.estimators.registry import get_estimator, missing_requirement
 from overtop.estimators.scoring import compute_uncertainty
 from overtop.progress import Progress, no_progress
 from overtop.retrieval.duplicates import find_first_duplicates
-from overtop.retrieval.prepared import PreparedGallery, rank_queries
+from overtop.retrieval.gallery_files import PreparedGallery
+from overtop.retrieval.prepared import rank_queries
 from overtop.retrieval.sources import SelectedItems
 from overtop.retrieval.temperature import Temperatures
 from overtop.storage.shards import ArraySource, EmbeddingSource
@@ -25,6 +26,9 @@ TOP = 5
 
 DEEP_TOP = 50
 """The same for estimators whose name ends with this number."""
+
+WITHOUT_RIVALS = ("top1_similarity", "max_softmax", "entropy", "energy", *BANK_ESTIMATORS)
+"""Estimators that do not look for the best items of other groups, which may take another product with the gallery."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,15 @@ def measure_queries(
     sums = [temperatures.softmax, *([temperatures.dirichlet] if is_dirichlet else [])]
     top = DEEP_TOP if any(name.endswith(f"_{DEEP_TOP}") for name in estimators) else TOP
     with place("queries"):
-        ranking = rank_queries(gallery, queries, min(top, gallery.n_items), sums, progress=progress)
+        ranking = rank_queries(
+            gallery,
+            queries,
+            min(top, gallery.n_items),
+            sums,
+            normalisations=[name for name in estimators if name in BANK_ESTIMATORS],
+            rivals=not set(estimators) <= set(WITHOUT_RIVALS),
+            progress=progress,
+        )
     inputs = EstimatorInputs(ranking, temperatures=temperatures)
     usable = [
         name

@@ -26,11 +26,13 @@ class RankingContents(NamedTuple):
         top: number of best items by mean similarity.
         vote_top: number of best items in each sample.
         temperatures: ascending temperatures of the softmax over the gallery.
+        rivals: whether to find the best items of other groups than that of the top-1.
     """
 
     top: int
     vote_top: int
     temperatures: tuple[float, ...]
+    rivals: bool = True
 
 
 class QueryAccumulator:
@@ -98,8 +100,7 @@ class QueryAccumulator:
         top_ids, top_scores = self._expand(ids, scores, top)
         votes = [topk.results() for topk in self._sample_topks] or [(scores, ids)]
         sample_top = [self._expand(voted, of_votes, self._contents.vote_top)[0] for of_votes, voted in votes]
-        rivals = rivals_among(ids[:, :top], scores[:, :top], self._gallery.group_of_item)
-        complete_rivals(self._queries.source, self._gallery, ids[:, 0], rivals, self._device)
+        rival_ids, rival_scores = self._rivals(ids[:, :top], scores[:, :top])
         sums = self._softmax.results()
         repeat = self._queries.repeat
         return Ranking(
@@ -114,10 +115,18 @@ class QueryAccumulator:
             groups=self._gallery.groups,
             group_log_partition=repeat(sums.group_log_partition),
             group_entropy=repeat(sums.group_entropy),
-            rival_ids=repeat(self._gallery.items.rows[rivals[0]].astype(np.int32)),
-            rival_scores=repeat(rivals[1]),
+            rival_ids=repeat(self._gallery.items.rows[rival_ids].astype(np.int32)),
+            rival_scores=repeat(rival_scores),
             normalised={name: self._normalised_ranking(of_name) for name, of_name in self._normalised.items()},
         )
+
+    def _rivals(self, ids: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the best items of other groups, among distinct items, and their similarities, each (rows, R)."""
+        if not self._contents.rivals:
+            return np.empty((len(ids), 0), dtype=np.int32), np.empty((len(ids), 0), dtype=np.float32)
+        rivals = rivals_among(ids, scores, self._gallery.group_of_item)
+        complete_rivals(self._queries.source, self._gallery, ids[:, 0], rivals, self._device)
+        return rivals
 
     def _normalised_ranking(self, sums: NormalisedSums) -> NormalisedRanking:
         scores, ids = sums.best_items()

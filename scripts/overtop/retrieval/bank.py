@@ -111,7 +111,7 @@ def normalise_items(
         temperature: T of the softmax.
         device: torch device; by default the GPU if there is one.
     """
-    swapped, contents = _SWAPPED[direction], RankingContents(NEAREST, 1, (temperature,))
+    swapped, contents = _SWAPPED[direction], RankingContents(NEAREST, 1, (temperature,), rivals=False)
     rankings = rank_items(images, texts, contents, normalisations={}, directions=[swapped], device=device)
     return Normalisation(temperature, item_offsets(rankings[swapped], temperature))
 

@@ -44,10 +44,11 @@ class NormalisedSums:
             topk: accumulator of the similarities themselves, already updated with this block.
             groups: of the columns; None if in all blocks every column is a group of its own and occurs once.
         """
-        width = items.stop - items.start
-        normalised = torch.full_like(block, -torch.inf)  # of the same memory layout
-        values = normalised[: rows.stop - rows.start, :width]
-        torch.sub(block[: rows.stop - rows.start, :width], self._offsets[items], out=values)
+        height, width = rows.stop - rows.start, items.stop - items.start
+        normalised = torch.empty_like(block)  # of the same memory layout
+        normalised[height:], normalised[:, width:] = -torch.inf, -torch.inf
+        values = normalised[:height, :width]
+        torch.sub(block[:height, :width], self._offsets[items], out=values)
         self._topk.update(normalised, rows, items.start)
         column = topk.best_entries(rows)[1] - items.start
         inside = ((column >= 0) & (column < width)).nonzero().flatten()

@@ -1,24 +1,17 @@
 """Galleries that are prepared once, and the ranking of new queries against them.
 
 `rank` hashes and normalises both sides at every call. Where one gallery answers many queries, `prepare_gallery` does so
-once: it stores the unit vectors of the distinct items, which are memory-mapped, and what is known of the items. The
-folder of a prepared gallery contains
-
-- `gallery.json`: schema, counts, dimensions, fingerprint, encoder, bank, and sizes and digests of the other files;
-- `items.parquet`: one row per item, copies included, with its name, the first item with the same embeddings, its
-  group, and its offsets if there is a bank;
-- `sample-0.npy`, ...: the unit vectors of the distinct items in each sample, float32 (n, D).
+once: it stores the unit vectors of the distinct items, which are memory-mapped, and what is known of the items.
+`retrieval.gallery_files` describes the folder.
 """
 
 import hashlib
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 import torch
 
 from overtop.errors import OvertopError
@@ -28,64 +21,17 @@ from overtop.retrieval.accumulator import RankingContents
 from overtop.retrieval.bank import normalise_items
 from overtop.retrieval.duplicates import DistinctItems
 from overtop.retrieval.exact import rank_items, sort_temperatures
+from overtop.retrieval.gallery_files import FACTS, SAMPLE, PreparedGallery, open_gallery, write_facts, write_sample
 from overtop.retrieval.groups import GroupedItems
 from overtop.retrieval.normalisation import Normalisation
 from overtop.retrieval.ranking import Ranking
 from overtop.retrieval.vectors import UnitSource, read_unit_vectors
-from overtop.storage.files import atomic_folder, sha256, write_json, write_table
+from overtop.storage.files import atomic_folder
 from overtop.storage.shards import EmbeddingSource
 from overtop.terms import SOFTMAX_TEMPERATURE, VOTE_TOP, Direction
 
-SCHEMA = "gallery/1"
-FACTS, ITEMS, SAMPLE = "gallery.json", "items.parquet", "sample-{}.npy"
-"""Files of the folder of a prepared gallery."""
-
 FINGERPRINT_DIGITS = 16
 """Length of a fingerprint."""
-
-OFFSETS = "offset_"
-"""Prefix of the columns of `ITEMS` with the offsets of the items, before the name of the normalisation."""
-
-
-@dataclass(frozen=True)
-class PreparedGallery:
-    """A gallery that is ready to be ranked.
-
-    Attributes:
-        items: the distinct items with their groups; their source is a `UnitSource`.
-        fingerprint: hex digest of the embeddings as they were read, and of the names of the items.
-        encoder: label of the encoder; None if unknown.
-        bank: facts of the bank: `size`, `fingerprint` and what the caller adds; None without a bank.
-        temperature: T of the softmax by which the offsets were computed, and by which they are used.
-        normalisation: offsets of the N items; None without a bank.
-    """
-
-    items: GroupedItems
-    fingerprint: str
-    encoder: str | None = None
-    bank: Mapping[str, Any] | None = None
-    temperature: float = SOFTMAX_TEMPERATURE
-    normalisation: Normalisation | None = None
-
-    @property
-    def item_ids(self) -> list[str]:
-        """Names of all N items, copies included."""
-        return self.items.items.item_ids
-
-    @property
-    def n_items(self) -> int:
-        """The number of items N, copies included."""
-        return len(self.item_ids)
-
-    @property
-    def n_samples(self) -> int:
-        """The number of samples S."""
-        return self.items.items.source.n_samples
-
-    @property
-    def dims(self) -> tuple[int, ...]:
-        """The embedding width D of each sample."""
-        return self.items.items.source.dims
 
 
 def prepare_gallery(
@@ -138,8 +84,11 @@ def prepare_gallery(
     if folder.exists() and not (folder / FACTS).is_file() and (not folder.is_dir() or any(folder.iterdir())):
         raise OvertopError(f"{folder}: exists and is not a prepared gallery; choose another folder, or remove it")
     with atomic_folder(folder) as temporary:
-        samples = [_write_sample(temporary / SAMPLE.format(s), distinct.source, s) for s in range(source.n_samples)]
-        _write_facts(temporary, _complete(distinct, samples, fingerprint, settings))
+        samples = [
+            write_sample(temporary / SAMPLE.format(s), (distinct.source.n_items, dim), _unit_blocks(distinct.source, s))
+            for s, dim in enumerate(source.dims)
+        ]
+        write_facts(temporary, _complete(distinct, samples, fingerprint, settings))
     return open_gallery(folder)
 
 
@@ -174,20 +123,6 @@ def _unit_blocks(source: EmbeddingSource, sample: int) -> Iterator[np.ndarray]:
         yield read_unit_vectors(source, sample, part, "cpu", torch.float32).numpy()
 
 
-def _write_sample(path: Path, source: EmbeddingSource, sample: int) -> np.ndarray:
-    """Write the unit vectors of one sample, and return them memory-mapped."""
-    header = {"descr": "<f4", "fortran_order": False, "shape": (source.n_items, source.dims[sample])}
-    with open(path, "wb") as file:
-        np.lib.format.write_array_header_1_0(file, header)
-        for block in _unit_blocks(source, sample):
-            file.write(block.data)
-    return _map_sample(path)
-
-
-def _map_sample(path: Path) -> np.ndarray:
-    return np.load(path, mmap_mode="r", allow_pickle=False)
-
-
 def _complete(
     distinct: DistinctItems, samples: Sequence[np.ndarray], fingerprint: str, settings: _Settings
 ) -> PreparedGallery:
@@ -216,78 +151,6 @@ def _check_dims(subject: str, source: EmbeddingSource, dims: tuple[int, ...]) ->
         )
 
 
-def _write_facts(folder: Path, gallery: PreparedGallery) -> None:
-    """Write everything but the unit vectors."""
-    offsets = {} if gallery.normalisation is None else gallery.normalisation.offsets
-    table = {"item_id": gallery.item_ids, "first": gallery.items.items.first, "group": gallery.items.groups}
-    write_table(folder / ITEMS, pd.DataFrame(table | {OFFSETS + name: values for name, values in offsets.items()}))
-    files = sorted(folder.iterdir())
-    facts = {
-        "schema": SCHEMA,
-        "items": gallery.n_items,
-        "distinct_items": gallery.items.items.source.n_items,
-        "samples": gallery.n_samples,
-        "dims": gallery.dims,
-        "fingerprint": gallery.fingerprint,
-        "encoder": gallery.encoder,
-        "bank": gallery.bank,
-        "temperature": gallery.temperature,
-        "files": {path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)} for path in files},
-    }
-    write_json(folder / FACTS, facts)
-
-
-def open_gallery(folder: str | Path, *, verify: bool = False) -> PreparedGallery:
-    """Open a gallery that `prepare_gallery` stored; its unit vectors are memory-mapped.
-
-    The sizes of all files and the digest of `items.parquet` are compared with those that were stored.
-
-    Args:
-        folder: the folder.
-        verify: also compare the digests of the unit vectors, which reads them whole.
-
-    Raises:
-        OvertopError: the folder is not a gallery, or a file is missing, truncated or altered.
-    """
-    folder = Path(folder)
-    facts = _read_facts(folder)
-    for name, stored in facts["files"].items():
-        path = folder / name
-        if not path.is_file() or path.stat().st_size != stored["bytes"]:
-            raise OvertopError(f"{path}: is missing or truncated; prepare the gallery again")
-        if (verify or name == ITEMS) and sha256(path) != stored["sha256"]:
-            raise OvertopError(f"{path}: content differs from its digest; prepare the gallery again")
-    table = pd.read_parquet(folder / ITEMS)
-    samples = [_map_sample(folder / SAMPLE.format(s)) for s in range(facts["samples"])]
-    item_ids, first = table["item_id"].tolist(), table["first"].to_numpy()
-    rows = np.flatnonzero(first == np.arange(len(first)))
-    distinct = DistinctItems(UnitSource(samples, [item_ids[row] for row in rows]), item_ids, first)
-    offsets = {name.removeprefix(OFFSETS): table[name].to_numpy() for name in table.columns if name.startswith(OFFSETS)}
-    temperature = facts["temperature"]
-    return PreparedGallery(
-        items=GroupedItems(distinct, table["group"].to_numpy()),
-        fingerprint=facts["fingerprint"],
-        encoder=facts["encoder"],
-        bank=facts["bank"],
-        temperature=temperature,
-        normalisation=Normalisation(temperature, offsets) if offsets else None,
-    )
-
-
-def _read_facts(folder: Path) -> dict[str, Any]:
-    path = folder / FACTS
-    if not path.is_file():
-        raise OvertopError(f"{folder}: is not a prepared gallery; prepare one with `overtop prepare`")
-    try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-        schema = facts["schema"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise OvertopError(f"{path}: is damaged ({error}); prepare the gallery again") from error
-    if schema != SCHEMA:
-        raise OvertopError(f"{path}: has schema {schema!r}, expected {SCHEMA!r}; prepare the gallery again")
-    return facts
-
-
 def rank_queries(
     gallery: PreparedGallery,
     queries: EmbeddingSource,
@@ -295,6 +158,7 @@ def rank_queries(
     temperatures: Iterable[float] = (),
     *,
     normalisations: Collection[str] | None = None,
+    rivals: bool = True,
     device: str | None = None,
     progress: Progress = no_progress,
 ) -> Ranking:
@@ -306,6 +170,8 @@ def rank_queries(
         top: number of best items by mean similarity (at most the size of the gallery).
         temperatures: temperatures of the softmax over the gallery.
         normalisations: names of the normalisations to compute; by default all that the gallery has offsets for.
+        rivals: whether to find the best items of other groups than that of the top-1, which the estimators of margins
+            need. Where the best items of a query are of few groups, that takes another product with the gallery.
         device: torch device; by default the GPU if there is one.
         progress: called after each block of queries with the queries done and their total.
 
@@ -316,7 +182,7 @@ def rank_queries(
     if not queries.n_items:
         raise OvertopError("there are no queries; give at least one")
     _check_dims("queries have", queries, gallery.dims)
-    contents = RankingContents(top, VOTE_TOP, sort_temperatures(temperatures))
+    contents = RankingContents(top, VOTE_TOP, sort_temperatures(temperatures), rivals)
     return rank_items(
         gallery.items,
         GroupedItems(DistinctItems.find(queries)),

@@ -4,7 +4,7 @@ import numpy as np
 
 from overtop.memory import CACHE_BYTES, MAX_ARRAY_BYTES, blocks
 from overtop.retrieval.groups import GroupedItems
-from overtop.retrieval.ranking import MAX_RIVALS
+from overtop.retrieval.ranking import MAX_RIVALS, count_groups
 from overtop.retrieval.similarities import mean_similarities
 from overtop.storage.shards import EmbeddingSource
 
@@ -18,13 +18,13 @@ def rivals_among(ids: np.ndarray, scores: np.ndarray, groups: np.ndarray) -> tup
     Args:
         ids: (Q, K) gallery items, best first.
         scores: (Q, K) their similarities.
-        groups: (N,) group of each item of the gallery.
+        groups: (N,) group of each item of the gallery, a number that is not negative.
 
     Returns:
         (Q, R) items, best first, and their similarities; `MISSING` and minus infinity where the K items do not contain
         so many groups. R is `MAX_RIVALS`, or K - 1 or the number of other groups if that is less.
     """
-    count = min(MAX_RIVALS, ids.shape[1] - 1, len(np.unique(groups)) - 1)
+    count = min(MAX_RIVALS, ids.shape[1] - 1, count_groups(groups) - 1)
     rivals = np.full((len(ids), count), MISSING, dtype=np.int32)
     similarities = np.full((len(ids), count), -np.inf, dtype=np.float32)
     for part in blocks(len(ids), 8 * ids.shape[1], CACHE_BYTES):

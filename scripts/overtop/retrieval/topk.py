@@ -5,8 +5,6 @@ layout of the block. Tests compare the results with a plain sort of the whole ma
 """
 
 import math
-from collections.abc import Iterator
-from itertools import islice
 
 import numpy as np
 import torch
@@ -77,9 +75,7 @@ class TopK:
         """
         keys = self._keys[rows]
         if self.k <= MAX_ARGMAX_K and block.device.type == "cpu" and block.stride(1) == 1:
-            for start in range(0, len(keys), ARGMAX_CHUNK_ROWS):
-                chunk = slice(start, min(start + ARGMAX_CHUNK_ROWS, len(keys)))
-                _update_keys_by_argmax(keys[chunk], block[chunk], first_column)
+            _update_keys_by_argmax(keys, block[: len(keys)], first_column)
             return
         threshold = torch.nextafter(_unpack_scores(keys[:, :1]), self._infinity)
         row, column, values = _candidate_entries(block, threshold, self.k)
@@ -104,43 +100,49 @@ class TopK:
 
 
 def _update_keys_by_argmax(keys: torch.Tensor, block: torch.Tensor, first_column: int) -> None:
-    """Update keys (rows, k) in place by passes of NumPy's argmax, which runs at memory speed, over a block of columns.
+    """Update keys (rows, k) in place from a block of columns, by passes of NumPy's argmax, which runs at memory speed.
 
-    After the first block of many, few rows have an entry that exceeds the least stored one, and few of those have more
-    than one: one pass over the block and some over a few of its rows replace k passes.
+    Only rows with an entry above the least stored one take part in the passes after the first. In a large gallery these
+    are few, and they have few such entries: most blocks are read once.
     """
-    count, k = keys.shape
-    new_keys = torch.full((count, k), LOWEST_KEY)
-    touched = np.empty(0, dtype=np.int64)
-    maxima = _iterate_maxima(block.numpy(), _unpack_scores(keys[:, 0]).numpy())
-    for number, (rows, columns, scores) in enumerate(islice(maxima, k)):
-        new_keys[rows, number] = _pack_keys(torch.from_numpy(scores), first_column + torch.from_numpy(columns))
-        touched = rows if number == 0 else touched
-    if touched.size:
-        keys[touched] = _largest_entries(torch.cat([keys[touched], new_keys[touched]], dim=1), k)
+    k, threshold = keys.shape[1], _unpack_scores(keys[:, 0]).numpy()
+    scores = np.full(keys.shape, -np.inf, dtype=np.float32)
+    columns = np.zeros(keys.shape, dtype=np.int64)
+    for start in range(0, len(keys), ARGMAX_CHUNK_ROWS):
+        chunk = slice(start, start + ARGMAX_CHUNK_ROWS)
+        _find_largest(block[chunk].numpy(), threshold[chunk], scores[chunk], columns[chunk])
+    rows, stored = np.flatnonzero(scores[:, 0] > threshold), keys.numpy()
+    values = torch.from_numpy(scores[rows])
+    new_keys = _pack_keys(values, first_column + torch.from_numpy(columns[rows]))
+    new_keys.masked_fill_(values == -torch.inf, LOWEST_KEY)
+    stored[rows] = np.partition(np.concatenate([stored[rows], new_keys.numpy()], axis=1), k, axis=1)[:, k:]
 
 
-def _iterate_maxima(block: np.ndarray, threshold: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Yield the largest entries of the rows, then the second largest ones, ..., as long as they exceed a threshold.
+def _find_largest(entries: np.ndarray, threshold: np.ndarray, scores: np.ndarray, columns: np.ndarray) -> None:
+    """Write the largest entries of each row that has one above its threshold, until no row has further ones.
 
     Args:
-        block: (rows, n); the first of equal entries is yielded first.
-        threshold: (rows,) float32.
-
-    Yields:
-        The rows, ascending, the columns and the entries.
+        entries: (rows, n).
+        threshold: (rows,).
+        scores: (rows, k) for the entries, largest first, the first of equal ones first; changed in place.
+        columns: (rows, k) for their columns; changed in place.
     """
-    rows = np.arange(len(block))
-    while True:
-        columns = block.argmax(axis=1)
-        scores = block[np.arange(len(rows)), columns]
-        larger = np.flatnonzero(scores > threshold)
-        if not larger.size:
-            return
-        rows, columns, scores, threshold = rows[larger], columns[larger], scores[larger], threshold[larger]
-        yield rows, columns, scores
-        block = block[larger]  # a copy
-        block[np.arange(len(rows)), columns] = -np.inf
+    columns[:, 0] = entries.argmax(axis=1)
+    each = np.arange(len(entries))
+    scores[:, 0] = entries[each, columns[:, 0]]
+    rows = np.flatnonzero(scores[:, 0] > threshold)
+    if not rows.size:
+        return
+    if rows.size == len(entries):
+        entries = entries.copy()  # faster than a copy by index
+    else:
+        entries, threshold, each = entries[rows], threshold[rows], each[: len(rows)]
+    for number in range(1, scores.shape[1]):
+        entries[each, columns[rows, number - 1]] = -np.inf
+        column = entries.argmax(axis=1)
+        columns[rows, number], scores[rows, number] = column, entries[each, column]
+        if not (scores[rows, number] > threshold).any():
+            break
 
 
 def _candidate_entries(
