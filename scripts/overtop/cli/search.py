@@ -12,6 +12,7 @@ from overtop.confidence.judge import fit, load
 from overtop.confidence.model import read_models
 from overtop.encoders.loading import Encoder
 from overtop.labels import format_count
+from overtop.progress import progress_bar
 from overtop.retrieval.prepared import PreparedGallery, open_gallery, prepare_gallery
 from overtop.storage.files import write_table
 from overtop.storage.shards import ArraySource, EmbeddingSource
@@ -82,7 +83,7 @@ def calibrate(
     opener = Opener(encoder)
     queries = opener.open(labelled.queries)
     arguments = opener.gallery_arguments(request)
-    with report.warnings_in_one_line():
+    with report.warnings_in_one_line(), progress_bar("rank", "query") as progress:
         judge = fit(
             queries=queries,
             relevant=_relevant_items(labelled, queries, request.items, arguments["gallery"].item_ids),
@@ -92,6 +93,7 @@ def calibrate(
             mapping=options.mapping,
             temperature=request.temperature,
             seed=options.seed,
+            progress=progress,
             **arguments,
         )
     judge.save(output)
@@ -108,7 +110,8 @@ def trust(request: GalleryRequest, queries: Items, what: TrustOptions, encoder: 
             judge = fit(temperature=request.temperature, **arguments)
         else:
             judge = load(what.model, direction=_choose_direction(what.model, queries, encoder), **arguments)
-        answers = judge(embeddings, precision=what.precision, coverage=what.coverage)
+        with progress_bar("rank", "query") as progress:
+            answers = judge(embeddings, precision=what.precision, coverage=what.coverage, progress=progress)
     write_table(what.output, answers)
     report.print_answers(answers, report.describe_promise(judge, what), what.output)
 

@@ -15,6 +15,7 @@ from overtop.confidence.labelling import find_hits
 from overtop.confidence.model import ANY_DIRECTION, ConfidenceModel, read_models, write_models
 from overtop.confidence.queries import check_disjoint, estimator_names, measure_queries, select_labelled
 from overtop.errors import OvertopError
+from overtop.progress import Progress, no_progress
 from overtop.retrieval.gallery_files import PreparedGallery
 from overtop.terms import AUTO
 
@@ -41,6 +42,7 @@ class Judge:
         precision: float | None = None,
         coverage: float | None = None,
         ids: Sequence[Any] | None = None,
+        progress: Progress = no_progress,
     ) -> pd.DataFrame:
         """Return one row per query: its top-1, the probability that it is right, and whether to act on it.
 
@@ -51,6 +53,7 @@ class Judge:
                 the first. A judge without labels acts on nothing.
             coverage: act on this share of the queries instead, the most certain ones; nothing is promised.
             ids: Q names of the queries; by default their row numbers.
+            progress: called after each block of queries with the queries done and their total.
 
         Returns:
             Columns `query`, `top1` (name of the gallery item, or its row if the gallery has no names), `similarity`,
@@ -64,7 +67,7 @@ class Judge:
             UserWarning: facts that make all answers doubtful, such as queries unlike the labelled ones.
         """
         source = open_source("queries", queries, ids)
-        measured = measure_queries(self.gallery, source, [self.model.estimator])
+        measured = measure_queries(self.gallery, source, [self.model.estimator], progress)
         answers = answer_queries(
             self.model,
             measured.uncertainty[self.model.estimator],
@@ -116,6 +119,7 @@ def fit(
     ids: Sequence[Any] | None = None,
     encoder: str | None = None,
     seed: int = 0,
+    progress: Progress = no_progress,
 ) -> Judge:
     """Fit a judge of new queries to labelled ones; without labels it only ranks them by uncertainty.
 
@@ -141,6 +145,7 @@ def fit(
         ids: names of the gallery items; by default row numbers.
         encoder: label of the encoder, so that `load` can compare it.
         seed: of all random choices.
+        progress: called after each block of queries with the queries done and their total.
 
     Returns:
         The judge: `judge(new)`, `judge.promise()`, `judge.save(path)`.
@@ -176,7 +181,7 @@ def fit(
     labelled, rows = select_labelled(queries, relevant, prepared)
     if bank is not None:
         check_disjoint(open_source("bank", bank), labelled)
-    measured = measure_queries(prepared, labelled, names)
+    measured = measure_queries(prepared, labelled, names, progress)
     model = fit_model(
         measured.uncertainty,
         measured.similarity,
