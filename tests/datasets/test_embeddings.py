@@ -1,3 +1,5 @@
+import logging
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -5,6 +7,7 @@ import pytest
 from overtop.config.datasets import EmbeddingsDataset
 from overtop.datasets.embeddings import fetch, load_embeddings, write_imported_shards
 from overtop.datasets.raw import FetchContext
+from overtop.datasets.registry import read_raw_split
 from overtop.errors import OvertopError
 from overtop.storage.shards import ShardSource, write_shard
 from overtop.storage.split import Split, write_split
@@ -79,6 +82,16 @@ def test_captions_of_unknown_images_and_images_without_captions_are_kept(tmp_pat
     assert (split.image_of_caption.tolist(), split.captions) == ([0, 2, 2, -1, -1], list("ywzvx"))
     np.testing.assert_array_equal(imported.image[0], IMAGE)
     np.testing.assert_array_equal(imported.text[0], TEXT[[3, 1, 4, 0, 2]])
+
+
+def test_numbers_of_unpaired_items_are_logged(tmp_path, caplog):
+    raw = tmp_path / "raw" / "x" / "test"
+    raw.mkdir(parents=True)
+    np.savez(raw / "e.npz", image=IMAGE, text=TEXT, image_of_caption=np.array([0, 0, -1, -1, -1]))
+    spec = EmbeddingsDataset(kind="embeddings", splits={"test": "e.npz"})
+    with caplog.at_level(logging.INFO):
+        read_raw_split("x", spec, raw, tmp_path, "test")
+    assert "2 of 3 images have no caption, and the image of 3 of 5 captions is unknown" in caplog.text
 
 
 def test_embeddings_without_any_known_pair_are_loaded(tmp_path):

@@ -59,7 +59,7 @@ def test_folder_outside_that_is_linked_is_not_searched(source_files):
         (["a.jpg"], {"split": "test"}, r"datasets\.x has no split 'test'; its splits: all"),
         (["a.jpg"], {"source": "missing"}, r"datasets\.x\.source: .*missing does not exist"),
         (["a.jpg"], {"source": "photos/a.jpg"}, r"datasets\.x\.source: .*a\.jpg is not a folder"),
-        (["a.txt"], {}, r"datasets\.x\.source: .*photos has no image \(\.jpg, .*only 1 other files: a\.txt"),
+        (["a.txt"], {}, r"datasets\.x\.source: .*photos has no image \(\.jpg, .*only 1 other file: a\.txt"),
     ],
 )
 def test_mistake_is_one_line_error(source_files, names, arguments, message):

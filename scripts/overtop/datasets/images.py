@@ -63,7 +63,8 @@ def list_images(folder: Path) -> tuple[list[str], list[str]]:
 def _describe(files: list[str]) -> str:
     """How many files there are, and the names of some."""
     rest = ", ..." if len(files) > _NAMED else ""
-    return f"{len(files)} other files" + (f": {', '.join(files[:_NAMED])}{rest}" if files else "")
+    noun = "other file" if len(files) == 1 else "other files"
+    return f"{len(files)} {noun}" + (f": {', '.join(files[:_NAMED])}{rest}" if files else "")
 
 
 def read(name: str, spec: ImagesDataset, raw: Path, split: str) -> Split:

@@ -94,7 +94,8 @@ def _check_not_empty(split: Split, raw: Path) -> None:
 
 def _log_unpaired(split: Split, place: str) -> None:
     """Log how many items have no known match."""
-    if not split.is_classes and not (split.has_caption.all() and split.has_image.all()):
+    has_both = split.image_ids and split.captions and not split.is_classes
+    if has_both and not (split.has_caption.all() and split.has_image.all()):
         logger.info(
             "%s: %d of %d images have no caption, and the image of %d of %d captions is unknown",
             place,
