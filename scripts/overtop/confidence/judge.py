@@ -67,7 +67,7 @@ class Judge:
             UserWarning: facts that make all answers doubtful, such as queries unlike the labelled ones.
         """
         source = open_source("queries", queries, ids)
-        measured = measure_queries(self.gallery, source, [self.model.estimator], progress)
+        measured = measure_queries(self.gallery, source, [self.model.estimator], progress=progress)
         answers = answer_queries(
             self.model,
             measured.uncertainty[self.model.estimator],
@@ -181,7 +181,7 @@ def fit(
     labelled, rows = select_labelled(queries, relevant, prepared)
     if bank is not None:
         check_disjoint(open_source("bank", bank), labelled)
-    measured = measure_queries(prepared, labelled, names, progress)
+    measured = measure_queries(prepared, labelled, names, progress=progress)
     model = fit_model(
         measured.uncertainty,
         measured.similarity,
