@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from overtop.cli import options as opt
+from overtop.cli import values
 from overtop.cli.lazy import call
 from overtop.errors import OvertopError
 
@@ -72,7 +73,7 @@ def label(
     They are a random sample, since a guarantee needs one. Every first part of the table is a random sample, too, so
     labelling may stop anywhere.
     """
-    call("commands", "label", queries, output, size, seed, opt.EncoderOptions(direction=direction))
+    call("commands", "label", queries, output, size, seed, values.EncoderOptions(direction=direction))
 
 
 @app.command(epilog="Example: overtop prepare --gallery gallery.npy --bank log.npy -o gallery/")
@@ -96,8 +97,8 @@ def prepare(
     Embeddings are normalised, equal items are merged, and what a bank says about each item is stored. The other
     commands memory-map the folder.
     """
-    how = opt.EncoderOptions(model, weights, on_error, batch_size, device, encoder, direction)
-    call("commands", "prepare", opt.GalleryOptions(gallery, bank, bank_without, groups, temperature), how, output)
+    how = values.EncoderOptions(model, weights, on_error, batch_size, device, encoder, direction)
+    call("commands", "prepare", values.GalleryOptions(gallery, bank, bank_without, groups, temperature), how, output)
 
 
 @app.command(
@@ -134,9 +135,11 @@ def calibrate(
 
     The model has a probability for each top hit, and a threshold for each precision.
     """
-    how = opt.EncoderOptions(model, weights, on_error, batch_size, device, encoder, direction)
-    fit = opt.FitOptions(tuple(precision), confidence, estimator, mapping, seed)
-    search = opt.GivenSearch(gallery, queries, bank, bank_without, groups, temperature, topk, gallery_size, metric, top)
+    how = values.EncoderOptions(model, weights, on_error, batch_size, device, encoder, direction)
+    fit = values.FitOptions(tuple(precision), confidence, estimator, mapping, seed)
+    search = values.GivenSearch(
+        gallery, queries, bank, bank_without, groups, temperature, topk, gallery_size, metric, top
+    )
     if topk is not None:
         call("topk", "calibrate", search.result_lists(how), relevant, fit, output)
     else:
@@ -186,9 +189,11 @@ def trust(
         raise OvertopError(
             "--precision needs --with trust.json: without labels nothing can be promised; use --coverage"
         )
-    how = opt.EncoderOptions(model, weights, on_error, batch_size, device, encoder, direction)
-    what = opt.TrustOptions(confidence_model, output, precision, coverage)
-    search = opt.GivenSearch(gallery, queries, bank, bank_without, groups, temperature, topk, gallery_size, metric, top)
+    how = values.EncoderOptions(model, weights, on_error, batch_size, device, encoder, direction)
+    what = values.TrustOptions(confidence_model, output, precision, coverage)
+    search = values.GivenSearch(
+        gallery, queries, bank, bank_without, groups, temperature, topk, gallery_size, metric, top
+    )
     if confidence_model is not None:
         search.check_fitted_options()
     if topk is not None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from overtop.cli import options as opt
+from overtop.cli import values
 from overtop.cli.items import read_items
 from overtop.cli.labels import NOT_LABELLED
 from overtop.cli.lazy import call
@@ -27,7 +27,7 @@ HOW_TO_LABEL = (
 )
 
 
-def label(queries: Path, output: Path, size: int, seed: int, encoder: opt.EncoderOptions) -> None:
+def label(queries: Path, output: Path, size: int, seed: int, encoder: values.EncoderOptions) -> None:
     """Write the table of the queries to label first."""
     check_output(output, TABLES, [queries])
     items = read_items("--queries", queries, modality_of("queries", encoder))
@@ -40,7 +40,7 @@ def label(queries: Path, output: Path, size: int, seed: int, encoder: opt.Encode
     print_lines([f"{chosen}, {HOW_TO_LABEL}", f"wrote {output}"])
 
 
-def prepare(gallery: opt.GalleryOptions, encoder: opt.EncoderOptions, output: Path) -> None:
+def prepare(gallery: values.GalleryOptions, encoder: values.EncoderOptions, output: Path) -> None:
     """Prepare a gallery in a folder."""
     check_output_folder(output)
     request = read_gallery(gallery, encoder)
@@ -48,7 +48,7 @@ def prepare(gallery: opt.GalleryOptions, encoder: opt.EncoderOptions, output: Pa
     call("search", "prepare", request, encoder, output)
 
 
-def calibrate(search: opt.SearchOptions, relevant: Path, fit: opt.FitOptions, output: Path) -> None:
+def calibrate(search: values.SearchOptions, relevant: Path, fit: values.FitOptions, output: Path) -> None:
     """Fit a confidence model on labelled queries."""
     check_output(output, (".json",), [*search.files(), relevant])
     gallery = read_gallery(search.gallery, search.encoder)
@@ -58,7 +58,7 @@ def calibrate(search: opt.SearchOptions, relevant: Path, fit: opt.FitOptions, ou
     call("search", "calibrate", gallery, labelled, fit, search.encoder, output)
 
 
-def trust(search: opt.SearchOptions, what: opt.TrustOptions) -> None:
+def trust(search: values.SearchOptions, what: values.TrustOptions) -> None:
     """Answer new queries."""
     check_output(what.output, TABLES, [*search.files(), what.model])
     if what.model is not None:

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from overtop.cli.items import Items
-from overtop.cli.options import EncoderOptions
 from overtop.cli.requests import has_weights_file
+from overtop.cli.values import EncoderOptions
 from overtop.config.encoders import EncoderSpec
 from overtop.device import default_device
 from overtop.encoders.embedding import EmbeddingBatch, embed_images, embed_texts

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import pandas as pd
 
-from overtop.cli.options import TrustOptions
+from overtop.cli.values import TrustOptions
 from overtop.confidence.model import ConfidenceModel
 from overtop.labels import format_count
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from overtop.cli.items import Items, read_items
 from overtop.cli.labels import LabelTable, read_groups, read_labels
-from overtop.cli.options import EncoderOptions, GalleryOptions
+from overtop.cli.values import EncoderOptions, GalleryOptions
 from overtop.errors import OvertopError
 from overtop.terms import Modality
 

@@ -6,8 +6,8 @@ from typing import Any
 from overtop.cli import report
 from overtop.cli.encoding import embed_items, encoder_label, load_named_encoder
 from overtop.cli.items import Items
-from overtop.cli.options import EncoderOptions, FitOptions, TrustOptions
 from overtop.cli.requests import GalleryRequest, LabelledQueries
+from overtop.cli.values import EncoderOptions, FitOptions, TrustOptions
 from overtop.confidence.judge import fit, load
 from overtop.confidence.model import read_models
 from overtop.encoders.loading import Encoder

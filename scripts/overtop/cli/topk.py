@@ -11,9 +11,9 @@ import pandas as pd
 from overtop.cli import report
 from overtop.cli.commands import TABLES, check_precision
 from overtop.cli.labels import read_labels
-from overtop.cli.options import FitOptions, TopkOptions, TrustOptions
 from overtop.cli.outputs import check_output
 from overtop.cli.tables import read_text_columns
+from overtop.cli.values import FitOptions, TopkOptions, TrustOptions
 from overtop.confidence.topk_judge import TopkJudge, fit_topk, load_topk
 from overtop.errors import OvertopError
 from overtop.storage.files import write_table
