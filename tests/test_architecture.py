@@ -35,6 +35,7 @@ MODULES_WITHOUT_TORCH = (
     "overtop.radius.radii",
     "overtop.storage.shards",
     "overtop.storage.split",
+    "overtop.storage.embedding_files",
     "overtop.adapters.spread",
     "overtop.encoders.sampling",
     "overtop.estimators.registry",

@@ -37,10 +37,15 @@ GALLERY = "gallery"
 BLOCK_ITEMS = 2048
 REPEATS = 3
 BARE, PLAIN, WITH_BANK = "product and top-1", "answers", f"answers with {BANK}"
-READ, ONE_PLAIN, ONE_WITH_BANK = "read the gallery", "one answer", f"one answer with {BANK}"
+READ, ONE_BARE, ONE_PLAIN, ONE_WITH_BANK = (
+    "read the gallery",
+    "product and top-1 of one query",
+    "one answer",
+    f"one answer with {BANK}",
+)
 MAX_RATIO = 1.5
 MAX_LATENCY_RATIO = 2.0
-MAX_EXTRA_MB = 512
+MAX_EXTRA_MB = 384
 
 
 def run(sizes: BenchmarkSizes) -> PartResult:
@@ -56,24 +61,29 @@ def run(sizes: BenchmarkSizes) -> PartResult:
 
 
 def _speed_checks(times: pd.DataFrame, items: int) -> list[TargetCheck]:
-    """Compare the time of answers with that of the bare computation, and of one answer with reading the gallery."""
+    """Compare the time of answers to many queries and to one with that of the bare computation."""
     many = f"{{}} to {QUERIES:,} queries from {items:,} items, time over that of the bare product and top-1"
-    one = f"{{}} from {items:,} items, time over that of reading them once"
+    one = f"{{}} from {items:,} items, time over that of the bare product and top-1 of one query"
     shortest = times["min_s"]
     return [
         *(check_target(many.format(x), shortest[x] / shortest[BARE], "at most", MAX_RATIO) for x in (PLAIN, WITH_BANK)),
         *(
-            check_target(one.format(x), shortest[x] / shortest[READ], "at most", MAX_LATENCY_RATIO)
+            check_target(one.format(x), shortest[x] / shortest[ONE_BARE], "at most", MAX_LATENCY_RATIO)
             for x in (ONE_PLAIN, ONE_WITH_BANK)
         ),
     ]
 
 
 def _memory_check(memory: dict[str, float]) -> TargetCheck:
-    name = f"answers, peak memory beyond the unit vectors of the gallery ({memory['gallery_mb']:,.0f} MB)"
+    name = (
+        f"answers, peak memory beyond {memory['baseline_mb']:,.0f} MB before and {memory['gallery_mb']:,.0f} MB of "
+        "unit vectors"
+    )
     if not PROCESS_STATUS.is_file():
         return not_applicable(name, f"at most {MAX_EXTRA_MB} MB", "only Linux reports the peak memory of a process")
-    return check_target(name, memory["peak_mb"] - memory["gallery_mb"], "at most", MAX_EXTRA_MB, " MB")
+    return check_target(
+        name, memory["peak_mb"] - memory["baseline_mb"] - memory["gallery_mb"], "at most", MAX_EXTRA_MB, " MB"
+    )
 
 
 def _prepare(folder: Path) -> dict[str, float]:
@@ -110,6 +120,7 @@ def _measure_memory(folder: Path) -> dict[str, float]:
 def _measure_times(folder: Path) -> dict[str, Any]:
     gallery, queries = _open(folder)
     one = SelectedItems(queries, np.arange(1))
+    query = read_unit_vectors(one, 0, slice(0, 1), CPU)[0]
     units = read_unit_vectors(gallery.items.items.source, 0, gallery.items.all, CPU)
     calls: dict[str, Callable[[], object]] = {
         BARE: lambda: _multiply(units, read_unit_vectors(queries, 0, slice(0, queries.n_items), CPU)),
@@ -118,6 +129,7 @@ def _measure_times(folder: Path) -> dict[str, Any]:
     }
     of_one: dict[str, Callable[[], object]] = {
         READ: units.sum,
+        ONE_BARE: lambda: torch.mv(units, query).max(dim=0),
         ONE_PLAIN: lambda: _answer(gallery, one, ()),
         ONE_WITH_BANK: lambda: _answer(gallery, one, (BANK,)),
     }

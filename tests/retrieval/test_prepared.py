@@ -12,6 +12,7 @@ from overtop.retrieval.gallery_files import FACTS, ITEMS, SAMPLE, open_gallery
 from overtop.retrieval.prepared import fingerprint_embeddings, prepare_gallery, rank_queries
 from overtop.retrieval.ranking import ARRAYS
 from overtop.retrieval.vectors import read_unit_vectors
+from overtop.storage.embedding_files import open_embeddings
 from overtop.storage.shards import ArraySource
 
 TEMPERATURES = (0.01, 0.07)
@@ -122,6 +123,12 @@ def test_facts_of_a_gallery_are_stored(tmp_path):
     assert facts["bank"] == {"size": 9, "seed": 3, "fingerprint": fingerprint_embeddings(bank)} == gallery.bank
     assert (gallery.n_items, gallery.n_samples, gallery.dims, gallery.item_ids[4]) == (37, 1, (12,), "item 4")
     assert gallery.normalisation.temperature == gallery.temperature == 0.02
+
+
+def test_prepared_gallery_is_not_read_as_embeddings(tmp_path):
+    prepare_gallery(ArraySource([np.eye(3)]), tmp_path / "gallery")
+    with pytest.raises(OvertopError, match="gallery: is a prepared gallery"):
+        open_embeddings(tmp_path / "gallery")
 
 
 def flip_last_byte(path):

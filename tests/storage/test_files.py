@@ -10,6 +10,7 @@ import pytest
 
 from overtop.errors import OvertopError
 from overtop.storage.files import (
+    atomic_folder,
     atomic_path,
     read_table_metadata,
     resolve_inside,
@@ -79,6 +80,35 @@ def test_full_disk_is_one_line_error(tmp_path):
     assert "no space left" in result.stdout, result.stderr
     assert "s.h5" in result.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_folder_is_replaced_as_a_whole(tmp_path):
+    for name in ("first", "second"):
+        with atomic_folder(tmp_path / "folder") as temporary:
+            (temporary / name).write_text(name)
+            assert not (tmp_path / "folder" / name).exists()
+    assert [path.name for path in (tmp_path / "folder").iterdir()] == ["second"]
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_failed_write_of_a_folder_leaves_the_previous_one_and_nothing_else(tmp_path):
+    with atomic_folder(tmp_path / "folder") as temporary:
+        (temporary / "a").write_text("before")
+    with suppress(ValueError), atomic_folder(tmp_path / "folder") as temporary:
+        (temporary / "a").write_text("incomplete")
+        raise ValueError
+    assert (tmp_path / "folder" / "a").read_text() == "before"
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_leftover_folders_of_a_killed_process_are_removed_by_the_next_write(tmp_path):
+    for leftover in (".folder.tmp", ".folder.former"):
+        (tmp_path / leftover).mkdir()
+        (tmp_path / leftover / "part").write_text("incomplete")
+    with atomic_folder(tmp_path / "folder") as temporary:
+        (temporary / "a").write_text("x")
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+    assert [path.name for path in (tmp_path / "folder").iterdir()] == ["a"]
 
 
 def test_tables_and_metadata_after_round_trip_are_equal(tmp_path):

@@ -92,7 +92,10 @@ class DistinctItems:
 
     def __init__(self, source: EmbeddingSource, item_ids: list[str], first: np.ndarray) -> None:
         self.source, self.item_ids, self.first = source, item_ids, first
-        self.rows, self.position, self.copies = np.unique(first, return_inverse=True, return_counts=True)
+        is_first = first == np.arange(len(first))
+        self.rows = np.flatnonzero(is_first)
+        self.position = (np.cumsum(is_first) - 1)[first]
+        self.copies = np.bincount(self.position)
 
     @classmethod
     def find(cls, source: EmbeddingSource) -> Self:

@@ -16,17 +16,19 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
 from overtop.errors import OvertopError
 from overtop.retrieval.duplicates import DistinctItems
 from overtop.retrieval.groups import GroupedItems
 from overtop.retrieval.normalisation import Normalisation
 from overtop.retrieval.vectors import UnitSource
+from overtop.storage.embedding_files import GALLERY_FACTS
 from overtop.storage.files import sha256, write_json, write_table
 from overtop.terms import SOFTMAX_TEMPERATURE
 
 SCHEMA = "gallery/1"
-FACTS, ITEMS, SAMPLE = "gallery.json", "items.parquet", "sample-{}.npy"
+FACTS, ITEMS, SAMPLE = GALLERY_FACTS, "items.parquet", "sample-{}.npy"
 """Files of the folder of a prepared gallery."""
 
 OFFSETS = "offset_"
@@ -139,21 +141,28 @@ def open_gallery(folder: str | Path, *, verify: bool = False) -> PreparedGallery
             raise OvertopError(f"{path}: is missing or truncated; prepare the gallery again")
         if (verify or name == ITEMS) and sha256(path) != stored["sha256"]:
             raise OvertopError(f"{path}: content differs from its digest; prepare the gallery again")
-    table = pd.read_parquet(folder / ITEMS)
+    columns = _read_items(folder / ITEMS)
     samples = [_map_sample(folder / SAMPLE.format(s)) for s in range(facts["samples"])]
-    item_ids, first = table["item_id"].tolist(), table["first"].to_numpy()
-    rows = np.flatnonzero(first == np.arange(len(first)))
-    distinct = DistinctItems(UnitSource(samples, [item_ids[row] for row in rows]), item_ids, first)
-    offsets = {name.removeprefix(OFFSETS): table[name].to_numpy() for name in table.columns if name.startswith(OFFSETS)}
+    item_ids, first, groups = columns["item_id"], columns["first"], columns["group"]
+    distinct_ids = [item_ids[row] for row in np.flatnonzero(first == np.arange(len(first)))]
+    distinct = DistinctItems(UnitSource(samples, distinct_ids), item_ids, first)
+    offsets = {name.removeprefix(OFFSETS): values for name, values in columns.items() if name.startswith(OFFSETS)}
     temperature = facts["temperature"]
     return PreparedGallery(
-        items=GroupedItems(distinct, table["group"].to_numpy()),
+        items=GroupedItems(distinct, None if np.array_equal(groups, first) else groups),
         fingerprint=facts["fingerprint"],
         encoder=facts["encoder"],
         bank=facts["bank"],
         temperature=temperature,
         normalisation=Normalisation(temperature, offsets) if offsets else None,
     )
+
+
+def _read_items(path: Path) -> dict[str, Any]:
+    """Return the columns of `ITEMS` by name: the names of the items as a list, numbers as arrays."""
+    table = pq.read_table(path)
+    numbers = {name: table[name].to_numpy() for name in table.column_names if name != "item_id"}
+    return {"item_id": table["item_id"].to_pylist(), **numbers}
 
 
 def _read_facts(folder: Path) -> dict[str, Any]:

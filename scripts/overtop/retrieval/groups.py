@@ -12,6 +12,7 @@ import torch
 
 from overtop.errors import OvertopError
 from overtop.retrieval.duplicates import DistinctItems
+from overtop.retrieval.ranking import count_groups
 from overtop.storage.split import Split
 from overtop.terms import Direction
 
@@ -46,8 +47,9 @@ def merge_duplicates(declared: np.ndarray | None, first: np.ndarray) -> np.ndarr
     Returns:
         (N,) int32 group of each item: the smallest index in it.
     """
-    of_first = first if declared is None else declared[first]
-    _, smallest, group = np.unique(of_first, return_index=True, return_inverse=True)
+    if declared is None:
+        return first.astype(np.int32)
+    _, smallest, group = np.unique(declared[first], return_index=True, return_inverse=True)
     return smallest[group].astype(np.int32)
 
 
@@ -73,7 +75,7 @@ class GroupedItems:
         self.groups = merge_duplicates(declared, items.first)
         of_distinct = self.groups[items.rows]
         starts = np.append(0, np.flatnonzero(np.diff(of_distinct)) + 1)
-        if len(starts) != len(np.unique(of_distinct)):
+        if len(starts) != count_groups(of_distinct):
             raise OvertopError("the items of a group must follow each other in the gallery; sort the gallery by group")
         self._bounds = np.append(starts, len(of_distinct))
         self.group_of_item = np.repeat(np.arange(len(starts)), np.diff(self._bounds))

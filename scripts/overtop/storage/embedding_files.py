@@ -25,6 +25,9 @@ ID_COLUMNS: dict[Modality, str] = {"image": "image_path", "text": "caption"}
 ID_ARRAYS: dict[Modality, str] = {"image": "filenames", "text": "captions"}
 """Array of an .npz file that names the items."""
 
+GALLERY_FACTS = "gallery.json"
+"""File of the folder of a prepared gallery, whose unit vectors are not to be taken for embeddings of all its items."""
+
 _FORMATS = "a .npy, .npz or .h5 file, or a folder of .npy or .h5 files"
 
 
@@ -130,6 +133,8 @@ def _with_ids(path: Path, source: EmbeddingSource, ids: Sequence[str]) -> Embedd
 
 
 def _open_folder(folder: Path, modality: Modality | None) -> EmbeddingSource:
+    if (folder / GALLERY_FACTS).is_file():
+        raise OvertopError(f"{folder}: is a prepared gallery; give it as the gallery, or the embeddings it was made of")
     inner = {PARTS_FOLDERS[name]: folder / name for name in PARTS_FOLDERS if (folder / name).is_dir()}
     if inner:
         return _open_parts(inner[_choose(folder, modality, list(inner))], folder / "metadata")
