@@ -14,7 +14,7 @@ from overtop.confidence.model import read_models
 from overtop.pipeline.answer_job import names_of_texts, open_job_items
 from overtop.pipeline.job import Job, run
 from overtop.progress import progress_bar
-from overtop.retrieval.prepared import open_gallery
+from overtop.retrieval.gallery_files import open_gallery
 
 
 def main(job: Job) -> None:

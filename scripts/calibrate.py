@@ -8,8 +8,6 @@ Writes: results/confidence/{dataset}/{split}/{posterior}.json, with one model pe
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from overtop.confidence.model import ModelFacts, write_models
 from overtop.confidence.split_models import fit_split_models
 from overtop.estimators.inputs import EstimatorInputs
@@ -18,7 +16,7 @@ from overtop.retrieval.bank import draw_queries
 from overtop.retrieval.galleries import split_retrievals
 from overtop.retrieval.prepared import describe_bank, fingerprint_embeddings
 from overtop.retrieval.provenance import embedding_provenance, encoder_label
-from overtop.retrieval.ranking import read_ranking
+from overtop.retrieval.ranking import count_groups, read_ranking
 from overtop.retrieval.sources import queries_and_gallery
 from overtop.retrieval.temperature import load_temperatures
 from overtop.storage.shards import ShardSource, open_posterior
@@ -59,7 +57,7 @@ def find_facts(job: Job, split: Split, inputs: Mapping[Direction, EstimatorInput
                 facts[direction] = ModelFacts(
                     gallery_size=gallery.n_items,
                     gallery_fingerprint=fingerprint_embeddings(gallery),
-                    gallery_groups=len(np.unique(inputs[direction].ranking.item_groups)),
+                    gallery_groups=count_groups(inputs[direction].ranking.item_groups),
                     encoder=encoder_label(texts),
                     dims=gallery.dims,
                     bank=banks.get(direction),

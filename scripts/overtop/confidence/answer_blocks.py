@@ -17,7 +17,7 @@ from overtop.confidence.model import ConfidenceModel
 from overtop.confidence.queries import measure_queries
 from overtop.errors import OvertopError
 from overtop.progress import Progress, no_progress
-from overtop.retrieval.prepared import PreparedGallery
+from overtop.retrieval.gallery_files import PreparedGallery
 from overtop.retrieval.sources import SelectedItems
 from overtop.storage.files import atomic_path
 from overtop.storage.shards import EmbeddingSource
