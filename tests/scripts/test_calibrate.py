@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from helpers.answer_inputs import ENCODER, TEMPERATURE, RandomSplit, write_results
@@ -54,16 +55,19 @@ def make_job(folder, candidates, with_bank=False):
     )
 
 
-def test_model_has_the_thresholds_of_one_random_query_per_image(tmp_path):
+def test_model_has_the_thresholds_of_the_operating_points(tmp_path):
     job = make_job(tmp_path, ["max_softmax"])
     calibrate.main(job)
     models = read_models(job.output[0])
     assert set(models) == set(DIRECTIONS)
     split, rankings = read_split(job.input.split), read_ranking(job.input.ranking)[0]
-    for direction, model in models.items():
+    scores = []
+    for direction in models:
         inputs = EstimatorInputs(rankings[direction], temperatures=Temperatures(**TEMPERATURE))
-        scores = score_direction(split, direction, inputs, ["max_softmax"], ["corrected"])
-        rows = sample_one_query_per_image(scores, derive_seed(0, "calibrate"))
+        scores.append(score_direction(split, direction, inputs, ["max_softmax", "margin"], ["corrected"]))
+    sample = sample_one_query_per_image(pd.concat(scores), derive_seed(0, "operate", "val"))
+    for direction, model in models.items():
+        rows = sample[(sample["direction"] == direction) & (sample["estimator"] == "max_softmax")]
         assert (model.estimator, model.n_queries, model.n_hits) == ("max_softmax", N_IMAGES, rows["hit"].sum())
         for precision in PRECISIONS:
             expected = guaranteed_threshold(rows["uncertainty"].to_numpy(), rows["hit"].to_numpy(), precision, 0.9)

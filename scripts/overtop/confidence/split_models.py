@@ -47,11 +47,13 @@ def fit_split_models(
         OvertopError: no query of a direction has a label, the inputs do not allow an estimator, or an argument of
             `fit_model` is not valid.
     """
+    scores = [score_queries(split, direction, measured, candidates) for direction, measured in inputs.items()]
+    # The seed of the operating points, which are then chosen on the same queries.
+    sample = sample_one_query_per_image(pd.concat(scores, ignore_index=True), derive_seed(seed, "operate", "val"))
     models: dict[str, ConfidenceModel] = {}
     for direction, measured in inputs.items():
-        scores = score_queries(split, direction, measured, candidates)
-        sample = sample_one_query_per_image(scores, derive_seed(seed, "calibrate"))
-        tables = {name: sample[sample["estimator"] == name].set_index("query_id") for name in candidates}
+        rows = sample[sample["direction"] == direction]
+        tables = {name: rows[rows["estimator"] == name].set_index("query_id") for name in candidates}
         queries = tables[candidates[0]]
         similarity = pd.Series(measured.ranking.top_scores[:, 0].astype(np.float64), index=measured.ranking.query_ids)
         models[direction] = fit_model(
