@@ -111,7 +111,8 @@ def _update_keys_by_argmax(keys: torch.Tensor, block: torch.Tensor, first_column
     for start in range(0, len(keys), ARGMAX_CHUNK_ROWS):
         chunk = slice(start, start + ARGMAX_CHUNK_ROWS)
         _find_largest(block[chunk].numpy(), threshold[chunk], scores[chunk], columns[chunk])
-    rows, stored = np.flatnonzero(scores[:, 0] > threshold), keys.numpy()
+    stored = keys.numpy()
+    rows = _index_of_true(scores[:, 0] > threshold)
     values = torch.from_numpy(scores[rows])
     new_keys = _pack_keys(values, first_column + torch.from_numpy(columns[rows]))
     new_keys.masked_fill_(values == -torch.inf, LOWEST_KEY)
@@ -127,22 +128,25 @@ def _find_largest(entries: np.ndarray, threshold: np.ndarray, scores: np.ndarray
         scores: (rows, k) for the entries, largest first, the first of equal ones first; changed in place.
         columns: (rows, k) for their columns; changed in place.
     """
-    columns[:, 0] = entries.argmax(axis=1)
+    column = entries.argmax(axis=1)
     each = np.arange(len(entries))
-    scores[:, 0] = entries[each, columns[:, 0]]
-    rows = np.flatnonzero(scores[:, 0] > threshold)
-    if not rows.size:
-        return
-    if rows.size == len(entries):
-        entries = entries.copy()  # faster than a copy by index
-    else:
-        entries, threshold, each = entries[rows], threshold[rows], each[: len(rows)]
-    for number in range(1, scores.shape[1]):
-        entries[each, columns[rows, number - 1]] = -np.inf
+    columns[:, 0], scores[:, 0] = column, entries[each, column]
+    rows = _index_of_true(scores[:, 0] > threshold)
+    entries = entries.copy() if isinstance(rows, slice) else entries[rows]
+    threshold, column = threshold[rows], column[rows]
+    each = each[: len(entries)]
+    for number in range(1, scores.shape[1] if len(entries) else 0):
+        entries[each, column] = -np.inf
         column = entries.argmax(axis=1)
-        columns[rows, number], scores[rows, number] = column, entries[each, column]
-        if not (scores[rows, number] > threshold).any():
+        largest = entries[each, column]
+        columns[rows, number], scores[rows, number] = column, largest
+        if not (largest > threshold).any():
             break
+
+
+def _index_of_true(mask: np.ndarray) -> slice | np.ndarray:
+    """Return an index of the true entries (n,); a slice of all, which is faster, if none is false."""
+    return slice(None) if mask.all() else np.flatnonzero(mask)
 
 
 def _candidate_entries(
