@@ -75,7 +75,7 @@ def format_name(name: str) -> str:
         parent = name.removesuffix(suffix)
         if parent not in ("", name):
             return format_name(parent) + display
-    return name[:1].upper() + name[1:].replace("_", " ")
+    return capitalise(name.replace("_", " "))
 
 
 def posterior_labels(rows: pd.DataFrame) -> dict[str, str]:
@@ -128,6 +128,16 @@ def order_uncertainties(estimators: Iterable[str]) -> list[str]:
 def format_count(number: int, noun: str, plural: str | None = None) -> str:
     """A number with thousands separators and its noun: `2,000 queries`. The default plural is `noun` + s."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def capitalise(text: str) -> str:
+    """The text with its first letter in upper case, and all others as they are."""
+    return text[:1].upper() + text[1:]
+
+
+def shorten(text: str, length: int) -> str:
+    """The text, or its beginning and three dots if it has more than `length` characters."""
+    return text if len(text) <= length else f"{text[: length - 3]}..."
 
 
 def dataset_label(rows: pd.DataFrame) -> str:

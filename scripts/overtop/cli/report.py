@@ -13,7 +13,7 @@ import pandas as pd
 
 from overtop.cli.values import TrustOptions
 from overtop.confidence.model import ConfidenceModel
-from overtop.labels import format_count
+from overtop.labels import capitalise, format_count, shorten
 
 FIRST_ROWS = 10
 """Answers that are printed."""
@@ -99,7 +99,7 @@ def print_answers(answers: pd.DataFrame, promise: str, output: Path) -> None:
     n_acted, n_queries = int(answers["act"].sum()), len(answers)
     n_warnings = int((answers["warning"] != "").sum())
     lines = [f"{format_count(n_queries, 'query', 'queries')}: act on {n_acted:,} ({percent(n_acted / n_queries)})"]
-    lines.append(promise[:1].upper() + promise[1:] + ".")
+    lines.append(capitalise(promise) + ".")
     if n_warnings:
         lines.append(f"{format_count(n_warnings, 'answer')} with a warning in the column `warning`")
     print_lines(
@@ -115,15 +115,15 @@ def format_first_rows(answers: pd.DataFrame, width: int) -> str:
     room = WARNING_WIDTH if (rows["warning"] != "").any() and width >= WIDTH_WITH_WARNINGS else 0
     longest_name = (width - NUMBERS_WIDTH - room) // 2
     columns = {
-        "query": [_shorten(str(name), longest_name) for name in rows["query"]],
-        "top1": [_shorten(str(name), longest_name) for name in rows["top1"]],
+        "query": [shorten(str(name), longest_name) for name in rows["query"]],
+        "top1": [shorten(str(name), longest_name) for name in rows["top1"]],
         "similarity": [f"{value:.3f}" for value in rows["similarity"]],
         "uncertainty": [f"{value:.3g}" for value in rows["uncertainty"]],
         "p_right": [f"{value:.2f}" for value in rows["p_right"]],
         "act": ["yes" if act else "no" for act in rows["act"]],
     }
     if room:
-        columns["warning"] = [_shorten(text, width - len(_align(columns)[0]) - len("  ")) for text in rows["warning"]]
+        columns["warning"] = [shorten(text, width - len(_align(columns)[0]) - len("  ")) for text in rows["warning"]]
     return "\n".join(line.rstrip() for line in _align(columns))
 
 
@@ -144,7 +144,3 @@ def _align(columns: dict[str, list[str]]) -> list[str]:
 def percent(share: float) -> str:
     """Return a share as a percentage with one decimal: `18.5 %`."""
     return f"{100 * share:.1f} %"
-
-
-def _shorten(text: str, length: int) -> str:
-    return text if len(text) <= length else text[: length - 3] + "..."

@@ -4,11 +4,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from overtop.confidence.topk_lists import Metric, TopkLists
+from overtop.confidence.topk_lists import TopkLists
 from overtop.errors import OvertopError, did_you_mean
+from overtop.retrieval.other_groups import MISSING, first_of_other_groups
 from overtop.retrieval.ranking import MAX_RIVALS
 from overtop.retrieval.truncated import probability_interval, truncated_softmax
-from overtop.terms import SOFTMAX_TEMPERATURE
+from overtop.terms import AUTO, SOFTMAX_TEMPERATURE, Metric
 
 TOPK_ESTIMATORS = ("max_softmax", "entropy", "margin", "margin_topk", "top1_similarity")
 """Names of the estimators, the default first."""
@@ -75,13 +76,8 @@ def best_rivals(similarity: np.ndarray, groups: np.ndarray | None) -> np.ndarray
     if groups is None:
         rivals = similarity[:, 1 : count + 1]
     else:
-        rivals = np.full((len(similarity), count), -np.inf)
-        is_other = groups != groups[:, :1]
-        rows = np.arange(len(similarity))
-        for number in range(count):
-            position = is_other.argmax(axis=1)
-            rivals[:, number] = np.where(is_other[rows, position], similarity[rows, position], -np.inf)
-            is_other &= groups != groups[rows, position][:, None]
+        positions = first_of_other_groups(groups, count)
+        rivals = np.where(positions == MISSING, -np.inf, np.take_along_axis(similarity, positions, axis=1))
     return np.where(np.isfinite(rivals), rivals, last[:, None])
 
 
@@ -93,7 +89,7 @@ def check_estimators(estimator: str | list[str] | tuple[str, ...] | None) -> tup
     """
     if estimator is None:
         return TOPK_ESTIMATORS[:1]
-    if estimator == "auto":
+    if estimator == AUTO:
         return TOPK_ESTIMATORS
     names = (estimator,) if isinstance(estimator, str) else tuple(estimator)
     for name in names:
@@ -113,8 +109,8 @@ def check_temperature(temperature: float | None, metric: Metric) -> float:
     """
     if temperature is None and metric == "inner_product":
         raise OvertopError(
-            "temperature: is needed with metric='inner_product'; give that of the model times the lengths of a query's "
-            "and an item's vector (it is 0.01 for CLIP with vectors of length 1)"
+            "temperature: is needed with metric='inner_product'; 0.01 is that of CLIP for vectors of length 1, "
+            "and scales with the products"
         )
     temperature = SOFTMAX_TEMPERATURE if temperature is None else float(temperature)
     if not 0 < temperature < np.inf:

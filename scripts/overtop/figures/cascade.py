@@ -160,7 +160,7 @@ def _rule_label(rule: str) -> str:
 def _direction_label(rows: pd.DataFrame) -> str:
     """Direction of the first row, with a capital letter."""
     direction = labels.format_name(rows.iloc[0]["direction"])
-    return direction[:1].upper() + direction[1:]
+    return labels.capitalise(direction)
 
 
 def _new_figure(rows: int, columns: int, n_rules: int) -> Figure:

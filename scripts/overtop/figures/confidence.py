@@ -15,15 +15,14 @@ from overtop.evaluation.probabilities import ECE_BINS
 from overtop.figures import style
 from overtop.figures.checks import check_columns, check_single_value
 from overtop.figures.method_styles import MethodStyle, model_styles
-from overtop.figures.methods import LEGEND_MARGIN, draw_line, format_value
+from overtop.figures.methods import LEGEND_MARGIN, format_value
+from overtop.figures.reliability_panel import draw_diagonal, draw_points, format_diagram, panel_grid, panel_height
 
 _PANEL = ["direction", "estimator"]
 _COLUMNS = [
     *_PANEL, "dataset", "fit", "ece", "ece_calibrated", "level", "curve", "n_queries", "p_right", "accuracy",
     "accuracy_low", "accuracy_high", "coverage",
 ]  # fmt: skip
-_HEIGHT_RATIOS = (3.2, 1)  # of the diagram and the coverage below it
-_COVERAGE_HEIGHT = 0.9  # inches
 
 
 def confidence_numbers(
@@ -67,11 +66,10 @@ def plot_confidence(numbers: pd.DataFrame, axes: tuple[Axes, Axes] | None = None
     datasets = list(numbers["dataset"].unique())
     with style.figure_style():
         if axes is None:
-            figure = style.new_figure(*_panel_size(datasets))
-            axes = tuple(figure.subplots(2, 1, sharex=True, height_ratios=_HEIGHT_RATIOS))
+            axes = tuple(panel_grid(style.new_figure(*_panel_size(datasets)))[:, 0])
         assert axes is not None, "made above"
         diagram, coverage = axes
-        handles = diagram.plot([0, 1], [0, 1], color=style.GREY, linewidth=0.8, zorder=1, label="Perfect calibration")
+        handles = [draw_diagonal(diagram)]
         for line_style, (dataset, rows) in zip(
             model_styles(datasets), numbers.groupby("dataset", sort=False), strict=True
         ):
@@ -100,7 +98,7 @@ def confidence_figure(numbers: pd.DataFrame) -> Figure:
         figure = style.new_figure(width * len(directions), height * len(estimators) + 0.4)
         parts = figure.subfigures(len(estimators), 1, squeeze=False)[:, 0]
         for part, estimator in zip(parts, estimators, strict=True):
-            grid = part.subplots(2, len(directions), squeeze=False, sharex=True, height_ratios=_HEIGHT_RATIOS)
+            grid = panel_grid(part, len(directions))
             for pair, direction in zip(grid.T, directions, strict=True):
                 shown = numbers[(numbers["estimator"] == estimator) & (numbers["direction"] == direction)]
                 plot_confidence(shown, tuple(pair))
@@ -122,8 +120,7 @@ def _draw_dataset(axes: tuple[Axes, Axes], rows: pd.DataFrame, line_style: Metho
     shown = points[~unreliable]
     ends = shown["p_right"], shown["accuracy_low"], shown["accuracy_high"]
     diagram.vlines(*ends, color=line_style.colour, linewidth=0.6, alpha=style.FAINT_ALPHA, zorder=1.5)
-    marker = {"marker": line_style.marker, "clip_on": False}
-    draw_line(diagram, points["p_right"], points["accuracy"], unreliable, line_style, line_style.label, **marker)
+    draw_points(diagram, points["p_right"], points["accuracy"], unreliable, line_style)
     curve = rows[rows["curve"] == "coverage"].sort_values("p_right")
     coverage.plot(curve["p_right"], curve["coverage"], **line_style.line_properties() | {"marker": ""})
 
@@ -131,9 +128,8 @@ def _draw_dataset(axes: tuple[Axes, Axes], rows: pd.DataFrame, line_style: Metho
 def _format_axes(axes: tuple[Axes, Axes], numbers: pd.DataFrame) -> None:
     diagram, coverage = axes
     direction, estimator = numbers.iloc[0][_PANEL]
-    diagram.set(xlim=(0, 1), ylim=(-0.02, 1.02), ylabel="Share of right top-1")
-    title = labels.format_name(direction)
-    diagram.set_title(f"{title[:1].upper()}{title[1:]}\n{labels.format_name(estimator)}", loc="left")
+    title = f"{labels.capitalise(labels.format_name(direction))}\n{labels.format_name(estimator)}"
+    format_diagram(diagram, title, "Share of right top-1")
     coverage.set(xlabel="Probability that the top-1 is right", ylabel="Coverage")
     coverage.set(xlim=(0, 1), ylim=(0, 1.02))
     coverage.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
@@ -144,5 +140,4 @@ def _panel_size(datasets: Sequence[str]) -> tuple[float, float]:
     longest = max(
         style.text_width(f"{labels.format_name(name)} [0.000; 0.000]", "legend.fontsize") for name in datasets
     )
-    height = style.PANEL_HEIGHT + _COVERAGE_HEIGHT + style.LEGEND_LINE_HEIGHT * (len(datasets) + 2)
-    return max(style.PANEL_WIDTH, LEGEND_MARGIN + longest + 0.1), height
+    return max(style.PANEL_WIDTH, LEGEND_MARGIN + longest + 0.1), panel_height(len(datasets))

@@ -10,12 +10,11 @@ from overtop.evaluation.probabilities import ECE_BINS, measure_probabilities, re
 from overtop.figures import style
 from overtop.figures.checks import check_columns, check_single_value
 from overtop.figures.method_styles import MethodStyle, model_styles
-from overtop.figures.methods import draw_line, format_value
+from overtop.figures.methods import format_value
+from overtop.figures.reliability_panel import draw_diagonal, draw_points, format_diagram, panel_grid, panel_height
 from overtop.terms import CLEAN
 
 _PANEL = ["dataset", "view", "probability"]
-_HEIGHT_RATIOS = (3.2, 1)  # of the diagram and the histogram below it
-_HISTOGRAM_HEIGHT = 0.9  # inches
 
 
 def reliability_numbers(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -65,12 +64,10 @@ def plot_reliability(numbers: pd.DataFrame, axes: tuple[Axes, Axes] | None = Non
     models = list(numbers["model"].unique())
     with style.figure_style():
         if axes is None:
-            figure = style.new_figure(style.PANEL_WIDTH, _panel_height(len(models)))
-            axes = tuple(figure.subplots(2, 1, sharex=True, height_ratios=_HEIGHT_RATIOS))
+            axes = tuple(panel_grid(style.new_figure(style.PANEL_WIDTH, panel_height(len(models))))[:, 0])
         assert axes is not None, "made above"
         diagram, histogram = axes
-        diagonal = diagram.plot([0, 1], [0, 1], color=style.GREY, linewidth=0.8, zorder=1, label="Perfect calibration")
-        handles = [*diagonal]
+        handles = [draw_diagonal(diagram)]
         for method_style, (_, rows) in zip(model_styles(models), numbers.groupby("model", sort=False), strict=True):
             _draw_model(axes, rows, method_style)
             text = f"{method_style.label} [{format_value(float(rows['ece'].iloc[0]), 3)}]"
@@ -92,12 +89,12 @@ def reliability_figure(numbers: pd.DataFrame) -> Figure:
     check_single_value(numbers, ["dataset"], "a reliability figure")
     views = list(numbers["view"].unique())
     probabilities = labels.in_known_order(numbers["probability"], labels.PROBABILITIES)
-    height = _panel_height(numbers["model"].nunique())
+    height = panel_height(numbers["model"].nunique())
     with style.figure_style():
         figure = style.new_figure(style.PANEL_WIDTH * len(views), height * len(probabilities) + 0.3)
         rows = figure.subfigures(len(probabilities), 1, squeeze=False)[:, 0]
         for part, probability in zip(rows, probabilities, strict=True):
-            grid = part.subplots(2, len(views), squeeze=False, sharex=True, height_ratios=_HEIGHT_RATIOS)
+            grid = panel_grid(part, len(views))
             for (diagram, histogram), view in zip(grid.T, views, strict=True):
                 shown = numbers[(numbers["view"] == view) & (numbers["probability"] == probability)]
                 plot_reliability(shown, (diagram, histogram))
@@ -113,16 +110,7 @@ def _draw_model(axes: tuple[Axes, Axes], rows: pd.DataFrame, method_style: Metho
     diagram, histogram = axes
     filled = rows[rows["n_images"] > 0]
     unreliable = filled["n_images"] < style.MIN_RELIABLE_QUERIES
-    draw_line(
-        diagram,
-        filled["confidence"],
-        filled["accuracy"],
-        unreliable,
-        method_style,
-        method_style.label,
-        marker=method_style.marker,
-        clip_on=False,
-    )
+    draw_points(diagram, filled["confidence"], filled["accuracy"], unreliable, method_style)
     edges = [*rows["low"], rows["high"].iloc[-1]]
     line = {"color": method_style.colour, "linestyle": method_style.line_style, "linewidth": method_style.width}
     histogram.stairs(rows["share"], edges, baseline=None, **line)
@@ -131,14 +119,8 @@ def _draw_model(axes: tuple[Axes, Axes], rows: pd.DataFrame, method_style: Metho
 def _format_axes(axes: tuple[Axes, Axes], numbers: pd.DataFrame) -> None:
     diagram, histogram = axes
     view, probability = numbers.iloc[0][["view", "probability"]]
-    diagram.set(xlim=(0, 1), ylim=(-0.02, 1.02), ylabel="Accuracy")
     shown = "Clean" if view == CLEAN else f"Under {view}"
-    title = labels.format_name(probability)
-    diagram.set_title(f"{shown}\n{title[:1].upper()}{title[1:]}", loc="left")
+    format_diagram(diagram, f"{shown}\n{labels.capitalise(labels.format_name(probability))}", "Accuracy")
     histogram.set(xlabel="Confidence", ylabel="Images", xlim=(0, 1))
     histogram.set_ylim(bottom=0)
     histogram.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-
-
-def _panel_height(n_models: int) -> float:
-    return style.PANEL_HEIGHT + _HISTOGRAM_HEIGHT + style.LEGEND_LINE_HEIGHT * (n_models + 2)

@@ -155,7 +155,7 @@ def _largest_accuracy(numbers: pd.DataFrame) -> float:
 def _term_label(name: str) -> str:
     """`kl_dirichlet` becomes `KL Dirichlet`."""
     text = name.replace("_", " ").replace("dirichlet", "Dirichlet")
-    return "KL" + text[2:] if text.startswith("kl") else text[:1].upper() + text[1:]
+    return "KL" + text[2:] if text.startswith("kl") else labels.capitalise(text)
 
 
 def _new_figure(rows: int, columns: int, legend_lines: int) -> Figure:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from overtop.labels import format_count
+from overtop.labels import format_count, shorten
 from overtop.storage.files import read_table_metadata
 
 SHOWN_ROWS = 5
@@ -43,13 +43,18 @@ def _first_rows(parquet: Path) -> list[str]:
     return _align(
         [
             ("query", "top-1", "p_right", "act", "warning"),
-            *((_cut(r["query"]), _cut(r["top1"]), f"{r['p_right']:.2f}", str(r["act"]), r["warning"]) for r in rows),
+            *(
+                (
+                    shorten(r["query"], SHOWN_CHARACTERS),
+                    shorten(r["top1"], SHOWN_CHARACTERS),
+                    f"{r['p_right']:.2f}",
+                    str(r["act"]),
+                    r["warning"],
+                )
+                for r in rows
+            ),
         ]
     )
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= SHOWN_CHARACTERS else f"{text[: SHOWN_CHARACTERS - 3]}..."
 
 
 def _align(rows: list[tuple[str, ...]]) -> list[str]:

@@ -27,9 +27,10 @@ from overtop.retrieval.duplicates import find_first_duplicates
 from overtop.retrieval.exact import sort_temperatures
 from overtop.retrieval.groups import merge_duplicates
 from overtop.retrieval.normalisation import Normalisation, NormalisedRanking
+from overtop.retrieval.other_groups import MISSING
 from overtop.retrieval.ranking import Ranking
 from overtop.retrieval.reranking import rerank
-from overtop.retrieval.rivals import MISSING, rivals_among
+from overtop.retrieval.rivals import rivals_among
 from overtop.retrieval.sources import check_sources, queries_and_gallery
 from overtop.retrieval.truncated import truncated_normalised, truncated_softmax
 from overtop.retrieval.vectors import read_unit_vectors

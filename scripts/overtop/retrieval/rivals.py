@@ -4,12 +4,10 @@ import numpy as np
 
 from overtop.memory import CACHE_BYTES, MAX_ARRAY_BYTES, blocks
 from overtop.retrieval.groups import GroupedItems
+from overtop.retrieval.other_groups import MISSING, first_of_other_groups
 from overtop.retrieval.ranking import MAX_RIVALS, count_groups
 from overtop.retrieval.similarities import mean_similarities
 from overtop.storage.shards import EmbeddingSource
-
-MISSING = -1
-"""Placeholder for a rival that is not among the items of a ranking."""
 
 
 def rivals_among(ids: np.ndarray, scores: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -28,14 +26,10 @@ def rivals_among(ids: np.ndarray, scores: np.ndarray, groups: np.ndarray) -> tup
     rivals = np.full((len(ids), count), MISSING, dtype=np.int32)
     similarities = np.full((len(ids), count), -np.inf, dtype=np.float32)
     for part in blocks(len(ids), 8 * ids.shape[1], CACHE_BYTES):
-        group, rows = groups[ids[part]], np.arange(part.stop - part.start)
-        is_other = group != group[:, :1]
-        for number in range(count):
-            position = is_other.argmax(axis=1)
-            found = is_other[rows, position]
-            rivals[part, number][found] = ids[part][rows, position][found]
-            similarities[part, number][found] = scores[part][rows, position][found]
-            is_other &= group != group[rows, position][:, None]
+        positions = first_of_other_groups(groups[ids[part]], count)
+        found = positions != MISSING
+        rivals[part] = np.where(found, np.take_along_axis(ids[part], positions, axis=1), MISSING)
+        similarities[part] = np.where(found, np.take_along_axis(scores[part], positions, axis=1), -np.inf)
     return rivals, similarities
 
 

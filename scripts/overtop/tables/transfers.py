@@ -54,7 +54,7 @@ def transfers_summary(measures: pd.DataFrame) -> list[str]:
             f"{labels.format_name(row['dataset'])} {row['overconfidence']:+.3f} {_interval(row, 'overconfidence')}"
             for _, row in rows.iterrows()
         ]
-        of_model = f"{title[:1].upper()}{title[1:]}, {labels.format_name(str(estimator))}"
+        of_model = f"{labels.capitalise(title)}, {labels.format_name(str(estimator))}"
         lines.append(f"{of_model}: mean probability minus share of right answers: {'; '.join(parts)}")
     return lines
 
@@ -82,7 +82,7 @@ def _section(transfers: Transfers, direction: str, estimator: str) -> Iterator[s
     )
     first = measures.iloc[0]
     title = labels.format_name(direction)
-    yield escape(f"## {title[:1].upper()}{title[1:]}: {labels.format_name(estimator)}")
+    yield escape(f"## {labels.capitalise(title)}: {labels.format_name(estimator)}")
     fitted = labels.format_count(int(first["n_labelled"]), "labelled query", "labelled queries")
     yield escape(f"Fitted to {fitted} with a gallery of {labels.format_count(int(first['labelled_gallery']), 'item')}.")
     headers = ["Data set", "Probability", "Queries", "Gallery", "Drift", *_HEADERS.values()]

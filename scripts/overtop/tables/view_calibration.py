@@ -64,7 +64,7 @@ def _sections(table: pd.DataFrame, dataset: str) -> Iterator[str]:
     yield f"## {escape(name)} ({labels.format_count(int(rows['n_images'].max()), 'image')})"
     for probability in labels.in_known_order(rows["probability"], labels.PROBABILITIES):
         title = labels.format_name(probability)
-        yield f"### {title[:1].upper()}{title[1:]}"
+        yield f"### {labels.capitalise(title)}"
         yield _grid(rows[rows["probability"] == probability])
 
 
