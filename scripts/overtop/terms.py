@@ -72,32 +72,24 @@ AUTO_ESTIMATORS = (
 )  # fmt: skip
 """Estimators that are compared for `auto`, as far as the ranking allows, the default first."""
 
-RANKING_ESTIMATORS = (
-    "top1_similarity",
-    "margin",
-    "margin_topk",
-    "entropy",
-    "max_softmax",
-    "bank_softmax",
-    "bank_nnn",
-    "energy",
-    "dirichlet_entropy",
-    "dirichlet_vacuity",
-    "nqc_5",
-    "nqc_50",
-    "wig_5",
-    "wig_50",
-    "smv_5",
-    "smv_50",
-    "lsmv_5",
-    "lsmv_50",
-    "gap_5",
-    "gap_50",
+PUBLISHED_ONLY = ("adversarial_pgd", "adversarial_linear")
+"""Estimators that exist only under `published`: the paper's approximations of adversarial_exact."""
+
+RANKING_ESTIMATORS = tuple(
+    name
+    for name in ESTIMATORS
+    if name not in ("top1_consistency", "topk_consistency", "adversarial_exact", "probvlm", *PUBLISHED_ONLY)
 )
 """Estimators that confidence models may use: under `corrected` they need a ranking and perhaps a bank, nothing else."""
 
-PUBLISHED_ONLY = ("adversarial_pgd", "adversarial_linear")
-"""Estimators that exist only under `published`: the paper's approximations of adversarial_exact."""
+OnError = Literal["fail", "skip"]
+"""On an item that cannot be read: stop, or leave it out."""
+
+MappingName = Literal["auto", "softmax", "logistic", "isotonic"]
+"""Mapping from the uncertainty to the probability of a hit; `auto`: the best by cross-validation."""
+
+Metric = Literal["cosine", "l2", "elasticsearch", "inner_product"]
+"""What the scores of a search engine are; `confidence.topk_lists` defines them."""
 
 VOTE_TOP = 5
 """Items of each sample's ranking that are kept: the released code compares the five best."""

@@ -145,7 +145,7 @@ def test_answers_do_not_depend_on_the_block_of_queries(jobs, monkeypatch):
 
 def test_failed_answer_leaves_no_file(jobs, monkeypatch):
     jobs.prepare()
-    monkeypatch.setattr(answer_blocks, "answer_queries", lambda *_, **__: pytest.fail("stopped"))
+    monkeypatch.setattr(answer_blocks, "tabulate_answers", lambda *_, **__: pytest.fail("stopped"))
     with pytest.raises(pytest.fail.Exception):
         jobs.answer()
     assert [path.name for path in jobs.folder.iterdir() if "answers" in path.name] == []

@@ -59,13 +59,13 @@ def answer_bank(wildcards):
 def answer_bank_spec(wildcards):
     """The bank of an answer's model, as plain values."""
     bank = answer_bank(wildcards)
-    return bank and {**bank._asdict(), "label": bank.label}
+    return bank and bank.as_params()
 
 
 def model_bank_spec(wildcards):
     """The bank of the confidence models of a labelled split, as plain values."""
     bank = answers.model_bank(settings, wildcards.dataset, wildcards.split)
-    return bank and {**bank._asdict(), "label": bank.label}
+    return bank and bank.as_params()
 
 
 def items_spec(role):

@@ -43,7 +43,7 @@ def shards_of_roles(posterior, splits):
 def bank_spec(wildcards):
     """The bank that the queries of a split are ranked with, as plain values; None if there is none."""
     bank = find_bank(settings, wildcards.dataset, wildcards.split)
-    return bank and {**bank._asdict(), "label": bank.label}
+    return bank and bank.as_params()
 
 
 def bank_if_declared(wildcards):

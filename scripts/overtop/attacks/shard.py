@@ -12,7 +12,7 @@ from overtop.attacks.batch import AttackedBatch, attack_batch, describe_attack
 from overtop.attacks.classifier import Classifier
 from overtop.attacks.gallery import Gallery, positives_of_images
 from overtop.config.attacks import GradientAttack, LibraryAttack
-from overtop.encoders.decoding import OnError, decode_batches
+from overtop.encoders.decoding import decode_batches
 from overtop.encoders.embedding import EmbeddingBatch, ShardKey
 from overtop.encoders.loading import Encoder
 from overtop.encoders.passes import FULL_PRECISION, open_tower
@@ -21,6 +21,7 @@ from overtop.progress import Progress, no_progress
 from overtop.seeds import derive_seed
 from overtop.storage.shards import shard_slice
 from overtop.storage.split import Split
+from overtop.terms import OnError
 
 
 @dataclass(frozen=True)

@@ -14,14 +14,13 @@ from overtop.datasets.images import list_images
 from overtop.datasets.texts import SUFFIXES, read_texts
 from overtop.errors import OvertopError
 from overtop.retrieval.sources import SelectedItems
-from overtop.storage.embedding_files import open_embeddings
+from overtop.storage.embedding_files import GALLERY_FACTS, holds_embeddings, open_embeddings
+from overtop.storage.embedding_files import SUFFIXES as EMBEDDING_SUFFIXES
 from overtop.storage.shards import EmbeddingSource
 from overtop.terms import Modality
 
 Kind = Literal["embeddings", "prepared", "images", "texts"]
 """What a path contains."""
-
-EMBEDDING_SUFFIXES = (".npy", ".npz", ".h5")
 
 _FORMS = "embeddings (.npy, .npz, .h5, a folder of .npy parts), texts (.csv, .parquet, .txt) or a folder of images"
 
@@ -101,13 +100,9 @@ def _find_kind(option: str, path: Path) -> Kind:
 
 
 def _find_kind_of_folder(option: str, folder: Path) -> Kind:
-    if (folder / "gallery.json").is_file():
+    if (folder / GALLERY_FACTS).is_file():
         return "prepared"
-    if (
-        any(folder.glob("*.npy"))
-        or any(folder.glob("*.h5"))
-        or any((folder / f"{modality}_emb").is_dir() for modality in ("img", "text"))
-    ):
+    if holds_embeddings(folder):
         return "embeddings"
     if list_images(folder)[0]:
         return "images"

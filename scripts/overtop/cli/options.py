@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from overtop.cli.values import MappingName, MetricName, OnError
-from overtop.terms import Direction
+from overtop.terms import Direction, MappingName, Metric, OnError
 
 _ITEMS = "embeddings (.npy, .npz, .h5, or a folder of .npy parts), texts (.csv, .parquet, .txt) or images (folder)"
 
@@ -28,7 +27,7 @@ GallerySize = Annotated[
     int | None, typer.Option(min=1, metavar="N", help="With --topk: number of items that the engine searches.")
 ]
 MetricOption = Annotated[
-    MetricName | None,
+    Metric | None,
     typer.Option(
         "--metric",
         metavar="NAME",

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from overtop.errors import OvertopError
+from overtop.storage.embedding_files import GALLERY_FACTS
 
 
 def check_output(path: Path, suffixes: Sequence[str], inputs: Sequence[Path | None] = ()) -> None:
@@ -36,7 +37,7 @@ def check_output_folder(path: Path) -> None:
     """
     if path.exists() and not path.is_dir():
         raise OvertopError(f"-o {path}: this is a file; name a folder")
-    if path.is_dir() and any(path.iterdir()) and not (path / "gallery.json").is_file():
+    if path.is_dir() and any(path.iterdir()) and not (path / GALLERY_FACTS).is_file():
         raise OvertopError(f"-o {path}: the folder has other content; name a new folder")
     _check_parent(path)
 

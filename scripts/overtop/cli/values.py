@@ -2,14 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from overtop.errors import OvertopError
-from overtop.terms import Direction
-
-MappingName = Literal["auto", "softmax", "logistic", "isotonic"]
-MetricName = Literal["cosine", "l2", "elasticsearch", "inner_product"]
-OnError = Literal["fail", "skip"]
+from overtop.terms import Direction, MappingName, Metric, OnError
 
 
 @dataclass(frozen=True)
@@ -95,7 +90,7 @@ class TopkOptions:
 
     lists: Path
     gallery_size: int | None = None
-    metric: MetricName | None = None
+    metric: Metric | None = None
     top: int | None = None
     groups: Path | None = None
     temperature: float | None = None
@@ -114,7 +109,7 @@ class GivenSearch:
     temperature: float | None
     topk: Path | None
     gallery_size: int | None
-    metric: MetricName | None
+    metric: Metric | None
     top: int | None
 
     def embeddings(self, encoder: EncoderOptions) -> SearchOptions:

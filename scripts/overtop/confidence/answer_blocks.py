@@ -1,6 +1,5 @@
 """Answers of many queries against a prepared gallery, block by block: memory does not grow with their number."""
 
-import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from overtop.confidence.answering import answer_queries, batch_warnings
+from overtop.confidence.answering import batch_warnings, tabulate_answers
 from overtop.confidence.galleries import check_encoder, check_model_fits_gallery, place
 from overtop.confidence.model import ConfidenceModel
 from overtop.confidence.queries import measure_queries
@@ -76,7 +75,7 @@ def answer_blocks(
     block: int = BLOCK_QUERIES,
     progress: Progress = no_progress,
 ) -> Iterator[pd.DataFrame]:
-    """Yield the answers of `answering.answer_queries` for one block of queries after the other.
+    """Yield the answers of `answering.tabulate_answers` for one block of queries after the other.
 
     Warnings on a batch are left to the caller, since they are on all queries (`answering.batch_warnings`).
 
@@ -100,18 +99,15 @@ def answer_blocks(
         stop = min(start + block, queries.n_items)
         part = SelectedItems(queries, np.arange(start, stop))
         measured = measure_queries(gallery, part, [model.estimator], dirichlet=dirichlet)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
-            answers = answer_queries(
-                model,
-                measured.uncertainty[model.estimator],
-                measured.similarity,
-                measured.ids,
-                gallery_ids[measured.top1].tolist(),
-                precision=precision,
-                gallery_fingerprint=gallery.fingerprint,
-                tied=measured.tied,
-            )
+        answers = tabulate_answers(
+            model,
+            measured.uncertainty[model.estimator],
+            measured.similarity,
+            measured.ids,
+            gallery_ids[measured.top1].tolist(),
+            precision=precision,
+            tied=measured.tied,
+        )
         progress(stop, queries.n_items)
         yield answers
 

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -72,10 +73,32 @@ def answer_queries(
         >>> answers[["query", "top1", "p_right", "act"]].values.tolist()
         [['a', 'cat', 0.9, True], ['b', 'dog', 0.30000000000000004, False]]
     """
+    answers = tabulate_answers(
+        model, uncertainty, similarity, query_ids, top1_ids, precision=precision, coverage=coverage, tied=tied
+    )
+    for text in batch_warnings(model, answers["similarity"].to_numpy(), gallery_fingerprint):
+        warnings.warn(text, stacklevel=stacklevel + 1)
+    return answers
+
+
+def tabulate_answers(
+    model: ConfidenceModel,
+    uncertainty: np.ndarray,
+    similarity: np.ndarray,
+    query_ids: Sequence[str],
+    top1_ids: Sequence[str],
+    *,
+    precision: float | None = None,
+    coverage: float | None = None,
+    tied: np.ndarray | None = None,
+) -> pd.DataFrame:
+    """Return the answers of `answer_queries` for a part of a batch, without the warnings on the whole of it.
+
+    Raises:
+        OvertopError: as `answer_queries`.
+    """
     uncertainty, similarity = np.asarray(uncertainty, np.float64), np.asarray(similarity, np.float64)
     _check_arrays(uncertainty, similarity, query_ids, top1_ids)
-    for text in batch_warnings(model, similarity, gallery_fingerprint):
-        warnings.warn(text, stacklevel=stacklevel + 1)
     return pd.DataFrame(
         {
             "query": list(query_ids),
@@ -142,23 +165,37 @@ def batch_warnings(model: ConfidenceModel, similarity: np.ndarray, gallery_finge
     if model.facts.gallery_size == 1:
         texts.append("the gallery has one item, so that the softmax is 1 for every query and says nothing")
     if model.similarity_quantiles and len(similarity):
-        distance, p_value = similarity_drift(model, similarity)
-        if p_value < DRIFT_P_VALUE and distance >= DRIFT_DISTANCE:
+        drift = similarity_drift(model, similarity)
+        if drift.is_large:
             direction = "lower" if np.median(similarity) < _quantile(model, 0.5) else "higher"
             texts.append(
                 f"these queries are unlike the labelled ones: their similarities are {direction} (distance of the "
-                f"distributions {distance:.2f}, p = {p_value:.1g}); label some of them and fit again"
+                f"distributions {drift.distance:.2f}, p = {drift.p_value:.1g}); label some of them and fit again"
             )
     return texts
 
 
-def similarity_drift(model: ConfidenceModel, similarity: np.ndarray) -> tuple[float, float]:
+class Drift(NamedTuple):
+    """How far the similarities of new queries are from those of the labelled ones.
+
+    Attributes:
+        distance: of the two distribution functions, by Kolmogorov and Smirnov.
+        p_value: its asymptotic p-value.
+    """
+
+    distance: float
+    p_value: float
+
+    @property
+    def is_large(self) -> bool:
+        """Whether users are warned."""
+        return self.p_value < DRIFT_P_VALUE and self.distance >= DRIFT_DISTANCE
+
+
+def similarity_drift(model: ConfidenceModel, similarity: np.ndarray) -> Drift:
     """Compare the similarities (Q,) of new queries with those of the labelled ones.
 
     The distribution of the labelled queries is interpolated between the stored quantiles.
-
-    Returns:
-        The distance of the two distribution functions, and the asymptotic p-value of Kolmogorov and Smirnov.
     """
     new = np.sort(np.asarray(similarity, dtype=np.float64))
     n_new = len(new)
@@ -167,7 +204,7 @@ def similarity_drift(model: ConfidenceModel, similarity: np.ndarray) -> tuple[fl
     below = fitted - np.arange(n_new) / n_new
     distance = max(0.0, float(max(above.max(), below.max())))
     effective = n_new * model.n_queries / (n_new + model.n_queries)
-    return distance, float(kstwobign.sf(distance * np.sqrt(effective)))
+    return Drift(distance, float(kstwobign.sf(distance * np.sqrt(effective))))
 
 
 def is_other_gallery(model: ConfidenceModel, gallery_fingerprint: str | None) -> bool:

@@ -76,6 +76,26 @@ def parse_relevant(relevant: Iterable[Any], gallery_ids: Sequence[str]) -> list[
     return parsed
 
 
+def check_labels(labels: Sequence[Any], n_queries: int, optional: str) -> None:
+    """Check that there is one label per query, and that some are known.
+
+    Args:
+        labels: of the queries; None if unknown.
+        n_queries: Q.
+        optional: the arguments to leave out if no query is labelled.
+
+    Raises:
+        OvertopError: there is another number of labels, or all are None.
+    """
+    if len(labels) != n_queries:
+        raise OvertopError(f"relevant: has {len(labels)} entries for {n_queries} queries; give one per query")
+    if all(label is None for label in labels):
+        raise OvertopError(
+            f"relevant: all {len(labels)} queries are unlabelled; label some of them (`overtop.queries_to_label`), or "
+            f"leave {optional} out"
+        )
+
+
 def find_hits(top1: np.ndarray, relevant: Sequence[np.ndarray], groups: np.ndarray) -> np.ndarray:
     """Return whether the top-1 of each query is relevant or belongs to the group of a relevant item, (Q,) bool.
 

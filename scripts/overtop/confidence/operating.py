@@ -7,10 +7,9 @@ import numpy as np
 import pandas as pd
 
 from overtop.confidence.conformal import Candidates, evaluate_conformal_sets
-from overtop.confidence.thresholds import evaluate_thresholds, sample_one_query_per_image
+from overtop.confidence.thresholds import Role, evaluate_thresholds, sample_independent_queries
 from overtop.retrieval.ranking import Ranking
 from overtop.retrieval.relevance import positives_matrix
-from overtop.seeds import derive_seed
 from overtop.storage.split import Split
 from overtop.terms import POSITIVES, Direction
 
@@ -36,9 +35,9 @@ class SplitResults:
     rankings: Mapping[Direction, Ranking]
     scores: pd.DataFrame
 
-    def sample_queries(self, seed: int) -> "SplitResults":
+    def sample_queries(self, seed: int, role: Role) -> "SplitResults":
         """Return the results with the scores of one random query per image and direction."""
-        return replace(self, scores=sample_one_query_per_image(self.scores, seed))
+        return replace(self, scores=sample_independent_queries(self.scores, seed, role))
 
     def candidates(self, direction: Direction, extended: bool) -> Candidates:
         """Return the best items of the queries in `scores`, with labelled or extended positives."""
@@ -70,8 +69,8 @@ def operating_table(
         OvertopError: an estimator was scored on validation but not on test, an uncertainty is not finite, or a target
             or the confidence is not in (0, 1).
     """
-    validation = validation.sample_queries(derive_seed(seed, "operate", "val"))
-    test = test.sample_queries(derive_seed(seed, "operate", "test"))
+    validation = validation.sample_queries(seed, "val")
+    test = test.sample_queries(seed, "test")
     tables = [evaluate_thresholds(validation.scores, test.scores, targets, confidence)]
     for direction in test.rankings:
         for kind in POSITIVES:

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from overtop.confidence.candidates import auto_estimators, default_estimator
 from overtop.confidence.galleries import open_source, place
-from overtop.confidence.labelling import parse_relevant
+from overtop.confidence.labelling import check_labels, parse_relevant
 from overtop.errors import OvertopError
 from overtop.estimators.inputs import EstimatorInputs
 from overtop.estimators.registry import get_estimator, missing_requirement
@@ -19,7 +20,7 @@ from overtop.retrieval.prepared import rank_queries
 from overtop.retrieval.sources import SelectedItems
 from overtop.retrieval.temperature import Temperatures
 from overtop.storage.shards import ArraySource, EmbeddingSource
-from overtop.terms import AUTO, AUTO_ESTIMATORS, BANK_ESTIMATORS, DIRICHLET_TEMPERATURE
+from overtop.terms import AUTO, BANK_ESTIMATORS, DIRICHLET_TEMPERATURE
 
 TOP = 5
 """Best items of a query that are ranked, for the estimators that need no more and to count ties at the top."""
@@ -57,9 +58,9 @@ def estimator_names(estimator: str | Sequence[str] | None, has_bank: bool) -> li
         OvertopError: an estimator is unknown, or needs a bank and there is none.
     """
     if estimator is None:
-        return ["bank_nnn" if has_bank else "max_softmax"]
+        return [default_estimator(has_bank)]
     if estimator == AUTO:
-        return [name for name in AUTO_ESTIMATORS if has_bank or name not in BANK_ESTIMATORS]
+        return auto_estimators(has_bank)
     names = [estimator] if isinstance(estimator, str) else list(estimator)
     for name in names:
         get_estimator(name)
@@ -142,12 +143,6 @@ def select_labelled(queries: Any, relevant: Any, gallery: PreparedGallery) -> tu
     """The labelled ones of the queries, and their relevant rows."""
     source = open_source("queries", queries)
     labels = parse_relevant([relevant] if isinstance(relevant, str | int) else relevant, gallery.item_ids)
-    if len(labels) != source.n_items:
-        raise OvertopError(f"relevant: has {len(labels)} entries for {source.n_items} queries; give one per query")
+    check_labels(labels, source.n_items, "queries and relevant")
     rows = [row for row, label in enumerate(labels) if label is not None]
-    if not rows:
-        raise OvertopError(
-            f"relevant: all {len(labels)} queries are unlabelled; label some of them (`overtop.queries_to_label`), or "
-            "leave queries and relevant out"
-        )
     return SelectedItems(source, np.array(rows)), [label for label in labels if label is not None]

@@ -7,7 +7,7 @@ import pandas as pd
 
 from overtop.confidence.fitting import fit_model
 from overtop.confidence.model import ConfidenceModel, ModelFacts
-from overtop.confidence.thresholds import sample_one_query_per_image
+from overtop.confidence.thresholds import sample_independent_queries
 from overtop.errors import OvertopError
 from overtop.estimators.inputs import EstimatorInputs
 from overtop.estimators.registry import get_estimator, missing_requirement
@@ -48,8 +48,7 @@ def fit_split_models(
             `fit_model` is not valid.
     """
     scores = [score_queries(split, direction, measured, candidates) for direction, measured in inputs.items()]
-    # The seed of the operating points, which are then chosen on the same queries.
-    sample = sample_one_query_per_image(pd.concat(scores, ignore_index=True), derive_seed(seed, "operate", "val"))
+    sample = sample_independent_queries(pd.concat(scores, ignore_index=True), seed, "val")
     models: dict[str, ConfidenceModel] = {}
     for direction, measured in inputs.items():
         rows = sample[sample["direction"] == direction]

@@ -32,6 +32,7 @@ the validation queries, with a gallery like theirs.
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -40,6 +41,10 @@ from scipy.stats import binom
 from overtop.errors import OvertopError
 from overtop.evaluation.inputs import HIT_COLUMNS, validate_scores
 from overtop.evaluation.proportions import exact_interval
+from overtop.seeds import derive_seed
+
+Role = Literal["val", "test"]
+"""Of queries: those that something is fitted on, or those that it is measured on."""
 
 N_COVERAGES = 100
 """Thresholds are tested at every hundredth of coverage."""
@@ -153,6 +158,17 @@ def sample_one_query_per_image(scores: pd.DataFrame, seed: int) -> pd.DataFrame:
     order = np.random.default_rng(seed).permutation(len(queries))
     sample = queries.iloc[order].drop_duplicates(["direction", "image_id"])
     return scores.merge(sample, on=["direction", "query_id", "image_id"])
+
+
+def sample_independent_queries(scores: pd.DataFrame, seed: int, role: Role) -> pd.DataFrame:
+    """Return the scores of the queries that operating points, confidence models and transfer studies all use.
+
+    Args:
+        scores: as in `sample_one_query_per_image`, with both directions.
+        seed: of the run.
+        role: of the queries.
+    """
+    return sample_one_query_per_image(scores, derive_seed(seed, "operate", role))
 
 
 def evaluate_thresholds(

@@ -13,8 +13,9 @@ from overtop.confidence.fitting import fit_model, model_without_labels
 from overtop.confidence.model import ANY_DIRECTION, TOPK_SOURCE, ConfidenceModel, ModelFacts, read_models, write_models
 from overtop.confidence.topk_estimators import MeasuredLists, check_estimators, check_temperature, measure_lists
 from overtop.confidence.topk_labels import Groups, find_hits, group_codes, parse_labels
-from overtop.confidence.topk_lists import Metric, TopkLists, check_gallery_size, read_lists
+from overtop.confidence.topk_lists import TopkLists, check_gallery_size, read_lists
 from overtop.errors import OvertopError
+from overtop.terms import Metric
 
 COLUMN = "p_bound"
 """Column of the answers that `overtop.confidence.answering` does not have."""
@@ -173,11 +174,7 @@ def fit_topk(
         >>> judge(ids[:3], scores[:3])[["query", "top1", "act", "warning"]].values.tolist()
         [[0, 637, False, ''], [1, 362, True, ''], [2, 113, False, '']]
     """
-    if metric == "inner_product" and temperature is None:
-        raise OvertopError(
-            "temperature: is needed with metric='inner_product'; 0.01 is that of CLIP for vectors of length 1, "
-            "and scales with the products"
-        )
+    temperature = check_temperature(temperature, metric)
     names = check_estimators(estimator)
     lists = read_lists(ids, scores, metric, query_ids)
     labels = None if relevant is None else parse_labels(relevant, lists)
@@ -187,7 +184,7 @@ def fit_topk(
     facts = ModelFacts(
         gallery_size=check_gallery_size(n_gallery),
         encoder=encoder,
-        temperature=check_temperature(temperature, metric),
+        temperature=temperature,
         provenance={"source": TOPK_SOURCE, "top": lists.width, "metric": metric, "has_groups": groups is not None},
     )
     if labels is None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from overtop.confidence.labelling import UNKNOWN, is_collection, is_unknown
+from overtop.confidence.labelling import UNKNOWN, check_labels, is_collection, is_unknown
 from overtop.confidence.topk_lists import TopkLists
 from overtop.errors import OvertopError
 
@@ -28,8 +28,7 @@ def parse_labels(relevant: Any, lists: TopkLists) -> list[list[Any] | None]:
     if not isinstance(relevant, Iterable) or isinstance(relevant, str):
         raise OvertopError("relevant: give one id, or a list of ids, for each query")
     labels = [None if is_unknown(label) else [*label] if is_collection(label) else [label] for label in relevant]
-    if len(labels) != len(lists.codes):
-        raise OvertopError(f"relevant: has {len(labels)} entries for {len(lists.codes)} queries; give one per query")
+    check_labels(labels, len(lists.codes), "relevant")
     is_text = isinstance(lists.vocabulary[0], str)
     for query, label in zip(lists.query_ids, labels, strict=True):
         for item in label or []:
@@ -44,11 +43,6 @@ def parse_labels(relevant: Any, lists: TopkLists) -> list[list[Any] | None]:
                     f"relevant: query {query!r} has {item!r}, which is {kinds[1]}, but the ids of the engine are "
                     f"{kinds[0]}; use the same ids"
                 )
-    if all(label is None for label in labels):
-        raise OvertopError(
-            f"relevant: all {len(labels)} queries are unlabelled; label some of them (`overtop.queries_to_label`), or "
-            "leave relevant out"
-        )
     return labels
 
 

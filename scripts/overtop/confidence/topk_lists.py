@@ -2,24 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NoReturn, get_args
+from typing import Any, NoReturn, get_args
 
 import numpy as np
 import pandas as pd
 
 from overtop.confidence.labelling import is_collection
 from overtop.errors import OvertopError, did_you_mean
+from overtop.terms import Metric
 
-Metric = Literal["cosine", "l2", "elasticsearch", "inner_product"]
-"""What the scores of an engine are.
+METRICS: tuple[Metric, ...] = get_args(Metric)
+"""What the scores of an engine can be.
 
 `cosine`: the similarity itself, as a FAISS index of inner products gives it for vectors of length 1. `l2`: squared
 distances of vectors of length 1, as FAISS's METRIC_L2 gives them; the similarity is 1 - d / 2. `elasticsearch`: the
 score of kNN search with the similarity `cosine` or `dot_product`, (1 + similarity) / 2, which OpenSearch has as well.
 `inner_product`: of vectors of any length, taken as they are.
 """
-
-METRICS: tuple[Metric, ...] = get_args(Metric)
 
 SCORE_RANGES: dict[Metric, tuple[float, float]] = {"cosine": (-1, 1), "l2": (0, 4), "elasticsearch": (0, 1)}
 """Smallest and largest score of vectors of length 1."""

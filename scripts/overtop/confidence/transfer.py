@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from overtop.confidence.answering import DRIFT_DISTANCE, DRIFT_P_VALUE, similarity_drift
+from overtop.confidence.answering import similarity_drift
 from overtop.confidence.fitting import fit_model
 from overtop.confidence.hit_probabilities import (
     MEASURE_BOUNDS,
@@ -23,13 +23,12 @@ from overtop.confidence.hit_probabilities import (
 )
 from overtop.confidence.mappings import PROBABILITY_ESTIMATORS, SoftmaxMapping
 from overtop.confidence.model import ConfidenceModel, ModelFacts
-from overtop.confidence.thresholds import measure_threshold, sample_one_query_per_image
+from overtop.confidence.thresholds import Role, measure_threshold, sample_independent_queries
 from overtop.config.evaluation import BootstrapSpec
 from overtop.config.operating import OperatingSpec
 from overtop.errors import OvertopError
 from overtop.evaluation.bootstrap import bootstrap_seed, draw_cluster_weights
 from overtop.retrieval.ranking import Ranking
-from overtop.seeds import derive_seed
 from overtop.terms import Direction
 
 LABELLED, UNLABELLED = "labelled", "unlabelled"
@@ -74,15 +73,15 @@ class ScoredQueries:
     rankings: Mapping[Direction, Ranking]
     bank: str = ""
 
-    def sample_independent(self, seed: int, role: str) -> "ScoredQueries":
+    def sample_independent(self, seed: int, role: Role) -> "ScoredQueries":
         """Return the corrected scores of one query per image and direction: the queries of the operating points.
 
         Args:
             seed: of the run.
-            role: `val` for the queries that a model is fitted on, `test` for those that it is measured on.
+            role: of the queries.
         """
         corrected = self.scores[self.scores["protocol"] == "corrected"]
-        sample = sample_one_query_per_image(corrected, derive_seed(seed, "operate", role))
+        sample = sample_independent_queries(corrected, seed, role)
         return replace(self, scores=sample.sort_values("query_id", kind="stable", ignore_index=True))
 
     def select(self, direction: str, estimator: str) -> pd.DataFrame:
@@ -215,9 +214,8 @@ def _describe(queries: ScoredQueries, direction: Direction, rows: pd.DataFrame) 
 
 def _drift(model: ConfidenceModel, similarity: np.ndarray) -> dict[str, object]:
     """How far the similarities (Q,) are from those of the labelled queries, and whether users would be warned."""
-    distance, p_value = similarity_drift(model, similarity)
-    warned = p_value < DRIFT_P_VALUE and distance >= DRIFT_DISTANCE
-    return {"drift": distance, "drift_p_value": p_value, "unlike_labelled": bool(warned)}
+    drift = similarity_drift(model, similarity)
+    return {"drift": drift.distance, "drift_p_value": drift.p_value, "unlike_labelled": drift.is_large}
 
 
 def _threshold_rows(model: ConfidenceModel, rows: pd.DataFrame) -> Iterator[dict[str, object]]:

@@ -1,11 +1,11 @@
 """`answers` in config.yaml: new queries that are answered with a confidence model."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
 from overtop.config.base import Count, Model, Name, PosteriorName
-from overtop.terms import Direction, Modality
+from overtop.terms import Direction, Modality, OnError
 
 _SOURCES = ("dataset", "folder", "table", "embeddings")
 
@@ -38,9 +38,7 @@ class Items(Model):
         None, description=".npy, .npz, .h5, or a folder of .npy parts, inside the mirror or an absolute path"
     )
     shards: Count = Field(1, description="files that embeddings of a folder or a table are written to, one job each")
-    on_error: Literal["fail", "skip"] = Field(
-        "fail", description="on an unreadable image of a folder: stop, or leave the image out"
-    )
+    on_error: OnError = Field("fail", description="on an unreadable image of a folder: stop, or leave the image out")
 
     @model_validator(mode="after")
     def _check_one_source(self) -> "Items":

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from overtop.config.banks import BankSpec
 from overtop.config.base import Count, Model, Name
+from overtop.terms import OnError
 
 
 class Counts(Model):
@@ -62,7 +63,7 @@ class StoredDataset(Model):
     """What the entries of all data sets have that have their own files."""
 
     shards: Shards = Shards()
-    on_error: Literal["fail", "skip"] = Field(
+    on_error: OnError = Field(
         "fail", description="on an unreadable or missing image, or a NaN embedding: stop, or leave the item out"
     )
     expect: dict[Name, Counts] = Field({}, description="declared size of each split; a different size is an error")

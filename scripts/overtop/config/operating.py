@@ -1,10 +1,11 @@
 """`operating` in config.yaml: confidence models and thresholds, fitted on one split and applied to other queries."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
 from overtop.config.base import Model, Name
+from overtop.terms import MappingName
 
 
 class OperatingSpec(Model):
@@ -20,6 +21,6 @@ class OperatingSpec(Model):
     estimator: Name | None = Field(
         None, description="of confidence models; default: bank_nnn if there is a bank, else max_softmax; or `auto`"
     )
-    mapping: Literal["auto", "softmax", "logistic", "isotonic"] = Field(
+    mapping: MappingName = Field(
         "auto", description="from uncertainty to the probability of a hit; auto: the smallest cross-validated NLL"
     )

@@ -14,7 +14,6 @@ Three formats are accepted, distinguished by the files of the source:
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -25,9 +24,10 @@ from overtop.datasets.npz_files import OWNERS, read_npz
 from overtop.datasets.raw import FetchContext, copy_into, remove_other_files, resolve_source, unknown_split_error
 from overtop.errors import OvertopError
 from overtop.storage.arrays import decode_strings, read_arrays
+from overtop.storage.embedding_files import in_numerical_order
 from overtop.storage.shards import SCHEMA, write_shard
 from overtop.storage.split import Split, read_split
-from overtop.terms import IMPORTED, Modality
+from overtop.terms import IMPORTED, Modality, OnError
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def write_imported_shards(
     *,
     dataset: str,
     split: str,
-    on_error: Literal["fail", "skip"],
+    on_error: OnError,
 ) -> None:
     """Write imported embeddings as one shard per modality.
 
@@ -203,7 +203,7 @@ def _load_clip_retrieval(folder: Path) -> ImportedEmbeddings:
 
 def _list_parts(folder: Path, pattern: str) -> list[Path]:
     """The numbered files of a folder in numerical order."""
-    files = sorted(folder.glob(pattern), key=lambda path: (len(path.name), path.name))
+    files = in_numerical_order(folder.glob(pattern))
     if not files:
         raise OvertopError(f"{folder}: has no {pattern}; complete the folder")
     return files

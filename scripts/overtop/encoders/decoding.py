@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -14,9 +13,7 @@ from PIL import Image
 
 from overtop.encoders.loading import Encoder
 from overtop.errors import OvertopError
-
-OnError = Literal["fail", "skip"]
-"""What happens when an image cannot be read: an error, or a warning and a missing item."""
+from overtop.terms import OnError
 
 _PREFETCHED_BATCHES = 2
 _CORES_PER_READER = 8

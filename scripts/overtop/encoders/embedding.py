@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from overtop.encoders import shortcuts
-from overtop.encoders.decoding import OnError, decode_batches
+from overtop.encoders.decoding import decode_batches
 from overtop.encoders.loading import Encoder
 from overtop.encoders.passes import FULL_PRECISION, ComputeOptions, open_tower
 from overtop.encoders.prompts import average_prompts, list_prompts
@@ -18,7 +18,7 @@ from overtop.progress import Progress, no_progress
 from overtop.seeds import derive_seed
 from overtop.storage.shards import shard_slice
 from overtop.storage.split import Split
-from overtop.terms import Modality
+from overtop.terms import Modality, OnError
 
 
 @dataclass(frozen=True)

@@ -3,19 +3,17 @@
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from overtop.confidence.candidates import auto_estimators, default_estimator
 from overtop.config.answers import AnswerSpec, Items
 from overtop.config.datasets import WHOLE
 from overtop.config.model import Config
 from overtop.downloads.mirror import resolve_in_mirror
 from overtop.errors import OvertopError
 from overtop.pipeline.banks import Bank, find_bank
-from overtop.terms import AUTO, AUTO_ESTIMATORS, BANK_ESTIMATORS, PROBABILITY_ESTIMATORS, Direction, Modality
+from overtop.terms import AUTO, BANK_ESTIMATORS, PROBABILITY_ESTIMATORS, Direction, Modality
 
 Role = Literal["queries", "gallery"]
 ROLES: tuple[Role, ...] = ("queries", "gallery")
-
-DEFAULT_ESTIMATORS = {True: "bank_nnn", False: "max_softmax"}
-"""Estimator of a confidence model with and without a bank."""
 
 _OTHER: dict[Modality, Modality] = {"image": "text", "text": "image"}
 _DIRECTION_OF_QUERIES: dict[Modality, Direction] = {"text": "t2i", "image": "i2t"}
@@ -110,11 +108,11 @@ def candidate_estimators(config: Config, dataset: str, split: str) -> list[str]:
     has_bank = find_bank(config, dataset, split) is not None
     configured = config.operating.estimator
     if configured is None:
-        return [DEFAULT_ESTIMATORS[has_bank]]
+        return [default_estimator(has_bank)]
     if configured != AUTO:
         return [configured]
-    usable = PROBABILITY_ESTIMATORS if config.operating.mapping == "softmax" else AUTO_ESTIMATORS
-    return [name for name in AUTO_ESTIMATORS if name in usable and (has_bank or name not in BANK_ESTIMATORS)]
+    is_softmax = config.operating.mapping == "softmax"
+    return [name for name in auto_estimators(has_bank) if not is_softmax or name in PROBABILITY_ESTIMATORS]
 
 
 def model_bank(config: Config, dataset: str, split: str) -> Bank | None:

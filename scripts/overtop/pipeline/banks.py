@@ -29,6 +29,10 @@ class Bank(NamedTuple):
         """Its name in tables: `flickr8k/val`, or `flickr8k/val/500` for a draw of 500 queries."""
         return "/".join(filter(None, [self.dataset, self.split, str(self.size or "")]))
 
+    def as_params(self) -> dict[str, object]:
+        """Its fields and its label, as the params of a rule."""
+        return {**self._asdict(), "label": self.label}
+
     def path_name(self, dataset: str) -> str:
         """Its name in paths of files of `dataset`: `val`, `val-500-seed0`, or `flickr8k.val` of another data set."""
         name = self.split if self.dataset == dataset else f"{self.dataset}.{self.split}"

@@ -28,6 +28,9 @@ ID_ARRAYS: dict[Modality, str] = {"image": "filenames", "text": "captions"}
 GALLERY_FACTS = "gallery.json"
 """File of the folder of a prepared gallery, whose unit vectors are not to be taken for embeddings of all its items."""
 
+SUFFIXES = (".npy", ".npz", ".h5")
+"""Suffixes of files of embeddings."""
+
 _FORMATS = "a .npy, .npz or .h5 file, or a folder of .npy or .h5 files"
 
 
@@ -92,17 +95,9 @@ class PartsSource:
         self._parts = list(parts)
         self._bounds = np.cumsum([0, *(part.shape[1] for part in parts)])
         self.item_ids = list(item_ids) if item_ids is not None else _row_numbers(int(self._bounds[-1]))
-        self.dims = (parts[0].shape[2],) * parts[0].shape[0]
-
-    @property
-    def n_samples(self) -> int:
-        """The number of samples S."""
-        return len(self.dims)
-
-    @property
-    def n_items(self) -> int:
-        """The number of items n."""
-        return len(self.item_ids)
+        self.n_items = len(self.item_ids)
+        self.n_samples = parts[0].shape[0]
+        self.dims = (parts[0].shape[2],) * self.n_samples
 
     def read(self, sample: int, start: int, stop: int) -> np.ndarray:
         """Un-normalised float32 embeddings of the items `start` to `stop`: (stop - start, D of that sample)."""
@@ -132,6 +127,12 @@ def _with_ids(path: Path, source: EmbeddingSource, ids: Sequence[str]) -> Embedd
     return _RenamedSource(source, [str(name) for name in ids])
 
 
+def holds_embeddings(folder: Path) -> bool:
+    """Whether `open_embeddings` finds embeddings in a folder, by the names of its files."""
+    is_parent = any((folder / name).is_dir() for name in PARTS_FOLDERS)
+    return is_parent or any(folder.glob("*.npy")) or any(folder.glob("*.h5"))
+
+
 def _open_folder(folder: Path, modality: Modality | None) -> EmbeddingSource:
     if (folder / GALLERY_FACTS).is_file():
         raise OvertopError(f"{folder}: is a prepared gallery; give it as the gallery, or the embeddings it was made of")
@@ -144,9 +145,7 @@ def _open_folder(folder: Path, modality: Modality | None) -> EmbeddingSource:
     if shards:
         by_modality = {name: [path for path in shards if path.stem.startswith(name)] for name in MODALITIES}
         present: list[Modality] = [name for name, paths in by_modality.items() if paths]
-        return ShardSource(
-            [_in_numerical_order(by_modality[_choose(folder, modality, present)] if present else shards)]
-        )
+        return ShardSource([in_numerical_order(by_modality[_choose(folder, modality, present)] if present else shards)])
     raise OvertopError(f"{folder}: contains no embeddings; give {_FORMATS}")
 
 
@@ -166,7 +165,7 @@ def _choose(path: Path, modality: Modality | None, present: Sequence[Modality]) 
 
 def _open_parts(folder: Path, metadata: Path | None) -> EmbeddingSource:
     """Open the parts of a folder, with the names in the folder of metadata if there is one."""
-    paths = _in_numerical_order(folder.glob("*.npy"))
+    paths = in_numerical_order(folder.glob("*.npy"))
     if not paths:
         raise OvertopError(f"{folder}: has no .npy parts; complete the folder")
     parts = [_with_sample_axis(path, _map_array(path)) for path in paths]
@@ -186,7 +185,7 @@ def _open_parts(folder: Path, metadata: Path | None) -> EmbeddingSource:
 def _read_metadata(folder: Path, modality: Modality) -> list[str] | None:
     """Return the names of the items; None if they are not stored."""
     column, names = ID_COLUMNS[modality], []
-    for path in _in_numerical_order(folder.glob("*.parquet")):
+    for path in in_numerical_order(folder.glob("*.parquet")):
         frame = pd.read_parquet(path)
         if column not in frame:
             return None
@@ -244,7 +243,7 @@ def _with_sample_axis(path: Path, array: np.ndarray) -> np.ndarray:
     return array if array.ndim == 3 else array[None]
 
 
-def _in_numerical_order(paths: Iterable[Path]) -> list[Path]:
+def in_numerical_order(paths: Iterable[Path]) -> list[Path]:
     """Sort paths by name, with the numbers in it as numbers: part_2 comes before part_10."""
     return sorted(paths, key=lambda path: [(int(n or 0), text) for text, n in re.findall(r"(\D*)(\d*)", path.name)])
 
