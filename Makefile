@@ -49,10 +49,10 @@ robustness: .venv/installed-attacks ## adversarial attacks and fine-tuning on th
 test: lint docs test-fast test-slow ## everything CI runs
 
 test-fast: .venv/installed-dev ## unit tests
-	@$(BIN)/python -m pytest -q $(SHARED) -m "not slow"
+	@$(BIN)/python -m pytest -q $(SHARED) -m "not slow and not faults and not slurm"
 
 test-slow: .venv/installed-dev ## the real pipeline, end to end
-	@$(BIN)/python -m pytest -q $(SHARED) -m slow
+	@$(BIN)/python -m pytest -q $(SHARED) -m "slow and not faults and not slurm"
 
 bench: .venv/installed-dev ## measure speed and memory into results/bench
 	@$(BIN)/python tests/bench
