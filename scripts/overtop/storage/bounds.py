@@ -20,6 +20,9 @@ MAX_IMAGE_BYTES = 256 * 2**20
 MAX_IMAGE_PIXELS = 2**27
 """Pixels of an image, 134 million: 400 MB as RGB."""
 
+MAX_ASPECT_RATIO = 500
+"""Longer by shorter side of an image: encoders resize the shorter one to hundreds of pixels, and the longer with it."""
+
 MAX_SAMPLE_TEXT_BYTES = 2**20
 """The captions or the label of one sample of a shard."""
 
