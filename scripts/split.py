@@ -1,6 +1,6 @@
 """Write the manifest of one split: its images, its captions, and which caption belongs to which image.
 
-Reads: the record of the raw files of the split and these files, or the manifest of the base if the data set is a variant.
+Reads: the record of the raw files of the split, and these files; or the manifest of the base of a variant.
 Writes: data/splits/{dataset}/{split}.parquet.
 """
 

@@ -5,10 +5,10 @@ A kind is one module with two functions, and one line in `KINDS`:
 - `fetch(name, spec, split, raw, context)` writes all files of one split into the folder `raw`;
 - `read(name, spec, raw, split)` returns that split as a `Split`, with image paths relative to `raw`.
 
-The raw folder of a split is `data/raw/DATASET/SPLIT`; `overtop.datasets.source_records` has the record of its files,
-from which `overtop.datasets.restore` verifies them and fetches them again. A split that is held out has the files of the split that it is
+The raw folder of a split is `data/raw/DATASET/SPLIT`. A split that is held out has the files of the split that it is
 drawn from, as has the rest of that split (`overtop.datasets.held_out`). Data sets of classes fetch only the images of
-each part.
+each part. `overtop.datasets.source_records` records the files of a split, and `overtop.datasets.restore` verifies them,
+and fetches them again.
 """
 
 import logging

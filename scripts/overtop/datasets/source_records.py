@@ -1,6 +1,6 @@
 """data/sources: what was fetched for each split, and the size and sha256 of every file in its raw folder.
 
-A record is small and holds the whole request, so that raw files can be verified, and fetched again, without config.yaml.
+A record is small and holds the whole request, so that raw files can be verified and fetched again without config.yaml.
 """
 
 import json
