@@ -167,7 +167,7 @@ def test_table1_is_built_over_an_unreliable_network(paper):
 
 def test_missing_source_is_replaced_by_an_equal_alternative(paper):
     """COCO's test split from the hub's shards, and, where those are gone, from the original archives."""
-    split, source = "data/splits/mscoco/test.parquet", "data/raw/mscoco/test/source.json"
+    split, source = "data/splits/mscoco/test.parquet", "data/sources/mscoco/test.json"
     paper.run(split)
     shards = (paper.project.root / split).read_bytes(), (paper.project.root / source).read_bytes()
     assert not paper.server.requests_for("val2014.zip")
@@ -201,7 +201,7 @@ def test_failed_download_is_one_error_and_leaves_no_file(paper, end, fault, targ
     assert message in run.stdout + run.stderr
     root = paper.project.root
     assert not (root / target).exists()
-    assert not list(root.glob("data/raw/*/*/source.json"))
+    assert not list(root.glob("data/sources/*/*"))
     assert not list(root.glob("data/downloads/**/*.safetensors"))
 
 

@@ -14,7 +14,7 @@ def view_shard(wildcards, view, sampling):
 
 
 def attack_files(wildcards):
-    """What an attack on one shard reads; a worst case reads the shards of its attacks instead of weights."""
+    """What an attack on one shard reads; a worst case reads the shards of its attacks instead of weights and images."""
     attack = look_up("attacks", wildcards)
     look_up_stored(wildcards)
     files = embed_files(wildcards)
@@ -22,7 +22,7 @@ def attack_files(wildcards):
         settings, wildcards.dataset, wildcards.split, wildcards.encoder, "text"
     )
     if attack.kind == "worst":
-        del files["checkpoint"]
+        del files["checkpoint"], files["source"]
         for role, sampling in (
             ("judged", Sampling()),
             ("sampled", wildcards.sampling),

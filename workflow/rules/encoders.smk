@@ -7,7 +7,8 @@ include: "encoders.inputs.smk"
 rule features:
     """Embed a split with the locked towers of an architecture, once for all heads that are trained on it."""
     input:
-        paths.SPLIT,
+        split=paths.SPLIT,
+        source=source_record,
     output:
         paths.FEATURES,
     log:
