@@ -40,7 +40,7 @@ def test_variant_has_the_shards_of_its_base():
 
 def test_ensemble_shards_keep_member_order_and_are_shared_with_other_posteriors():
     shards = posterior_shards("shapes", "ensemble", "text")
-    assert [path.split("/")[4] for path in shards] == ["e1", "e0"]
+    assert [path.split("/")[4] for path in shards] == ["e1", "e1", "e0", "e0"]
     assert shards == [
         path for e in ("e1", "e0") for path in paths.deterministic_shards(CONFIG, "shapes", "test", e, "text")
     ]
