@@ -13,8 +13,8 @@ from overtop.config.evaluation import BootstrapSpec
 from overtop.datasets.judgments import read_judgments
 from overtop.evaluation.judgments import compare_with_judgments
 from overtop.pipeline.job import Job, run
-from overtop.storage.files import write_table
 from overtop.storage.split import read_split
+from overtop.storage.tables import write_table
 
 
 def main(job: Job) -> None:

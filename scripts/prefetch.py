@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from overtop.pipeline.job import Job, run
-from overtop.storage.files import write_json
+from overtop.storage.json_files import write_json
 
 
 def main(job: Job) -> None:

@@ -10,8 +10,8 @@ from helpers.scripts import load_script
 from overtop.config.evaluation import BootstrapSpec
 from overtop.datasets.judgments import read_judgments
 from overtop.evaluation.judgments import compare_with_judgments
-from overtop.storage.files import write_table
 from overtop.storage.split import Split, write_split
+from overtop.storage.tables import write_table
 
 judge = load_script("judge")
 

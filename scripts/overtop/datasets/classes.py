@@ -23,8 +23,10 @@ from overtop.datasets.held_out import find_part
 from overtop.datasets.labelled import LabelledImage, LabelledImages
 from overtop.datasets.raw import FetchContext, remove_other_files, unknown_split_error
 from overtop.errors import OvertopError
-from overtop.storage.files import atomic_path, resolve_inside, write_json, write_table
+from overtop.storage.files import atomic_path, resolve_inside
+from overtop.storage.json_files import write_plain_json
 from overtop.storage.split import Split, split_from_labels
+from overtop.storage.tables import write_plain_table
 
 LABELS_FILE = "labels.csv"
 CLASSES_FILE = "classes.json"
@@ -61,8 +63,8 @@ def fetch(name: str, spec: ClassesDataset, split: str, raw: Path, context: Fetch
     if not labels:
         raise OvertopError(f"data set {name!r}, split {split!r}: its files contain no image; check the split's place")
     order = list(labels) if source.is_shuffled else sorted(labels)
-    write_table(raw / LABELS_FILE, pd.DataFrame({"image": order, "classes": [labels[name] for name in order]}))
-    write_json(raw / CLASSES_FILE, {"names": source.class_names, "templates": source.templates})
+    write_plain_table(raw / LABELS_FILE, pd.DataFrame({"image": order, "classes": [labels[name] for name in order]}))
+    write_plain_json(raw / CLASSES_FILE, {"names": source.class_names, "templates": source.templates})
     remove_other_files(raw, [LABELS_FILE, CLASSES_FILE, *(f"{IMAGES_FOLDER}/{image}" for image in labels)])
 
 

@@ -12,7 +12,8 @@ from overtop.config.sources import SourceSpec
 from overtop.downloads.fetch import fetch_files
 from overtop.downloads.mirror import resolve_in_mirror
 from overtop.errors import OvertopError, did_you_mean
-from overtop.storage.files import atomic_path, resolve_inside, sha256, write_json
+from overtop.storage.files import atomic_path, resolve_inside, sha256
+from overtop.storage.json_files import write_plain_json
 
 SOURCE_RECORD = "source.json"
 """Size and sha256 of every file of a split."""
@@ -121,4 +122,4 @@ def write_source_record(raw: Path) -> None:
     """Write size and sha256 of every file in `raw` to `SOURCE_RECORD`."""
     files = sorted(p for p in raw.rglob("*") if p.is_file() and p.name != SOURCE_RECORD and not p.name.startswith("."))
     record = {str(p.relative_to(raw)): {"bytes": p.stat().st_size, "sha256": sha256(p)} for p in files}
-    write_json(raw / SOURCE_RECORD, record)
+    write_plain_json(raw / SOURCE_RECORD, record)

@@ -14,7 +14,8 @@ from overtop.downloads.digests import Digest
 from overtop.downloads.fetch import fetch_files
 from overtop.encoders.compat import open_clip
 from overtop.errors import MissingFileError, OvertopError
-from overtop.storage.files import sha256, write_json
+from overtop.storage.files import sha256
+from overtop.storage.json_files import write_json
 
 CONFIG_FILE = "open_clip_config.json"
 WEIGHTS_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin")
