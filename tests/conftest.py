@@ -9,6 +9,9 @@ import torch
 
 REPO = Path(__file__).resolve().parents[1]
 
+# Here and not in tests/faults: with xdist, the process that prints the table of faults reads no other conftest.py.
+pytest_plugins = ("helpers.fault_table",)
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _single_thread() -> Iterator[None]:

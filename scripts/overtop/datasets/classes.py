@@ -23,11 +23,13 @@ from overtop.datasets.held_out import find_part
 from overtop.datasets.labelled import LabelledImage, LabelledImages
 from overtop.datasets.raw import FetchContext, remove_other_files, unknown_split_error
 from overtop.errors import OvertopError
-from overtop.storage.files import atomic_path, resolve_inside, write_json, write_table
+from overtop.storage.files import atomic_path, resolve_inside
 from overtop.storage.foreign import read_text, report_damage
 from overtop.storage.foreign_tables import read_columns
+from overtop.storage.json_files import write_plain_json
 from overtop.storage.names import FileNames
 from overtop.storage.split import Split, split_from_labels
+from overtop.storage.tables import write_plain_table
 
 LABELS_FILE = "labels.csv"
 CLASSES_FILE = "classes.json"
@@ -64,8 +66,8 @@ def fetch(name: str, spec: ClassesDataset, split: str, raw: Path, context: Fetch
     if not labels:
         raise OvertopError(f"data set {name!r}, split {split!r}: its files contain no image; check the split's place")
     order = list(labels) if source.is_shuffled else sorted(labels)
-    write_table(raw / LABELS_FILE, pd.DataFrame({"image": order, "classes": [labels[name] for name in order]}))
-    write_json(raw / CLASSES_FILE, {"names": source.class_names, "templates": source.templates})
+    write_plain_table(raw / LABELS_FILE, pd.DataFrame({"image": order, "classes": [labels[name] for name in order]}))
+    write_plain_json(raw / CLASSES_FILE, {"names": source.class_names, "templates": source.templates})
     remove_other_files(raw, [LABELS_FILE, CLASSES_FILE, *(f"{IMAGES_FOLDER}/{image}" for image in labels)])
 
 
@@ -93,10 +95,13 @@ def read(name: str, spec: ClassesDataset, raw: Path, split: str) -> Split:
     rows = read_columns(raw / LABELS_FILE, ["image", "classes"])
     with report_damage(raw / CLASSES_FILE, "fetch the split again"):
         classes = json.loads(read_text(raw / CLASSES_FILE))
+        names, templates = list(classes["names"]), list(classes["templates"])
+    with report_damage(raw / LABELS_FILE, "fetch the split again"):
+        numbers = [[int(number) for number in text.split()] for text in rows["classes"]]
     return split_from_labels(
         image_ids=rows["image"].tolist(),
         image_paths=[f"{IMAGES_FOLDER}/{image}" for image in rows["image"]],
-        classes_of_image=[[int(number) for number in numbers.split()] for numbers in rows["classes"]],
-        names=classes["names"],
-        templates=spec.templates or classes["templates"] or [DEFAULT_TEMPLATE],
+        classes_of_image=numbers,
+        names=names,
+        templates=spec.templates or templates or [DEFAULT_TEMPLATE],
     )

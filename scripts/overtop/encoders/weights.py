@@ -15,8 +15,10 @@ from overtop.downloads.fetch import fetch_files
 from overtop.encoders.compat import open_clip
 from overtop.errors import MissingFileError, OvertopError
 from overtop.storage.bounds import MAX_TENSORS
-from overtop.storage.files import resolve_inside, sha256, write_json
+from overtop.storage.digests import REBUILD
+from overtop.storage.files import resolve_inside, sha256
 from overtop.storage.foreign import read_text, report_damage
+from overtop.storage.json_files import read_json, write_json
 
 CONFIG_FILE = "open_clip_config.json"
 WEIGHTS_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin")
@@ -190,8 +192,9 @@ def find_weights(name: str, folder: str | Path) -> Path:
 
 
 def _locate_recorded_weights(name: str, record_path: Path, data: Path) -> tuple[Path, dict[str, Any]]:
-    with report_damage(record_path, "delete it and run the same command again", "is no record of weights"):
-        record = WeightsRecord.model_validate_json(read_text(record_path))
+    content = read_json(record_path)
+    with report_damage(record_path, REBUILD, "is no record of weights"):
+        record = WeightsRecord.model_validate(content)
     file = resolve_inside(data, record.file)
     if not file.is_file():
         raise OvertopError(

@@ -11,6 +11,7 @@ from overtop.config.model import Config
 from overtop.errors import OvertopError, did_you_mean
 from overtop.pipeline.checks import cross_checks
 from overtop.pipeline.derived import derive_entries
+from overtop.pipeline.likes import describe_likes, resolve_likes
 from overtop.storage.bounds import MAX_CONFIG_DEPTH, MAX_CONFIG_VALUES
 
 
@@ -25,11 +26,14 @@ def load_config(values: Mapping[str, Any], origin: str = "config.yaml") -> Confi
         OvertopError: all mistakes at once, one line each with the key, what is wrong, and the fix.
     """
     _check_extent(values, origin)
+    mistakes: list[str] = []
     try:
-        config = derive_entries(Config.model_validate(values))
+        config = derive_entries(Config.model_validate(resolve_likes(values)))
+        mistakes = list(cross_checks(config))
     except ValidationError as error:
-        raise OvertopError("\n".join(f"{origin}: {line}" for line in _format_errors(error))) from None
-    mistakes = list(cross_checks(config))
+        mistakes = list(_format_errors(error))
+    except OvertopError as error:
+        mistakes = str(error).splitlines()
     if mistakes:
         raise OvertopError("\n".join(f"{origin}: {line}" for line in mistakes))
     return config
@@ -37,7 +41,7 @@ def load_config(values: Mapping[str, Any], origin: str = "config.yaml") -> Confi
 
 def editor_schema() -> str:
     """The JSON schema of config.yaml, for editors."""
-    return json.dumps(Config.model_json_schema(), indent=2) + "\n"
+    return json.dumps(describe_likes(Config.model_json_schema()), indent=2) + "\n"
 
 
 def _check_extent(values: Any, origin: str) -> None:
