@@ -16,14 +16,19 @@ from overtop.encoders.loading import Encoder, load_encoder
 from overtop.encoders.passes import ComputeOptions
 from overtop.encoders.sampling import Sampling
 from overtop.pipeline.job import Job, run
+from overtop.pipeline.raw_files import ensure_files
 from overtop.progress import progress_bar
-from overtop.storage.shards import write_shard
+from overtop.storage.shards import shard_slice, write_shard
 from overtop.storage.split import read_split
 
 
 def main(job: Job) -> None:
     """Embed and write one shard."""
     wildcards, params = job.wildcards, job.params
+    split = read_split(job.input.split)
+    if wildcards.modality == "image":
+        rows = shard_slice(len(split.image_ids), int(wildcards.shard), int(wildcards.shards))
+        ensure_files(job, job.input.source, split.image_paths[rows])
     encoder = load_encoder(
         wildcards.encoder,
         EncoderSpec.model_validate(params.encoder),
@@ -34,7 +39,7 @@ def main(job: Job) -> None:
     with progress_bar(f"embed {encoder.name}", wildcards.modality) as progress:
         batch, item_ids = embed_shard(
             encoder,
-            read_split(job.input.split),
+            split,
             ShardKey(wildcards.modality, int(wildcards.shard), int(wildcards.shards)),
             Sampling.parse(wildcards.sampling),
             params.seed,
