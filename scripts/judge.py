@@ -15,8 +15,8 @@ from overtop.datasets.raw import raw_folder
 from overtop.evaluation.judgments import compare_with_judgments
 from overtop.pipeline.job import Job, run
 from overtop.pipeline.raw_files import ensure_files
-from overtop.storage.files import write_table
 from overtop.storage.split import read_split
+from overtop.storage.tables import write_table
 
 
 def main(job: Job) -> None:

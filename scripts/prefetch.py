@@ -4,20 +4,19 @@ Reads: the records of fetched splits and downloaded weights, and the raw files, 
 Writes: data/prefetch/{table}.json.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
 from overtop.pipeline.job import Job, run
 from overtop.pipeline.raw_files import ensure_files
-from overtop.storage.files import write_json
+from overtop.storage.json_files import read_json, write_json
 
 
 def main(job: Job) -> None:
     """Verify the files of each record, and write their number and bytes."""
     counts = {}
     for path in map(Path, job.input):
-        record = json.loads(path.read_text())
+        record = read_json(path)
         if "files" in record:
             ensure_files(job, path)
         counts[str(path)] = count_files(record)

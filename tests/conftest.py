@@ -9,6 +9,9 @@ import torch
 
 REPO = Path(__file__).resolve().parents[1]
 
+# Here and not in tests/faults: with xdist, the process that prints the table of faults reads no other conftest.py.
+pytest_plugins = ("helpers.fault_table",)
+
 # Not inherited by the code that is tested, for which it is the mirror, too.
 MIRROR = Path(os.environ.pop("OVERTOP_MIRROR", REPO.parent / "shared" / "data"))
 

@@ -1,6 +1,5 @@
 """Raw files that were lost or damaged come again, the same or not at all."""
 
-import json
 import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +12,7 @@ from overtop.datasets.raw import MARKER
 from overtop.datasets.restore import ensure_raw
 from overtop.datasets.source_records import FetchRequest, list_files, write_source_record
 from overtop.errors import OvertopError
+from overtop.storage.json_files import read_json, write_json
 
 NAMES = ["a.jpg", "folder/b.jpg", "c.jpg"]
 CLASSES = {"kind": "classes", "files": {"layout": "folders", "download": "set", "splits": {"test": "train"}}}
@@ -234,8 +234,8 @@ def test_purged_marker_does_not_prevent_restoring_an_empty_folder(photos):
 
 
 def test_request_of_another_version_is_one_line_error(photos):
-    values = json.loads(photos.record.read_text())
+    values = read_json(photos.record)
     values["request"]["spec"]["sauce"] = "photos"
-    photos.record.write_text(json.dumps(values))
+    write_json(photos.record, values)
     with pytest.raises(OvertopError, match=r"test\.json: is no record of fetched files"):
         photos.ensure()

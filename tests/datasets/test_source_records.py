@@ -1,11 +1,10 @@
-import json
-
 import pytest
 
 from overtop.config.datasets import ShapesDataset
 from overtop.datasets.source_records import FetchRequest, read_source_record, write_source_record
 from overtop.downloads.digests import Digest
 from overtop.errors import OvertopError
+from overtop.storage.json_files import read_json, write_json
 
 SPEC = {"kind": "shapes", "images": {"test": 3}, "image_size": 16}
 
@@ -32,20 +31,28 @@ def test_record_has_every_file_and_the_request(tmp_path):
 def test_record_has_only_the_given_keys_of_an_entry(tmp_path):
     """So that a new key with a default changes no record."""
     write_source_record(tmp_path / "record.json", make_request(), tmp_path / "raw")
-    assert json.loads((tmp_path / "record.json").read_text())["request"]["spec"] == SPEC
+    assert read_json(tmp_path / "record.json")["request"]["spec"] == SPEC
 
 
 @pytest.mark.parametrize(
     "content",
-    ["", "[]", "{}", '{"request": 1, "files": {}}', '{"request": {"dataset": "x"}, "files": {"a": {"bytes": 1}}}'],
+    [{}, {"request": 1, "files": {}}, {"request": {"dataset": "x"}, "files": {"a": {"bytes": 1}}}],
 )
-def test_damaged_record_is_one_line_error(tmp_path, content):
-    (tmp_path / "record.json").write_text(content)
+def test_record_of_another_version_is_one_line_error(tmp_path, content):
+    write_json(tmp_path / "record.json", content)
     with pytest.raises(OvertopError, match="record.json: is no record of fetched files") as caught:
         read_source_record(tmp_path / "record.json")
     assert "\n" not in str(caught.value)
 
 
 def test_missing_record_is_one_line_error(tmp_path):
-    with pytest.raises(OvertopError, match="record.json: is no record of fetched files .*No such file"):
+    with pytest.raises(OvertopError, match="record.json: no such file"):
+        read_source_record(tmp_path / "record.json")
+
+
+def test_damaged_record_is_one_line_error(tmp_path):
+    write_source_record(tmp_path / "record.json", make_request(), tmp_path / "raw")
+    text = (tmp_path / "record.json").read_text()
+    (tmp_path / "record.json").write_text(text.replace('"seed": 0', '"seed": 1'))
+    with pytest.raises(OvertopError, match="record.json: content differs from its digest"):
         read_source_record(tmp_path / "record.json")

@@ -54,17 +54,13 @@ def perturb_files(wildcards):
     return files
 
 
-def attack_on_error(wildcards):
-    return look_up_stored(wildcards).on_error
-
-
 def attack_gpus(wildcards):
     """GPUs of an attack; a worst case runs no network."""
     return int(look_up("attacks", wildcards).kind != "worst")
 
 
-def image_shards(wildcards):
-    return look_up_stored(wildcards).shards.image
+def shard_count(wildcards):
+    return look_up_stored(wildcards).shards
 
 
 def check_attack_library():

@@ -100,12 +100,6 @@ def embed_files(wildcards):
     }
 
 
-def batch_size(wildcards):
-    return getattr(settings.embedding.batch_size, wildcards.modality)
-
-
 def embed_on_error(wildcards):
-    """What to do with unreadable items; captions cannot be unreadable."""
-    is_image = wildcards.modality == "image"
-    on_error = look_up_stored(wildcards).on_error
-    return on_error if is_image else "fail"
+    """What to do with unreadable images."""
+    return look_up_stored(wildcards).on_error

@@ -3,13 +3,11 @@
 A record is small and holds the whole request, so that raw files can be verified and fetched again without config.yaml.
 """
 
-import json
 import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -20,7 +18,7 @@ from overtop.datasets.raw import MARKER, FetchContext, raw_folder
 from overtop.datasets.registry import fetch_split
 from overtop.downloads.digests import Digest
 from overtop.errors import OvertopError
-from overtop.storage.files import write_json
+from overtop.storage.json_files import read_json, write_json
 
 
 class FetchRequest(Model):
@@ -93,9 +91,9 @@ def read_source_record(path: str | os.PathLike[str]) -> SourceRecord:
         OvertopError: the file is missing, damaged, or of another version.
     """
     try:
-        values: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
+        values = read_json(path)
         request = FetchRequest.model_validate(values["request"])
         return SourceRecord(request, {name: Digest(**digest) for name, digest in values["files"].items()})
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
         reason = " ".join(str(error).split())[:200]
         raise OvertopError(f"{path}: is no record of fetched files ({reason}); fetch the split again") from error
