@@ -94,6 +94,7 @@ rule prefetch:
     conda:
         "../../envs/overtop.yaml"
     params:
+        data=data_folder,
         version=VERSIONS["prefetch"],
     script:
         "../../scripts/prefetch.py"
