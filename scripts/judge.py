@@ -7,14 +7,12 @@ Writes: results/judgments/{dataset}/{split}/{posterior}.csv, one row per statist
 
 from pathlib import Path
 
-import pandas as pd
-
 from overtop.config.evaluation import BootstrapSpec
 from overtop.datasets.judgments import read_judgments
 from overtop.evaluation.judgments import compare_with_judgments
 from overtop.pipeline.job import Job, run
 from overtop.storage.split import read_split
-from overtop.storage.tables import write_table
+from overtop.storage.tables import read_table, write_table
 
 
 def main(job: Job) -> None:
@@ -23,7 +21,7 @@ def main(job: Job) -> None:
     files = {source: raw / name for source, name in job.params.judgments.items()}
     judgments = read_judgments(files, read_split(job.input.split))
     spec = BootstrapSpec.model_validate(job.params.bootstrap)
-    statistics = compare_with_judgments(pd.read_parquet(job.input.scores), judgments, spec, job.params.seed)
+    statistics = compare_with_judgments(read_table(job.input.scores), judgments, spec, job.params.seed)
     names = {"dataset": job.wildcards.dataset, "posterior": job.wildcards.posterior, "split": job.wildcards.split}
     write_table(job.output[0], statistics.assign(**names))
 

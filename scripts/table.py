@@ -4,14 +4,12 @@ Reads: results/metrics, and results/recall of the encoders behind them.
 Writes: results/tables/{table}.csv, .md, .tex, and results/members/{table}.csv, the recall of all encoders.
 """
 
-import pandas as pd
-
 from overtop.config.tables import TableSpec
 from overtop.evaluation.selection import select_rows
 from overtop.pipeline.job import Job, run
 from overtop.reference.benchmarks import BENCHMARK_SPLIT
 from overtop.storage.files import write_text
-from overtop.storage.tables import write_table
+from overtop.storage.tables import read_table, write_table
 from overtop.tables.latex import to_latex
 from overtop.tables.markdown import to_markdown
 from overtop.tables.published import PublishedNumbers, combine_recalls
@@ -23,7 +21,7 @@ def main(job: Job) -> None:
     name, spec = job.wildcards.table, TableSpec.model_validate(job.params.spec)
     metrics = [
         select_rows(
-            pd.read_parquet(path),
+            read_table(path),
             protocol=spec.protocols,
             binning=spec.binnings,
             positives=spec.positives,
@@ -33,7 +31,7 @@ def main(job: Job) -> None:
     ]
     table = combine_metrics(metrics, f"tables.{name}")
     benchmarks = job.params.benchmarks if spec.split == BENCHMARK_SPLIT else {}
-    recalls = combine_recalls([pd.read_csv(path) for path in job.input.recalls])
+    recalls = combine_recalls([read_table(path) for path in job.input.recalls])
     published = PublishedNumbers(spec.reference, benchmarks, recalls)
     write_table(job.output.csv, published.add_columns(table))
     write_table(job.output.members, recalls)
