@@ -7,14 +7,12 @@ results/summaries/{table}.json, the numbers that runs are compared by.
 
 import json
 
-import pandas as pd
-
 from overtop.config.tables import TableSpec
 from overtop.evaluation.selection import select_rows
 from overtop.pipeline.job import Job, run
 from overtop.reference.benchmarks import BENCHMARK_SPLIT
 from overtop.storage.files import write_text
-from overtop.storage.tables import write_table
+from overtop.storage.tables import read_table, write_table
 from overtop.tables.key_numbers import key_numbers
 from overtop.tables.latex import to_latex
 from overtop.tables.markdown import to_markdown
@@ -27,7 +25,7 @@ def main(job: Job) -> None:
     name, spec = job.wildcards.table, TableSpec.model_validate(job.params.spec)
     metrics = [
         select_rows(
-            pd.read_parquet(path),
+            read_table(path),
             protocol=spec.protocols,
             binning=spec.binnings,
             positives=spec.positives,
@@ -37,7 +35,7 @@ def main(job: Job) -> None:
     ]
     table = combine_metrics(metrics, f"tables.{name}")
     benchmarks = job.params.benchmarks if spec.split == BENCHMARK_SPLIT else {}
-    recalls = combine_recalls([pd.read_csv(path) for path in job.input.recalls])
+    recalls = combine_recalls([read_table(path) for path in job.input.recalls])
     published = PublishedNumbers(spec.reference, benchmarks, recalls)
     write_table(job.output.csv, published.add_columns(table))
     write_table(job.output.members, recalls)

@@ -9,6 +9,7 @@ from overtop import labels
 from overtop.pipeline import paths
 from overtop.pipeline.answers_summary import answers_summary
 from overtop.pipeline.transfer_checks import RESERVED_ENDINGS
+from overtop.storage.tables import read_table
 from overtop.tables.attack_checks import failed_checks
 from overtop.tables.differences import differences_summary
 from overtop.tables.key_numbers import SHOWN_ESTIMATORS, prefer_rows
@@ -39,16 +40,16 @@ def summarise_run(targets: Iterable[str]) -> str:
 
 def _summarise_file(path: Path) -> list[str]:
     if path.match(paths.fill(paths.TABLE, table="*.csv")):
-        return summarise_table(pd.read_csv(path))
+        return summarise_table(read_table(path))
     if path.match(paths.fill(paths.DIFFERENCES, table="*.csv")):
-        return differences_summary(pd.read_csv(path))
+        return differences_summary(read_table(path))
     if path.match(f"{paths.ANSWER.format(answer='*')}.*"):
         return answers_summary(path)
     if path.match(paths.TRANSFER.format(transfer="*") + ".csv") and not path.stem.endswith(RESERVED_ENDINGS):
-        return transfers_summary(pd.read_csv(path))
+        return transfers_summary(read_table(path))
     checks = path.with_name(f"{path.stem}-checks.csv")
     if path.match(paths.ROBUSTNESS.format(robustness="*") + ".csv") and checks.is_file():
-        return [*robustness_summary(pd.read_csv(path)), *_check_warnings(pd.read_csv(checks))]
+        return [*robustness_summary(read_table(path)), *_check_warnings(read_table(checks))]
     return []
 
 
