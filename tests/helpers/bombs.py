@@ -5,7 +5,6 @@ import io
 import pickle
 import struct
 import tarfile
-import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path

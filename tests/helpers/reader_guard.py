@@ -2,8 +2,8 @@
 
     python -m helpers.reader_guard GROUP SEED CASES [READER...]
 
-prints one JSON object: for each reader the numbers of cases by outcome, up to three examples of bad ones, and the growth
-of resident memory so far. Outcomes: `named` (an `OvertopError` of one line), `accepted`, `silent` (accepted with other content
+prints one JSON object: for each reader the numbers of cases by outcome, up to three examples of bad ones, and the
+growth of resident memory. Outcomes: `named` (an `OvertopError` of one line), `accepted`, `silent` (accepted with other content
 than the original, by a format with checksums), `traceback`, `memory`, `hang`, `escape` (a write outside the folder, a
 program started, or a class named by a pickle).
 """
@@ -150,17 +150,17 @@ def main(group: str, seed: str, cases: str, *names: str) -> None:
     with tempfile.TemporaryDirectory() as scratch, tempfile.TemporaryDirectory() as folder:
         readers = make_group(group, Path(scratch))
         resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
-        before = _peak()
         results = {}
         for name, reader in readers.items():
             if names and name not in names:
                 continue
+            before = _reset_peak()
             if group == "bombs":
                 outcome, value = run_case(reader, dict(reader.files), Path(folder), watch)
                 results[name] = {outcome: 1, "examples": [str(value)[-1500:]]}
             else:
                 results[name] = run_reader(reader, int(seed), int(cases), Path(folder), watch)
-            results[name]["growth"] = _peak() - before
+            results[name]["growth"] = _memory("VmHWM") - before
     print(json.dumps(results))
 
 
@@ -174,8 +174,15 @@ def make_group(group: str, scratch: Path) -> dict[str, Reader]:
     return module.image_readers() if group == "images" else module.weight_readers(scratch)
 
 
-def _peak() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+def _reset_peak() -> int:
+    """Start to measure the peak of the resident memory; return what is resident, in bytes."""
+    Path("/proc/self/clear_refs").write_text("5")
+    return _memory("VmRSS")
+
+
+def _memory(key: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * int(next(line for line in lines if line.startswith(key)).split()[1])
 
 
 def _raise_hang(*_: object) -> None:

@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from PIL import Image
 
 from overtop.cli.labels import read_groups, read_labels
 from overtop.config.datasets import ClassesDataset, KarpathyDataset, TableDataset

@@ -138,7 +138,7 @@ def _set(values, path, value):
             ["max_softmx"],
             r"figures\.imported-thinning\.estimators: no estimator 'max_softmx'",
         ),
-        ("datasets/shapes/shards", {"image": 0}, r"shards\.image: .*greater than or equal to 1 \(given: 0\)"),
+        ("datasets/shapes/shards", 0, r"shards: .*greater than or equal to 1 \(given: 0\)"),
         (
             "estimators",
             ["top1_similarty"],
