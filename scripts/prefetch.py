@@ -3,17 +3,15 @@
 Reads: the records of fetched splits and downloaded weights. Writes: data/prefetch/{table}.json.
 """
 
-import json
-from pathlib import Path
 from typing import Any
 
 from overtop.pipeline.job import Job, run
-from overtop.storage.json_files import write_json
+from overtop.storage.json_files import read_json, write_json
 
 
 def main(job: Job) -> None:
     """Write the number of files and bytes of each record."""
-    write_json(job.output[0], {str(path): count_files(json.loads(Path(path).read_text())) for path in job.input})
+    write_json(job.output[0], {str(path): count_files(read_json(path)) for path in job.input})
 
 
 def count_files(record: dict[str, Any]) -> dict[str, int]:
