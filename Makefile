@@ -79,7 +79,7 @@ schema: .venv/installed ## write the editor's schema of config.yaml
 	@$(BIN)/python -c 'from overtop.pipeline.loading import editor_schema; from overtop.storage.files import write_text; write_text("workflow/schemas/config.schema.json", editor_schema())'
 
 stages: .venv/installed ## record the digests of the sources of all stages
-	@$(BIN)/python -c 'from pathlib import Path; from overtop.pipeline.stages import stage_states; from overtop.storage.files import write_json; write_json("tests/stages.json", stage_states(Path("scripts")))'
+	@$(BIN)/python -c 'from pathlib import Path; from overtop.pipeline.stages import stage_states; from overtop.storage.json_files import write_plain_json; write_plain_json("tests/stages.json", stage_states(Path("scripts")))'
 
 clean: ## remove results and logs, keep data and environment
 	find results -mindepth 1 ! -name README.md -delete

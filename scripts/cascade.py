@@ -14,7 +14,7 @@ from overtop.evaluation.cascade import CascadeSettings, run_cascade
 from overtop.pipeline.job import Job, run
 from overtop.retrieval.ranking import read_ranking
 from overtop.seeds import derive_seed
-from overtop.storage.files import write_table
+from overtop.storage.tables import write_table
 
 
 def main(job: Job) -> None:

@@ -16,7 +16,7 @@ from overtop.evaluation.bootstrap import bootstrap_seed
 from overtop.evaluation.metrics import evaluate
 from overtop.pipeline.job import Job, run
 from overtop.reference.architecture import join_architectures
-from overtop.storage.files import read_table_metadata, write_table
+from overtop.storage.tables import read_table_metadata, write_table
 
 
 def main(job: Job) -> None:

@@ -17,7 +17,7 @@ from overtop.training.locked import compute_trunk_features
 def main(job: Job) -> None:
     """Compute and write the features of one split."""
     architecture = job.wildcards.architecture
-    split = read_split(job.input[0])
+    split = read_split(job.input.split)
     spec = EncoderSpec.model_validate(
         {"architecture": architecture, "train": {"dataset": job.wildcards.dataset, "towers": "locked"}}
     )

@@ -1,6 +1,6 @@
 """Compare the uncertainty of one posterior with human judgments of pairs that are not labelled.
 
-Reads: the split, results/scores, and the judgments in the folder of data/raw/{dataset}/{split}/source.json.
+Reads: the split, results/scores, the record of the raw files, and among them the judgments.
 Computes: rank correlations, AUROC and means, with intervals.
 Writes: results/judgments/{dataset}/{split}/{posterior}.csv, one row per statistic.
 """
@@ -11,15 +11,16 @@ import pandas as pd
 
 from overtop.config.evaluation import BootstrapSpec
 from overtop.datasets.judgments import read_judgments
+from overtop.datasets.raw import raw_folder
 from overtop.evaluation.judgments import compare_with_judgments
 from overtop.pipeline.job import Job, run
-from overtop.storage.files import write_table
 from overtop.storage.split import read_split
+from overtop.storage.tables import write_table
 
 
 def main(job: Job) -> None:
     """Compare one posterior with the judgments of one split."""
-    raw = Path(job.input.source).parent
+    raw = raw_folder(Path(job.params.data), job.wildcards.dataset, job.wildcards.split)
     files = {source: raw / name for source, name in job.params.judgments.items()}
     judgments = read_judgments(files, read_split(job.input.split))
     spec = BootstrapSpec.model_validate(job.params.bootstrap)

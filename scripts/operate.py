@@ -13,8 +13,8 @@ import pandas as pd
 from overtop.confidence.operating import SplitResults, operating_table
 from overtop.pipeline.job import Job, run
 from overtop.retrieval.ranking import read_ranking
-from overtop.storage.files import write_table
 from overtop.storage.split import read_split
+from overtop.storage.tables import write_table
 
 
 def main(job: Job) -> None:

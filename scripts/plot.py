@@ -33,7 +33,7 @@ from overtop.figures.draw import (
 )
 from overtop.figures.style import save_figure
 from overtop.pipeline.job import Job, run
-from overtop.storage.files import write_table
+from overtop.storage.tables import write_table
 
 
 def main(job: Job) -> None:

@@ -14,9 +14,9 @@ from overtop.pipeline.job import Job, run
 from overtop.progress import progress_bar
 from overtop.retrieval.predictions import model_temperature, predict_classes
 from overtop.retrieval.provenance import embedding_provenance
-from overtop.storage.files import write_table
 from overtop.storage.shards import open_posterior
 from overtop.storage.split import read_split
+from overtop.storage.tables import write_table
 
 
 def main(job: Job) -> None:

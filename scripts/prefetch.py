@@ -5,9 +5,10 @@ Reads: the records of fetched splits and downloaded weights. Writes: data/prefet
 
 import json
 from pathlib import Path
+from typing import Any
 
 from overtop.pipeline.job import Job, run
-from overtop.storage.files import write_json
+from overtop.storage.json_files import write_json
 
 
 def main(job: Job) -> None:
@@ -15,9 +16,9 @@ def main(job: Job) -> None:
     write_json(job.output[0], {str(path): count_files(json.loads(Path(path).read_text())) for path in job.input})
 
 
-def count_files(record: dict[str, object]) -> dict[str, int]:
-    """Number of files and bytes of a fetched split (`name: {bytes, sha256}`) or of downloaded weights."""
-    files = [entry for entry in record.values() if isinstance(entry, dict)] or [record]
+def count_files(record: dict[str, Any]) -> dict[str, int]:
+    """Number of files and bytes of a fetched split, which `files` lists, or of downloaded weights."""
+    files = [*record["files"].values()] if "files" in record else [record]
     return {"files": len(files), "bytes": sum(int(file["bytes"]) for file in files)}
 
 

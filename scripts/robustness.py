@@ -32,7 +32,8 @@ from overtop.evaluation.robustness import (
 )
 from overtop.evaluation.rounding import round_floats
 from overtop.pipeline.job import Job, run
-from overtop.storage.files import write_table, write_text
+from overtop.storage.files import write_text
+from overtop.storage.tables import write_table
 from overtop.tables.published_accuracies import add_paper_columns, comparison_note
 from overtop.tables.robustness import RobustnessTable, robustness_to_latex, robustness_to_markdown
 

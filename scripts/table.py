@@ -10,7 +10,8 @@ from overtop.config.tables import TableSpec
 from overtop.evaluation.selection import select_rows
 from overtop.pipeline.job import Job, run
 from overtop.reference.benchmarks import BENCHMARK_SPLIT
-from overtop.storage.files import write_table, write_text
+from overtop.storage.files import write_text
+from overtop.storage.tables import write_table
 from overtop.tables.latex import to_latex
 from overtop.tables.markdown import to_markdown
 from overtop.tables.published import PublishedNumbers, combine_recalls

@@ -19,8 +19,8 @@ from overtop.retrieval.ranking import read_ranking
 from overtop.retrieval.similarities import mean_similarities
 from overtop.retrieval.temperature import load_temperatures
 from overtop.seeds import derive_seed
-from overtop.storage.files import write_table
 from overtop.storage.shards import open_posterior
+from overtop.storage.tables import write_table
 
 
 def main(job: Job) -> None:

@@ -18,7 +18,8 @@ from overtop.config.transfers import TransferSpec
 from overtop.evaluation.rounding import round_floats, round_to_digits
 from overtop.pipeline.job import Job, run
 from overtop.retrieval.ranking import read_ranking
-from overtop.storage.files import write_table, write_text
+from overtop.storage.files import write_text
+from overtop.storage.tables import write_table
 from overtop.tables.transfers import transfers_to_markdown
 
 

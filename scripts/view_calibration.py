@@ -14,7 +14,8 @@ from overtop.config.evaluation import BootstrapSpec
 from overtop.evaluation.rounding import round_floats
 from overtop.evaluation.view_calibration import ViewPredictions, measure_view_calibration
 from overtop.pipeline.job import Job, run
-from overtop.storage.files import write_table, write_text
+from overtop.storage.files import write_text
+from overtop.storage.tables import write_table
 from overtop.tables.view_calibration import calibration_to_markdown
 
 

@@ -1,5 +1,3 @@
-import json
-
 import pytest
 
 from overtop.datasets.raw import (
@@ -8,7 +6,6 @@ from overtop.datasets.raw import (
     remove_other_files,
     resolve_source,
     unknown_split_error,
-    write_source_record,
 )
 from overtop.errors import OvertopError
 
@@ -59,15 +56,6 @@ def test_files_of_previous_fetch_are_removed(tmp_path):
         (tmp_path / name).write_text("")
     remove_other_files(tmp_path, ["images/x/../a", "c"])
     assert sorted(p.name for p in tmp_path.rglob("*") if p.is_file()) == ["a", "c"]
-
-
-def test_source_record_lists_size_and_sha256(tmp_path):
-    (tmp_path / "images").mkdir()
-    (tmp_path / "images" / "a").write_bytes(b"abc")
-    write_source_record(tmp_path)
-    write_source_record(tmp_path)  # does not list the record itself
-    digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    assert json.loads((tmp_path / "source.json").read_text()) == {"images/a": {"bytes": 3, "sha256": digest}}
 
 
 def test_unknown_split_error_lists_splits():

@@ -9,7 +9,7 @@ from helpers.scripts import load_script
 from helpers.synthetic_tables import make_metrics, make_recalls
 from overtop.errors import OvertopError
 from overtop.evaluation.recall import RECALL_COLUMNS
-from overtop.storage.files import write_table
+from overtop.storage.tables import write_table
 
 script = load_script("table")
 

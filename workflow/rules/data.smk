@@ -75,6 +75,7 @@ rule import_embeddings:
         mem_mb=4000,
     params:
         on_error=imported_on_error,
+        data=data_folder,
         version=VERSIONS["import_embeddings"],
     script:
         "../../scripts/import_embeddings.py"

@@ -150,6 +150,7 @@ rule judge:
         "../../envs/overtop.yaml"
     params:
         judgments=judgment_files,
+        data=data_folder,
         bootstrap=plain(settings.evaluation.bootstrap),
         seed=settings.seed,
         version=VERSIONS["judge"],

@@ -17,7 +17,7 @@ from pydantic import dataclasses as validated
 
 from overtop.confidence.mappings import Mapping as ProbabilityMapping
 from overtop.errors import OvertopError
-from overtop.storage.files import write_json
+from overtop.storage.json_files import write_json
 from overtop.terms import SOFTMAX_TEMPERATURE
 
 SCHEMA: Literal["confidence/1"] = "confidence/1"

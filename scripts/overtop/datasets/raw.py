@@ -1,4 +1,4 @@
-"""The raw folder of a split: resolving sources, copying files into it, and recording their digests."""
+"""The raw folder of a split: resolving sources, and copying files into it."""
 
 import os
 import shutil
@@ -12,10 +12,7 @@ from overtop.config.sources import SourceSpec
 from overtop.downloads.fetch import fetch_files
 from overtop.downloads.mirror import resolve_in_mirror
 from overtop.errors import OvertopError, did_you_mean
-from overtop.storage.files import atomic_path, resolve_inside, sha256, write_json
-
-SOURCE_RECORD = "source.json"
-"""Size and sha256 of every file of a split."""
+from overtop.storage.files import atomic_path, resolve_inside
 
 
 @dataclass(frozen=True)
@@ -55,6 +52,11 @@ class FetchContext:
         if name not in self.sources:
             raise OvertopError(f"config.yaml: `sources` has no {name!r}; {did_you_mean(name, self.sources)}")
         return self.sources[name]
+
+
+def raw_folder(data: Path, dataset: str, split: str) -> Path:
+    """The folder of the files that were fetched for a split."""
+    return data / "raw" / dataset / split
 
 
 def resolve_source(key: str, source: str, mirror: str | None) -> Path:
@@ -115,10 +117,3 @@ def remove_other_files(raw: Path, keep: Iterable[str]) -> None:
     for path in [p for p in raw.rglob("*") if p.is_file()]:
         if os.path.normpath(path) not in kept_paths:
             path.unlink()
-
-
-def write_source_record(raw: Path) -> None:
-    """Write size and sha256 of every file in `raw` to `SOURCE_RECORD`."""
-    files = sorted(p for p in raw.rglob("*") if p.is_file() and p.name != SOURCE_RECORD and not p.name.startswith("."))
-    record = {str(p.relative_to(raw)): {"bytes": p.stat().st_size, "sha256": sha256(p)} for p in files}
-    write_json(raw / SOURCE_RECORD, record)

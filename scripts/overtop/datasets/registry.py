@@ -7,7 +7,8 @@ A kind is one module with two functions, and one line in `KINDS`:
 
 The raw folder of a split is `data/raw/DATASET/SPLIT`. A split that is held out has the files of the split that it is
 drawn from, as has the rest of that split (`overtop.datasets.held_out`). Data sets of classes fetch only the images of
-each part.
+each part. `overtop.datasets.source_records` records the files of a split, and `overtop.datasets.restore` verifies them,
+and fetches them again.
 """
 
 import logging
@@ -18,7 +19,7 @@ from overtop.config.dataset_base import ClassCounts, Counts
 from overtop.config.datasets import ClassesDataset, StoredDatasetSpec
 from overtop.datasets import classes, embeddings, images, karpathy, shapes, table, texts
 from overtop.datasets.held_out import find_part, read_part, select_items, write_part
-from overtop.datasets.raw import FetchContext, write_source_record
+from overtop.datasets.raw import FetchContext
 from overtop.errors import OvertopError
 from overtop.storage.files import resolve_inside
 from overtop.storage.split import Split
@@ -38,7 +39,7 @@ logger = logging.getLogger(__name__)
 
 
 def fetch_split(name: str, spec: StoredDatasetSpec, split: str, raw: Path, context: FetchContext) -> None:
-    """Write all files of one split into its raw folder, and record the size and sha256 of each in `source.json`.
+    """Write all files of one split into its raw folder.
 
     Args:
         name: name of the data set.
@@ -54,7 +55,6 @@ def fetch_split(name: str, spec: StoredDatasetSpec, split: str, raw: Path, conte
     KINDS[spec.kind].fetch(name, spec, split if part is None else part.of, raw, context)
     if part is not None:
         write_part(raw, part)
-    write_source_record(raw)
 
 
 def read_raw_split(name: str, spec: StoredDatasetSpec, raw: Path, data: Path, split: str) -> Split:

@@ -16,7 +16,7 @@ from overtop.evaluation.selection import select_rows
 from overtop.reference.architecture import join_architectures
 from overtop.reference.benchmarks import BENCHMARK_SPLIT
 from overtop.reference.paper import read_paper_table
-from overtop.storage.files import read_table_metadata
+from overtop.storage.tables import read_table_metadata
 
 SCORE_COLUMNS = ["query_id", "image_id", "direction", "estimator", "protocol", "uncertainty", "hit"]
 """Columns of the score tables that a comparison needs."""

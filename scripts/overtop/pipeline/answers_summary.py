@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from overtop.labels import format_count, shorten
-from overtop.storage.files import read_table_metadata
+from overtop.storage.tables import read_table_metadata
 
 SHOWN_ROWS = 5
 """Answers that are shown."""

@@ -24,7 +24,9 @@ from overtop.retrieval.groups import GroupedItems
 from overtop.retrieval.normalisation import Normalisation
 from overtop.retrieval.vectors import UnitSource
 from overtop.storage.embedding_files import GALLERY_FACTS
-from overtop.storage.files import sha256, write_json, write_table
+from overtop.storage.files import sha256
+from overtop.storage.json_files import write_json
+from overtop.storage.tables import write_table
 from overtop.terms import SOFTMAX_TEMPERATURE
 
 SCHEMA = "gallery/1"

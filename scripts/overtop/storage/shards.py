@@ -25,6 +25,8 @@ CHUNK_ITEMS = 256
 _KEYS_OF_ONE_SHARD = frozenset({"shard", "truncated_captions", "outcome"})
 """Provenance keys that differ between the shards of one encoder."""
 
+_NO_ITEMS = "the split has no such items; name a split with images and captions, or use it in `answers`"
+
 
 class EmbeddingSource(Protocol):
     """S samples of the embeddings of n items of one modality, read in slices."""
@@ -97,7 +99,8 @@ def write_shard(
         provenance: JSON-serialisable description of how the embeddings were computed.
 
     Raises:
-        OvertopError: the embedding of a valid item is not finite, no item is valid, or the disk is full.
+        OvertopError: the embedding of a valid item is not finite, there are items but none is valid, or the disk is
+            full.
     """
     finite = np.isfinite(embedding).all(axis=(0, 2))
     not_finite = np.flatnonzero(valid & ~finite)
@@ -106,7 +109,7 @@ def write_shard(
             f"{path}: the embedding of item {item_ids[not_finite[0]]!r} is not finite ({not_finite.size} such items); "
             "check the item and the encoder (half precision overflows: try dtype float32)"
         )
-    if not valid.any():
+    if len(valid) and not valid.any():
         raise OvertopError(f"{path}: none of its {len(item_ids)} items could be read; check the files of the data set")
     _, n_items, dim = embedding.shape
     write_arrays(
@@ -114,7 +117,7 @@ def write_shard(
         SCHEMA,
         {"embedding": embedding, "item_id": encode_strings(item_ids), "valid": valid},
         provenance,
-        chunks={"embedding": (1, max(1, min(CHUNK_ITEMS, n_items)), dim)},
+        chunks={"embedding": (1, min(CHUNK_ITEMS, n_items), dim)} if n_items else {},
     )
 
 
@@ -204,6 +207,8 @@ class ShardSource:
                 raise OvertopError(
                     f"{groups[0][0]}: has {len(self.dims)} samples, but {samples} are requested; delete it and rebuild"
                 )
+            if not item_ids:
+                raise OvertopError(f"{groups[0][0]}: {_NO_ITEMS}")
             if not self.item_ids:
                 raise OvertopError(f"{groups[0][0]}: every item was skipped; check the files of the data set")
             self._open_files = stack.pop_all()
