@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from overtop.datasets.raw import copy_into
+from overtop.datasets.raw import copy_into, remove_other_files
 from overtop.downloads.digests import Digest
 from overtop.downloads.lock import record_or_verify
 from overtop.figures.style import save_figure
@@ -119,7 +119,9 @@ def _copies(folder: Path, state: int) -> None:
         originals.mkdir(parents=True)
         for number in range(5):
             (originals / f"{number}.jpg").write_bytes(_numbers(state + number, 100, 1000).tobytes())
-    copy_into(folder, originals, {f"{number}.jpg": f"{number}.jpg" for number in range(5)})
+    names = [f"{number}.jpg" for number in range(5)]
+    copy_into(folder, originals, {name: name for name in names})
+    remove_other_files(folder, names)
 
 
 def _lock(folder: Path, state: int) -> None:

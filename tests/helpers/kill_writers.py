@@ -1,7 +1,7 @@
-"""Kill a writer at random moments, alone or beside a second one, and look at what is under the final names.
+"""Kill every writer at random moments, alone or beside a second one, and look at what is under the final names.
 
-Run as `python kill_writers.py WRITER FOLDER KILLS SEED one|two`; prints the counts as JSON. It is a program of its own,
-because it forks: tests have threads.
+Run as `python kill_writers.py FOLDER KILLS SEED`; prints counts as JSON. It is a program of its own, because it forks:
+tests have threads.
 """
 
 import json
@@ -73,7 +73,8 @@ def judge(found: Snapshot, before: Snapshot, states: list[Snapshot], grows: bool
 
 def _begins(content: Content, before: Content) -> bool:
     """Whether a table has all rows that it had, and only whole rows."""
-    assert isinstance(content, bytes) and isinstance(before, bytes)
+    assert isinstance(content, bytes)
+    assert isinstance(before, bytes)
     rows = content.decode().splitlines(keepends=True)
     return set(before.decode().splitlines(keepends=True)) <= set(rows) and all(
         row.endswith("\n") and row.count(",") == 3 for row in rows
@@ -140,10 +141,13 @@ def write_states(writer: Writer, folder: Path) -> tuple[list[Snapshot], float]:
 
 
 def main() -> None:
-    """Kill the writer that the arguments name."""
-    name, folder, kills, seed, which = sys.argv[1:]
-    kill = kill_one if which == "one" else kill_two
-    print(json.dumps(Counter(kill(WRITERS[name], Path(folder), int(kills), random.Random(int(seed))))))
+    """Kill all writers, alone and in pairs, and print what was found."""
+    folder, kills, seed = sys.argv[1:]
+    draw, found = random.Random(int(seed)), {}
+    for name, writer in WRITERS.items():
+        for kind, kill in (("one", kill_one), ("two", kill_two)):
+            found[f"{kind} {name}"] = Counter(kill(writer, Path(folder, f"{kind} {name}"), int(kills), draw))
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":
