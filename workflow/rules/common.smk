@@ -14,6 +14,7 @@ from overtop.pipeline import robustness as studies
 from overtop.pipeline.banks import find_bank
 from overtop.pipeline.fits import find_fit
 from overtop.pipeline.loading import load_config
+from overtop.pipeline.needs import request
 from overtop.pipeline.run_lock import hold_folder
 from overtop.pipeline.stages import VERSIONS
 from overtop.terms import IMPORTED, MODALITIES

@@ -18,7 +18,7 @@ rule temperature:
         "../../envs/overtop.yaml"
     threads: 2
     resources:
-        mem_mb=8000,
+        **request("temperature"),
     params:
         passes=field("posteriors", "passes"),
         version=VERSIONS["temperature"],
@@ -41,7 +41,7 @@ rule bank:
         "../../envs/overtop.yaml"
     threads: 2
     resources:
-        mem_mb=8000,
+        **request("bank"),
     params:
         spec=bank_spec,
         temperature=plain(settings.temperature),
@@ -67,7 +67,7 @@ rule rank:
         "../../envs/overtop.yaml"
     threads: 2
     resources:
-        mem_mb=8000,
+        **request("rank"),
     params:
         **plain(settings.ranking),
         temperature=plain(settings.temperature),
@@ -92,7 +92,7 @@ rule radius:
         "../../envs/overtop.yaml"
     threads: 2
     resources:
-        mem_mb=8000,
+        **request("radius"),
     params:
         **plain(settings.radius),
         search=settings.ranking.search,
@@ -118,6 +118,8 @@ rule score:
         benchmark_file("score", paths.OF_POSTERIOR)
     conda:
         "../../envs/overtop.yaml"
+    resources:
+        **request("score"),
     params:
         estimators=settings.estimators,
         protocols=field("posteriors", "protocols"),
