@@ -8,7 +8,7 @@ SNAKEMAKE := $(BIN)/snakemake --cores all
 SHARED := -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo robustness test test-fast test-slow bench lint docs format schema stages clean
+.PHONY: help demo robustness test test-fast test-slow bench faults lint docs format schema stages clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-11s %s\n", $$1, $$2}'
@@ -54,6 +54,9 @@ test-fast: .venv/installed-dev ## unit tests
 test-slow: .venv/installed-dev ## the real pipeline, end to end
 	@$(BIN)/python -m pytest -q $(SHARED) -m "slow and not faults and not slurm"
 
+faults: .venv/installed-dev ## provoke faults (killed writers and runs, flipped bytes, full disks) and print what became of them, 25 minutes
+	@OVERTOP_FAULTS_REPORT=results/faults.md $(BIN)/python -m pytest -q $(SHARED) tests/faults -m "not slurm"
+
 bench: .venv/installed-dev ## measure speed and memory into results/bench
 	@$(BIN)/python tests/bench
 
@@ -76,7 +79,7 @@ schema: .venv/installed ## write the editor's schema of config.yaml
 	@$(BIN)/python -c 'from overtop.pipeline.loading import editor_schema; from overtop.storage.files import write_text; write_text("workflow/schemas/config.schema.json", editor_schema())'
 
 stages: .venv/installed ## record the digests of the sources of all stages
-	@$(BIN)/python -c 'from pathlib import Path; from overtop.pipeline.stages import stage_states; from overtop.storage.files import write_json; write_json("tests/stages.json", stage_states(Path("scripts")))'
+	@$(BIN)/python -c 'from pathlib import Path; from overtop.pipeline.stages import stage_states; from overtop.storage.json_files import write_plain_json; write_plain_json("tests/stages.json", stage_states(Path("scripts")))'
 
 clean: ## remove results and logs, keep data and environment
 	find results -mindepth 1 ! -name README.md -delete

@@ -70,6 +70,14 @@ def look_up_stored(wildcards):
     return spec
 
 
+def source_record(wildcards):
+    """The record of the raw files of a split; a variant has those of its base."""
+    look_up("datasets", wildcards)
+    return paths.SOURCE.format(
+        dataset=settings.base_of(wildcards.dataset), split=wildcards.split
+    )
+
+
 def field(section, name):
     """A params function: one field of the selected entry of a section."""
     return lambda wildcards: getattr(look_up(section, wildcards), name)

@@ -75,6 +75,7 @@ rule import_embeddings:
         **request("import_embeddings"),
     params:
         on_error=imported_on_error,
+        data=data_folder,
         version=VERSIONS["import_embeddings"],
     script:
         "../../scripts/import_embeddings.py"
@@ -93,6 +94,7 @@ rule prefetch:
     conda:
         "../../envs/overtop.yaml"
     params:
+        data=data_folder,
         version=VERSIONS["prefetch"],
     script:
         "../../scripts/prefetch.py"

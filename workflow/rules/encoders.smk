@@ -7,7 +7,8 @@ include: "encoders.inputs.smk"
 rule features:
     """Embed a split with the locked towers of an architecture, once for all heads that are trained on it."""
     input:
-        paths.SPLIT,
+        split=paths.SPLIT,
+        source=source_record,
     output:
         paths.FEATURES,
     log:
@@ -103,15 +104,18 @@ rule weights:
 
 
 rule embed:
-    """Embed one slice of the items of one modality: all samples."""
+    """Embed one slice of the images and of the captions of a split: all samples, with one loaded encoder."""
     input:
         unpack(embed_files),
     output:
-        paths.SHARD,
+        **{
+            modality: paths.fill(paths.SHARD, modality=modality)
+            for modality in MODALITIES
+        },
     log:
-        log_file("embed", paths.OF_SHARD),
+        log_file("embed", paths.OF_SHARDS),
     benchmark:
-        benchmark_file("embed", paths.OF_SHARD)
+        benchmark_file("embed", paths.OF_SHARDS)
     # Before further training: MC-dropout passes are the longest jobs.
     priority: 1
     conda:
@@ -121,7 +125,7 @@ rule embed:
         gpu=1,
     params:
         encoder=entry("encoders"),
-        batch_size=batch_size,
+        batch_size=plain(settings.embedding.batch_size),
         precision=settings.embedding.precision,
         compile=settings.embedding.compile,
         many_samples_dtype=settings.embedding.many_samples_dtype,

@@ -156,6 +156,7 @@ rule judge:
         **request("judge"),
     params:
         judgments=judgment_files,
+        data=data_folder,
         bootstrap=plain(settings.evaluation.bootstrap),
         seed=settings.seed,
         version=VERSIONS["judge"],
