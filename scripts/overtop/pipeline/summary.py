@@ -12,12 +12,10 @@ from overtop.pipeline.transfer_checks import RESERVED_ENDINGS
 from overtop.storage.tables import read_table
 from overtop.tables.attack_checks import failed_checks
 from overtop.tables.differences import differences_summary
+from overtop.tables.key_numbers import SHOWN_ESTIMATORS, prefer_rows
 from overtop.tables.robustness import robustness_summary
 from overtop.tables.transfers import transfers_summary
 from overtop.tables.wide import GROUP
-
-SHOWN_ESTIMATORS = ("top1_similarity", "max_softmax", "bank_nnn")
-"""Estimators that the summary shows: the plain similarity, the usual confidence, and that with a bank of queries."""
 
 CHANCE_AUROC = 0.5
 """AUROC of an uncertainty that knows nothing about the hits."""
@@ -64,7 +62,7 @@ def summarise_table(table: pd.DataFrame) -> list[str]:
     Args:
         table: a long table of results. If possible, labelled positives and the corrected protocol are summarised.
     """
-    rows = _prefer(_prefer(table, "positives", "labelled"), "protocol", "corrected")
+    rows = prefer_rows(table)
     rows = rows.drop_duplicates([*GROUP, "posterior", "estimator"])  # recall and AUROC do not depend on the binning
     posteriors = labels.posterior_labels(rows)
     lines, warnings = [], []
@@ -122,12 +120,6 @@ def _enumerate(names: list[str]) -> str:
     """The first names, and the number of further ones."""
     hidden = len(names) - MAX_NAMES
     return ", ".join(names[:MAX_NAMES]) + (f" and {hidden} more" if hidden > 0 else "")
-
-
-def _prefer(rows: pd.DataFrame, column: str, value: str) -> pd.DataFrame:
-    """The rows with that value, or all rows if none has it."""
-    preferred = rows[rows[column] == value]
-    return rows if preferred.empty else preferred
 
 
 def _check_warnings(checks: pd.DataFrame) -> list[str]:
