@@ -9,7 +9,7 @@ SNAKEMAKE := $(BIN)/snakemake --cores all
 SHARED := -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo robustness test test-fast test-slow bench faults lint docs format schema stages clean
+.PHONY: help demo robustness test test-fast test-slow slurm bench faults lint docs format schema stages clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-11s %s\n", $$1, $$2}'
@@ -57,6 +57,9 @@ test-slow: .venv/installed-dev ## the real pipeline, end to end
 
 faults: .venv/installed-dev ## provoke faults (killed writers and runs, flipped bytes, full disks) and print what became of them, 25 minutes
 	@OVERTOP_FAULTS_REPORT=results/faults.md $(BIN)/python -m pytest -q $(SHARED) tests/faults -m "not slurm"
+
+slurm: .venv/installed-dev ## the pipeline on a real Slurm, which is installed on this machine (root, Debian or Ubuntu)
+	@$(BIN)/python -m pytest -q -m slurm
 
 bench: .venv/installed-dev ## measure speed and memory into results/bench
 	@$(BIN)/python tests/bench
