@@ -18,9 +18,9 @@ from overtop.retrieval.bank import check_bank, draw_queries
 from overtop.retrieval.ranking import read_ranking
 from overtop.retrieval.temperature import load_temperatures
 from overtop.seeds import derive_seed
-from overtop.storage.files import write_table
 from overtop.storage.shards import ShardSource, open_posterior
 from overtop.storage.split import read_split
+from overtop.storage.tables import write_table
 
 
 def main(job: Job) -> None:

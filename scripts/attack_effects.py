@@ -16,7 +16,8 @@ from overtop.evaluation.bootstrap import bootstrap_seed, draw_cluster_weights
 from overtop.evaluation.rounding import round_to_digits
 from overtop.evaluation.scored_views import align_scores, read_uncertainties
 from overtop.pipeline.job import Job, run
-from overtop.storage.files import write_table, write_text
+from overtop.storage.files import write_text
+from overtop.storage.tables import write_table
 from overtop.tables.attack_effects import effects_to_markdown
 from overtop.terms import CLEAN
 

@@ -9,7 +9,8 @@ from overtop.config.evaluation import EvaluationSpec
 from overtop.config.tables import TableSpec
 from overtop.evaluation.table_comparison import ScoresFile, compare_table
 from overtop.pipeline.job import Job, run
-from overtop.storage.files import write_table, write_text
+from overtop.storage.files import write_text
+from overtop.storage.tables import write_table
 from overtop.tables.differences import differences_to_markdown
 
 

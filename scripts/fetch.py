@@ -1,27 +1,32 @@
-"""Fetch the files of a split into data/raw, and record the size and sha256 of each.
+"""Fetch the files of a split into data/raw, and record what was fetched, with the size and sha256 of each file.
 
 Reads: the mirror (`mirror` in config.yaml), or the `sources` of routes; nothing for data sets that are generated.
-Writes: data/raw/{dataset}/{split}/source.json, and in the same folder the files it lists; downloads in data/downloads.
+Writes: data/sources/{dataset}/{split}.json, and the files that it lists in data/raw/{dataset}/{split}; downloads in
+data/downloads.
 """
 
 from pathlib import Path
 
-from pydantic import TypeAdapter
-
-from overtop.config.datasets import StoredDatasetSpec
-from overtop.config.sources import SourceSpec
-from overtop.datasets.raw import FetchContext
-from overtop.datasets.registry import fetch_split
+from overtop.datasets.source_records import FetchRequest, write_source_record
 from overtop.pipeline.job import Job, run
 
 
 def main(job: Job) -> None:
     """Fetch one split."""
-    spec = TypeAdapter(StoredDatasetSpec).validate_python(job.params.spec)
-    sources = TypeAdapter(dict[str, SourceSpec]).validate_python(job.params.sources)
+    params, names = job.params, job.wildcards
+    request = FetchRequest.model_validate(
+        {
+            "dataset": names.dataset,
+            "split": names.split,
+            "spec": params.spec,
+            "sources": params.sources,
+            "seed": params.seed,
+        }
+    )
+    data = Path(params.data)
     # The mirror is read from the config and not a param: moving it must not rerun anything.
-    context = FetchContext(job.config.get("mirror"), job.params.seed, Path(job.params.data), sources)
-    fetch_split(job.wildcards.dataset, spec, job.wildcards.split, Path(job.output[0]).parent, context)
+    request.fetch(request.raw_folder(data), data, job.config.get("mirror"))
+    write_source_record(job.output[0], request, request.raw_folder(data))
 
 
 if __name__ == "__main__":

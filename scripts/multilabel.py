@@ -12,9 +12,9 @@ from overtop.evaluation.multilabel import evaluate_multilabel
 from overtop.pipeline.job import Job, run
 from overtop.retrieval.predictions import label_matrix, model_temperature
 from overtop.retrieval.similarities import mean_similarities
-from overtop.storage.files import write_table
 from overtop.storage.shards import open_posterior
 from overtop.storage.split import read_split
+from overtop.storage.tables import write_table
 
 
 def main(job: Job) -> None:

@@ -10,9 +10,9 @@ from overtop.evaluation.recall import RECALL_COLUMNS, RECALL_KS, check_recall
 from overtop.pipeline.job import Job, run
 from overtop.reference.benchmarks import BENCHMARK_SPLIT
 from overtop.retrieval.exact import rank
-from overtop.storage.files import write_table
 from overtop.storage.shards import open_posterior
 from overtop.storage.split import read_split
+from overtop.storage.tables import write_table
 
 
 def main(job: Job) -> None:

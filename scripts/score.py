@@ -15,8 +15,8 @@ from overtop.pipeline.job import Job, run
 from overtop.radius.radii import read_radii
 from overtop.retrieval.ranking import read_ranking
 from overtop.retrieval.temperature import load_temperatures
-from overtop.storage.files import write_table
 from overtop.storage.split import read_split
+from overtop.storage.tables import write_table
 
 
 def main(job: Job) -> None:

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from overtop.pipeline.job import Job, run
 from overtop.progress import progress_bar
 from overtop.retrieval.temperature_fit import fit_temperatures
-from overtop.storage.files import write_json
+from overtop.storage.json_files import write_json
 from overtop.storage.shards import open_posterior
 from overtop.storage.split import read_split
 

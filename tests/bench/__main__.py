@@ -30,7 +30,7 @@ from bench import (  # noqa: E402
 from bench.machine import describe_machine, load_average  # noqa: E402
 from bench.sizes import FULL, QUICK  # noqa: E402
 from bench.targets import TargetCheck  # noqa: E402
-from overtop.storage.files import write_table  # noqa: E402
+from overtop.storage.tables import write_table  # noqa: E402
 
 PARTS = {
     "ranking": ranking_speed.run,

@@ -96,5 +96,5 @@ def test_content_that_is_not_annotations_is_rejected(content):
 
 def test_image_that_occurs_twice_in_a_split_is_rejected():
     repeated = {"images": [KARPATHY_JSON["images"][0]] * 2}
-    with pytest.raises(OvertopError, match=r"image 'a\.jpg' occurs more than once in split 'test'"):
+    with pytest.raises(OvertopError, match=r"d\.json: 'a\.jpg' occurs more than once; keep one"):
         parse_split("d.json", json.dumps(repeated).encode(), "test")

@@ -56,7 +56,7 @@ def test_damaged_image_is_not_written(tmp_path, compression):
     path.write_bytes(damaged)
     with pytest.raises(OvertopError, match=r"a\.zip: cannot be decompressed \(.*\); .* get it again"):
         extract_images(path, [_record("a.jpg")], tmp_path / "out")
-    assert not list((tmp_path / "out").iterdir())
+    assert not list((tmp_path / "out").rglob("*"))
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>sign in</html>"])

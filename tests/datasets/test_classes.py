@@ -97,7 +97,7 @@ def test_split_may_have_another_folder(source_files):
         ({"shards": [{"s.png": b"A", "s.cls": b"3"}]}, r"0\.tar: the label of sample 's\.png' is '3'"),
         ({"shards": [{"s.png": b"A", "s.cls": b"cat"}]}, r"'cat', not a number from 0 to 2"),
         ({"shards": [{"s.png": b"A", "s.txt": b"0"}]}, r"sample 's' has s\.png, s\.txt; it needs one image"),
-        ({"shards": [{"s.png": b"A", "s.cls": b"0"}] * 2}, r"image 's\.png' occurs more than once"),
+        ({"shards": [{"s.png": b"A", "s.cls": b"0"}] * 2}, r"'s\.png' occurs more than once"),
         ({"shards": [{}]}, "its files contain no image"),
         ({"shards": [{"../s.png": b"A", "../s.cls": b"0"}]}, "points outside"),
         ({"names": "cat\n\ndog\n"}, r"classnames\.txt: class 1 has no name"),

@@ -75,7 +75,7 @@ def test_judgments_of_another_data_set_are_rejected(tmp_path):
 def test_damaged_file_is_rejected(tmp_path):
     path = _write_file(tmp_path, EXPERT, "ratings.txt.gz")
     path.write_bytes(path.read_bytes()[:-9])
-    with pytest.raises(OvertopError, match=r"ratings\.txt\.gz: cannot be read"):
+    with pytest.raises(OvertopError, match=r"ratings\.txt\.gz: cannot be decompressed"):
         read_judgments({"expert": path}, SPLIT)
 
 

@@ -1,4 +1,3 @@
-import json
 from typing import get_args
 
 import pytest
@@ -21,12 +20,6 @@ def test_every_configurable_kind_has_a_module_with_fetch_and_read():
     kinds = {get_args(spec.model_fields["kind"].annotation)[0] for spec in get_args(union)}
     assert set(KINDS) == kinds
     assert all(callable(module.fetch) and callable(module.read) for module in KINDS.values())
-
-
-def test_fetched_split_has_a_record_of_its_files(tmp_path):
-    _, raw = _fetch_shapes(tmp_path)
-    images = {f"test-{number:05d}.png" for number in range(3)}
-    assert set(json.loads((raw / "source.json").read_text())) == {"shapes.json", *images}
 
 
 def test_image_paths_of_split_are_relative_to_data_folder(tmp_path):

@@ -51,10 +51,10 @@ def test_file_of_another_format_replaces_the_former_one(source_files):
         ("q.csv", "text,id\na dog,1\n ,2\n", r"q\.csv: text number 2 is empty; write a text or remove the row"),
         ("q.csv", "text,id\na dog,1\na cat,1\n", r"q\.csv: id '1' occurs more than once"),
         ("q.csv", "text\n", r"q\.csv: has no text"),
-        ("q.csv", "", r"q\.csv: has columns ; it needs `text`"),
+        ("q.csv", "", r"q\.csv: cannot be read as a table \(it is empty\)"),
         ("q.txt", "\n\n", r"q\.txt: has no text"),
         ("q.txt", "a\n\nb", r"q\.txt: text number 2 is empty"),
-        ("q.parquet", "no parquet", r"q\.parquet: cannot be read as parquet"),
+        ("q.parquet", "no parquet", r"q\.parquet: cannot be read as a table"),
         ("q.json", "{}", r"q\.json: is neither \.csv, \.parquet nor \.txt"),
     ],
 )

@@ -70,5 +70,5 @@ def test_skipped_images_are_reported_and_do_not_change_the_others(
 
 
 def test_unreadable_image_fails_with_its_name(encoder: Encoder, paths_with_unreadable: list[Path]) -> None:
-    with pytest.raises(OvertopError, match=r"truncated\.png cannot be read .* on_error: skip"):
+    with pytest.raises(OvertopError, match=r"truncated\.png: cannot be read .* on_error: skip"):
         embed_images(encoder, paths_with_unreadable, Sampling(), seed=0)

@@ -12,7 +12,6 @@ from overtop.encoders.compat import open_clip
 from overtop.encoders.embedding import ShardKey, embed_classes, embed_images, embed_shard, embed_texts
 from overtop.encoders.loading import Encoder
 from overtop.encoders.sampling import Sampling
-from overtop.errors import OvertopError
 from overtop.seeds import derive_seed
 from overtop.storage.split import Split, split_from_labels
 
@@ -207,9 +206,16 @@ def test_grey_and_oblong_images_of_classes_are_embedded(encoder: Encoder, tmp_pa
     assert np.isfinite(batch.embedding).all()
 
 
-@pytest.mark.parametrize(("modality", "noun"), [("image", "images"), ("text", "captions")])
-def test_shard_of_a_missing_modality_is_one_line_error(encoder: Encoder, modality: str, noun: str) -> None:
+@pytest.mark.parametrize("sampling", [Sampling(), DROPOUT])
+@pytest.mark.parametrize("modality", ["image", "text"])
+def test_shard_of_a_missing_modality_is_empty_and_as_wide_as_others(
+    encoder: Encoder, modality: str, sampling: Sampling
+) -> None:
     images, captions = (["a.png"], []) if modality == "text" else ([], ["a caption"])
     split = Split(images, images, captions, captions, np.full(len(captions), -1))
-    with pytest.raises(OvertopError, match=f"the split has no {noun} to embed; name a split with both"):
-        embed_shard(encoder, split, ShardKey(modality, 0, 1), Sampling(), 0, 8, data="")
+    batch, item_ids = embed_shard(encoder, split, ShardKey(modality, 0, 1), sampling, 0, 8, data="")
+    assert item_ids == []
+    assert batch.embedding.shape == (sampling.passes, 0, encoder.widths[modality])
+    assert batch.embedding.dtype == np.float32
+    assert batch.valid.shape == (0,)
+    assert (batch.dropout == "none") == sampling.is_deterministic

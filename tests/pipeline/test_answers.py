@@ -60,7 +60,7 @@ def direction_of(**changes):
 def test_folder_and_table_are_data_sets_of_their_own():
     config = load_config(VALUES)
     gallery, queries = config.datasets["support.gallery"], config.datasets["support.queries"]
-    assert (gallery.kind, gallery.source, gallery.shards.image) == ("images", "photos", 4)
+    assert (gallery.kind, gallery.source, gallery.shards) == ("images", "photos", 4)
     assert (queries.kind, queries.source) == ("texts", "queries.csv")
     for role, modality, shards in (("gallery", "image", 4), ("queries", "text", 1)):
         items = answers.find_items(config, "support", role)

@@ -5,7 +5,7 @@ import pandas as pd
 from overtop.confidence.answering import COLUMNS
 from overtop.pipeline.answers_summary import answers_summary
 from overtop.pipeline.summary import summarise_run
-from overtop.storage.files import write_table
+from overtop.storage.tables import write_table
 
 FACTS = {
     "queries": 2000,

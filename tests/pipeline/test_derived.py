@@ -7,7 +7,7 @@ from overtop.pipeline.loading import load_config
 
 VALUES = {
     "datasets": {
-        "shapes": {"kind": "classes", "files": {"layout": "shapes"}, "shards": {"image": 2}},
+        "shapes": {"kind": "classes", "files": {"layout": "shapes"}, "shards": 2},
         "captions": {"kind": "shapes"},
     },
     "encoders": {
@@ -74,7 +74,8 @@ def test_images_of_an_attacked_posterior_are_attacked_and_its_texts_are_not(conf
     )
     folder = "results/attacks/shapes/test/tagged/pgd/dropout-0.2x3"
     assert images == [f"{folder}/image-0of2.h5", f"{folder}/image-1of2.h5"]
-    assert texts == ["results/embeddings/shapes/test/tagged/dropout-0.2x3/text-0of1.h5"]
+    folder = "results/embeddings/shapes/test/tagged/dropout-0.2x3"
+    assert texts == [f"{folder}/text-0of2.h5", f"{folder}/text-1of2.h5"]
 
 
 @pytest.mark.parametrize(

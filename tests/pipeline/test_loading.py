@@ -102,7 +102,12 @@ def _set(values, path, value):
         ("adapters/lite/dataset", "scenes", r"adapters\.lite\.dataset: 'scenes' has classes, not captions"),
         ("datasets/x", {"kind": "variant", "of": "shapes", "absent": 1.0}, r"absent: .*less than 1"),
         ("datasets/x", {"kind": "variant", "of": "shapes", "absent": 0}, r"absent: .*greater than 0"),
-        ("datasets/x", {"kind": "variant", "of": "shapes", "absent": 0.5, "shards": {}}, r"shards: unknown key"),
+        ("datasets/x", {"kind": "variant", "of": "shapes", "absent": 0.5, "shards": 2}, r"shards: unknown key"),
+        (
+            "datasets/shapes/shards",
+            {"image": 4, "text": 1},
+            r"datasets\.shapes\.shapes\.shards: is one number for images and captions, such as `shards: 4`; not one",
+        ),
         ("encoders/shapes-0/train/dataset", "shapes-absent", r"dataset: 'shapes-absent' is a variant.*name 'shapes'"),
         ("adapters/lite/dataset", "flickr8k-absent", r"adapters\.lite\.dataset: 'flickr8k-absent' is a variant"),
         ("tables/shapes-absent/split", "tset", r"data set 'shapes-absent' has no split 'tset'; did you mean 'test'"),
@@ -133,7 +138,7 @@ def _set(values, path, value):
             ["max_softmx"],
             r"figures\.imported-thinning\.estimators: no estimator 'max_softmx'",
         ),
-        ("datasets/shapes/shards", {"image": 0}, r"shards\.image: .*greater than or equal to 1 \(given: 0\)"),
+        ("datasets/shapes/shards", 0, r"shards: .*greater than or equal to 1 \(given: 0\)"),
         (
             "estimators",
             ["top1_similarty"],

@@ -6,9 +6,9 @@ from overtop.pipeline.loading import load_config
 CONFIG = load_config(
     {
         "datasets": {
-            "shapes": {"kind": "shapes", "shards": {"image": 2, "text": 1}},
+            "shapes": {"kind": "shapes", "shards": 2},
             "shapes-absent": {"kind": "variant", "of": "shapes", "absent": 0.5},
-            "given": {"kind": "embeddings", "splits": {"test": "x.npz"}, "shards": {"image": 7}},
+            "given": {"kind": "embeddings", "splits": {"test": "x.npz"}, "shards": 7},
         },
         "encoders": {
             f"e{seed}": {"architecture": "shapes-vit", "train": {"dataset": "shapes", "seed": seed}} for seed in (0, 1)
@@ -30,7 +30,7 @@ def posterior_shards(dataset, posterior, modality):
 def test_shard_path_contains_everything_that_defines_it():
     folder = "results/embeddings/shapes/test/e0/dropout-0.1x3"
     assert posterior_shards("shapes", "dropout", "image") == [f"{folder}/image-0of2.h5", f"{folder}/image-1of2.h5"]
-    assert posterior_shards("shapes", "dropout", "text") == [f"{folder}/text-0of1.h5"]
+    assert posterior_shards("shapes", "dropout", "text") == [f"{folder}/text-0of2.h5", f"{folder}/text-1of2.h5"]
 
 
 def test_variant_has_the_shards_of_its_base():
@@ -40,7 +40,7 @@ def test_variant_has_the_shards_of_its_base():
 
 def test_ensemble_shards_keep_member_order_and_are_shared_with_other_posteriors():
     shards = posterior_shards("shapes", "ensemble", "text")
-    assert [path.split("/")[4] for path in shards] == ["e1", "e0"]
+    assert [path.split("/")[4] for path in shards] == ["e1", "e1", "e0", "e0"]
     assert shards == [
         path for e in ("e1", "e0") for path in paths.deterministic_shards(CONFIG, "shapes", "test", e, "text")
     ]

@@ -4,7 +4,7 @@ import pytest
 
 from helpers.synthetic_tables import make_metrics, make_recalls
 from overtop.pipeline.summary import summarise_run, summarise_table
-from overtop.storage.files import write_table
+from overtop.storage.tables import write_table
 from overtop.tables.published import PublishedNumbers
 from overtop.tables.rows import combine_metrics
 

@@ -1,5 +1,5 @@
 from overtop.retrieval.temperature import Temperatures, load_temperatures, temperatures_to_sum
-from overtop.storage.files import write_json
+from overtop.storage.json_files import write_json
 
 
 def test_configured_numbers_are_used_in_both_directions():

@@ -16,9 +16,9 @@ from overtop.confidence.answering import COLUMNS
 from overtop.confidence.model import read_models
 from overtop.errors import OvertopError
 from overtop.pipeline.answer_job import names_of_texts
-from overtop.storage.files import read_table_metadata
 from overtop.storage.shards import read_provenance, write_shard
 from overtop.storage.split import split_from_labels, write_split
+from overtop.storage.tables import read_table_metadata
 
 calibrate, prepare, answer = (load_script(name) for name in ("calibrate", "prepare", "answer"))
 

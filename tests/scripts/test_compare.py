@@ -13,7 +13,7 @@ from overtop.evaluation.bootstrap import bootstrap_seed
 from overtop.evaluation.comparison import COLUMNS, compare_methods
 from overtop.evaluation.rounding import round_floats
 from overtop.reference.paper import read_paper_table
-from overtop.storage.files import write_table
+from overtop.storage.tables import write_table
 
 compare = load_script("compare")
 

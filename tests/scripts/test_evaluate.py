@@ -11,7 +11,7 @@ from helpers.scripts import load_script
 from overtop.config.evaluation import EvaluationSpec
 from overtop.evaluation.bootstrap import bootstrap_seed
 from overtop.evaluation.metrics import evaluate as evaluate_scores
-from overtop.storage.files import write_table
+from overtop.storage.tables import write_table
 
 evaluate = load_script("evaluate")
 

@@ -14,9 +14,9 @@ from overtop.estimators.scoring import score_direction
 from overtop.retrieval.exact import rank
 from overtop.retrieval.ranking import write_ranking
 from overtop.seeds import derive_seed
-from overtop.storage.files import write_table
 from overtop.storage.shards import ArraySource
 from overtop.storage.split import Split, write_split
+from overtop.storage.tables import write_table
 from overtop.terms import DIRECTIONS
 
 operate = load_script("operate")

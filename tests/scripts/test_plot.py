@@ -9,7 +9,7 @@ import pytest
 from helpers.scripts import load_script
 from helpers.synthetic_curves import simulate_run
 from overtop.errors import OvertopError
-from overtop.storage.files import write_table
+from overtop.storage.tables import write_table
 
 plot = load_script("plot")
 

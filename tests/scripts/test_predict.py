@@ -12,9 +12,10 @@ from overtop.config.evaluation import BootstrapSpec
 from overtop.evaluation.bootstrap import bootstrap_seed
 from overtop.evaluation.multilabel import evaluate_multilabel
 from overtop.retrieval.predictions import predict_classes
-from overtop.storage.files import read_table_metadata, write_json
+from overtop.storage.json_files import write_json
 from overtop.storage.shards import ArraySource, write_shard
 from overtop.storage.split import split_from_labels, write_split
+from overtop.storage.tables import read_table_metadata
 
 predict, multilabel = load_script("predict"), load_script("multilabel")
 

@@ -16,8 +16,8 @@ from overtop.estimators.scoring import COLUMNS, compute_uncertainty
 from overtop.radius.radii import PublishedRadius, Radii, Radius, write_radii
 from overtop.retrieval.ranking import write_ranking
 from overtop.retrieval.temperature import Temperatures
-from overtop.storage.files import read_table_metadata
 from overtop.storage.split import Split, write_split
+from overtop.storage.tables import read_table_metadata
 from overtop.terms import DIRECTIONS, PROTOCOLS
 
 score = load_script("score")

@@ -15,9 +15,9 @@ from overtop.estimators.scoring import score_direction
 from overtop.retrieval.exact import rank
 from overtop.retrieval.ranking import write_ranking
 from overtop.retrieval.temperature import Temperatures
-from overtop.storage.files import write_table
 from overtop.storage.shards import ArraySource
 from overtop.storage.split import Split
+from overtop.storage.tables import write_table
 from overtop.terms import DIRECTIONS
 
 transfer = load_script("transfer")

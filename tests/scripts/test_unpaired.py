@@ -11,8 +11,7 @@ from helpers.scored_split import run_script, score_split
 from helpers.scripts import load_script
 from overtop.confidence.thresholds import guaranteed_threshold
 from overtop.config.datasets import EmbeddingsDataset
-from overtop.datasets.raw import FetchContext
-from overtop.datasets.registry import fetch_split
+from overtop.datasets.source_records import FetchRequest, write_source_record
 from overtop.terms import SOFTMAX_TEMPERATURE
 
 N_PAIRS, N_DISTRACTORS, N_UNKNOWN = 200, 150, 80
@@ -46,13 +45,15 @@ def folder(tmp_path_factory):
     spec = EmbeddingsDataset(kind="embeddings", splits={name: str(folder / f"{name}.npz") for name in SPLITS})
     for name in SPLITS:
         np.savez(folder / f"{name}.npz", **ARRAYS[name])
-        raw, results = folder / "data" / "raw" / "d" / name, folder / name
+        data, results, source = folder / "data", folder / name, folder / "data" / "sources" / "d" / f"{name}.json"
         results.mkdir()
-        fetch_split("d", spec, name, raw, FetchContext(None, 0, folder / "data", {}))
+        request = FetchRequest(dataset="d", split=name, spec=spec, sources={}, seed=0)
+        request.fetch(request.raw_folder(data), data, None)
+        write_source_record(source, request, request.raw_folder(data))
         shards = {modality: results / f"{modality}.h5" for modality in ("image", "text")}
-        params = SimpleNamespace(spec=spec.model_dump(mode="json"), data=folder / "data")
-        run_script("split", results / "split.parquet", params, name, source=raw / "source.json")
-        run_import(shards, raw / "source.json", name)
+        params = SimpleNamespace(spec=spec.model_dump(mode="json"), data=data)
+        run_script("split", results / "split.parquet", params, name, source=source)
+        run_import(shards, source, name, data)
         score_split(results, results / "split.parquet", shards, ["max_softmax", "margin"])
     files = {
         f"{name}_{kind}": folder / name / file
@@ -64,13 +65,14 @@ def folder(tmp_path_factory):
     return folder
 
 
-def run_import(shards, source, split):
+def run_import(shards, source, split, data):
     """Run the script `import_embeddings`, whose outputs have names."""
     job = SimpleNamespace(
         input=SimpleNamespace(source=source),
         output=shards,
-        params=SimpleNamespace(on_error="fail"),
+        params=SimpleNamespace(on_error="fail", data=data),
         wildcards=SimpleNamespace(dataset="d", split=split),
+        config={},
     )
     load_script("import_embeddings").main(job)
 

@@ -11,7 +11,7 @@ from overtop.config.evaluation import BootstrapSpec
 from overtop.errors import OvertopError
 from overtop.evaluation.rounding import round_floats
 from overtop.evaluation.view_calibration import ViewPredictions, measure_view_calibration
-from overtop.storage.files import write_table
+from overtop.storage.tables import write_table
 
 view_calibration, plot = load_script("view_calibration"), load_script("plot")
 

@@ -105,7 +105,7 @@ BAD_FILES = {
     "no rows": ("a.npy", lambda path: np.save(path, np.ones((0, 2))), "contains no embeddings"),
     "no samples": ("a.npy", lambda path: np.save(path, np.ones((0, 3, 2))), r"has shape \(0, 3, 2\)"),
     "empty folder": ("a", lambda path: path.mkdir(), "contains no embeddings"),
-    "not a zip": ("a.npz", lambda path: path.write_bytes(b"zip"), "cannot be read without pickle"),
+    "not a zip": ("a.npz", lambda path: path.write_bytes(b"zip"), "is damaged or no .npz file"),
     "two arrays": ("a.npz", lambda path: np.savez(path, a=ROWS, b=ROWS), r"has 2 arrays that could be .* \(a, b\)"),
     "no arrays": ("a.npz", lambda path: np.savez(path, a=np.arange(3)), r"has 0 arrays that could be .* \(none\)"),
     "names": ("a.npz", lambda path: np.savez(path, image=ROWS, filenames=["x"]), "but 1 names are given"),

@@ -1,24 +1,16 @@
-import json
+import errno
 import os
 import subprocess
 import sys
 import textwrap
+import time
 from contextlib import suppress
+from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from overtop.errors import OvertopError
-from overtop.storage.files import (
-    atomic_folder,
-    atomic_path,
-    read_table_metadata,
-    resolve_inside,
-    sha256,
-    write_json,
-    write_table,
-    write_text,
-)
+from overtop.storage.files import atomic_folder, atomic_path, resolve_inside, write_text
 
 
 def test_file_exists_only_after_successful_write(tmp_path):
@@ -41,16 +33,96 @@ def test_failed_write_leaves_previous_file_and_no_temporary(tmp_path):
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_temporary_of_killed_process_is_removed_by_next_write(tmp_path):
-    code = "import os, sys; from overtop.storage.files import atomic_path\nwith atomic_path(sys.argv[1]) as t:\n"
-    code += "    t.write_text('half'); os.kill(os.getpid(), 9)"
+KILLED = """
+import os, sys
+from overtop.storage.files import atomic_folder, atomic_path
+with (atomic_folder if sys.argv[2] == "folder" else atomic_path)(sys.argv[1]) as temporary:
+    (temporary / "part" if sys.argv[2] == "folder" else temporary).write_text("half")
+    os.kill(os.getpid(), 9)
+"""
+
+WRITER = """
+import sys, time
+from pathlib import Path
+from overtop.storage.files import atomic_path
+with atomic_path(sys.argv[1]) as temporary:
+    temporary.write_text("slow")
+    Path(sys.argv[2]).touch()
+    while Path(sys.argv[2]).exists():
+        time.sleep(0.01)
+"""
+
+
+def start(code, *arguments):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    target = tmp_path / "a.txt"
-    subprocess.run([sys.executable, "-c", code, str(target)], env=environment, check=False)
-    assert not target.exists()
-    assert len(list(tmp_path.iterdir())) == 1
-    write_text(target, "whole")
+    return subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)], env=environment)
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_leftover_of_a_killed_process_is_removed_by_the_next_one(tmp_path, kind):
+    start(KILLED, tmp_path / "a.x", kind).wait()
+    (leftover,) = tmp_path.iterdir()
+    assert leftover.name.startswith(".a.")
+    write_text(tmp_path / "a.x", "whole")
+    assert list(tmp_path.iterdir()) == [tmp_path / "a.x"]
+
+
+def test_file_of_a_live_process_is_kept_and_both_writers_succeed(tmp_path):
+    target, signal = tmp_path / "a.txt", tmp_path / "waits"
+    with start(WRITER, target, signal) as writer:
+        while not signal.exists():
+            assert writer.poll() is None
+            time.sleep(0.01)
+        write_text(target, "fast")
+        assert target.read_text() == "fast"
+        signal.unlink()
+    assert writer.returncode == 0
+    assert target.read_text() == "slow"
     assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize(("age_hours", "is_kept"), [(1, True), (25, False)])
+def test_file_of_another_machine_is_removed_when_it_is_old(tmp_path, age_hours, is_kept):
+    foreign = tmp_path / ".a.0123abcd-1-0.tmp.txt"
+    foreign.write_text("half")
+    os.utime(foreign, (time.time() - 3600 * age_hours,) * 2)
+    write_text(tmp_path / "a.txt", "whole")
+    assert foreign.exists() == is_kept
+
+
+def test_hidden_file_of_the_user_is_kept(tmp_path):
+    (tmp_path / ".a.tmp.txt").write_text("mine")
+    write_text(tmp_path / "a.txt", "whole")
+    assert (tmp_path / ".a.tmp.txt").read_text() == "mine"
+
+
+def test_longest_name_of_a_file_is_written(tmp_path):
+    write_text(tmp_path / ("a" * 251 + ".txt"), "whole")
+    assert [len(path.name) for path in tmp_path.iterdir()] == [255]
+
+
+def test_file_and_its_name_are_synced_in_this_order(tmp_path, monkeypatch):
+    synced = []
+
+    def fsync(descriptor):
+        path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+        synced.append((path, (tmp_path / "a.txt").exists()))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    write_text(tmp_path / "a.txt", "whole")
+    (file, renamed_before), (folder, renamed_after) = synced
+    assert file.parent == folder == tmp_path
+    assert (renamed_before, renamed_after) == (False, True)
+
+
+def test_folder_that_cannot_be_synced_is_no_error(tmp_path, monkeypatch):
+    def fsync(descriptor):
+        if os.path.isdir(f"/proc/self/fd/{descriptor}"):
+            raise OSError(errno.EINVAL, "no sync of folders")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    write_text(tmp_path / "a.txt", "whole")
+    assert (tmp_path / "a.txt").read_text() == "whole"
 
 
 def test_full_disk_is_one_line_error(tmp_path):
@@ -101,30 +173,13 @@ def test_failed_write_of_a_folder_leaves_the_previous_one_and_nothing_else(tmp_p
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
-def test_leftover_folders_of_a_killed_process_are_removed_by_the_next_write(tmp_path):
-    for leftover in (".folder.tmp", ".folder.former"):
-        (tmp_path / leftover).mkdir()
-        (tmp_path / leftover / "part").write_text("incomplete")
+def test_folder_that_another_process_made_meanwhile_is_replaced(tmp_path):
     with atomic_folder(tmp_path / "folder") as temporary:
-        (temporary / "a").write_text("x")
+        (temporary / "second").write_text("x")
+        with atomic_folder(tmp_path / "folder") as other:
+            (other / "first").write_text("x")
+    assert [path.name for path in (tmp_path / "folder").iterdir()] == ["second"]
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
-    assert [path.name for path in (tmp_path / "folder").iterdir()] == ["a"]
-
-
-def test_tables_and_metadata_after_round_trip_are_equal(tmp_path):
-    frame = pd.DataFrame({"a": [1, 2], "b": ["x", "y"]})
-    write_table(tmp_path / "t.parquet", frame, {"posterior": "ensemble"})
-    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "t.parquet"), frame)
-    assert read_table_metadata(tmp_path / "t.parquet") == {"posterior": "ensemble"}
-    write_table(tmp_path / "t.csv", frame)
-    assert (tmp_path / "t.csv").read_bytes() == b"a,b\n1,x\n2,y\n"
-
-
-def test_same_json_gives_same_bytes(tmp_path):
-    for name in ("1.json", "2.json"):
-        write_json(tmp_path / name, {"b": 1, "a": [1.5]})
-    assert sha256(tmp_path / "1.json") == sha256(tmp_path / "2.json")
-    assert json.loads((tmp_path / "1.json").read_text()) == {"a": [1.5], "b": 1}
 
 
 @pytest.mark.parametrize("path", ["../x", "/etc/passwd", "a/../../x"])

@@ -89,6 +89,20 @@ def test_source_of_several_shards_and_encoders_equals_concatenation(tmp_path):
                     np.testing.assert_array_equal(source.read(sample, start, stop), whole[start:stop])
 
 
+def test_empty_shards_among_others_are_read_and_all_empty_ones_refused(tmp_path):
+    """Of more slices than items some are empty, and of a split without captions all text shards are."""
+    provenance = {"shards": 2, "encoder": "e"}
+    empty, one = np.empty((1, 0, 3), np.float32), np.ones((1, 1, 3), np.float32)
+    write_shard(tmp_path / "0.h5", empty, [], np.empty(0, bool), provenance | {"shard": 0})
+    write_shard(tmp_path / "1.h5", one, ["a"], np.ones(1, bool), provenance | {"shard": 1})
+    with ShardSource([[tmp_path / "0.h5", tmp_path / "1.h5"]]) as source:
+        assert (source.item_ids, source.dims, source.skipped) == (["a"], (3,), [])
+        np.testing.assert_array_equal(source.read(0, 0, 1), one[0])
+    write_shard(tmp_path / "1.h5", empty, [], np.empty(0, bool), provenance | {"shard": 1})
+    with pytest.raises(OvertopError, match="the split has no such items; name a split with images and captions"):
+        ShardSource([[tmp_path / "0.h5", tmp_path / "1.h5"]])
+
+
 def test_float16_shard_is_read_as_float32(tmp_path):
     write_shard(
         tmp_path / "s.h5", np.ones((1, 2, 3), np.float16), ["a", "b"], np.ones(2, bool), {"shard": 0, "shards": 1}

@@ -5,7 +5,7 @@ import pandas as pd
 
 from overtop.evaluation.comparison import COLUMNS
 from overtop.pipeline.summary import summarise_run
-from overtop.storage.files import write_table
+from overtop.storage.tables import write_table
 from overtop.tables.differences import differences_summary, differences_to_markdown
 
 METHODS = {

@@ -6,7 +6,7 @@ import pytest
 
 from helpers.synthetic_tables import make_metrics
 from overtop.errors import OvertopError
-from overtop.storage.files import write_table
+from overtop.storage.tables import write_table
 from overtop.tables.rows import COLUMNS, combine_metrics
 
 

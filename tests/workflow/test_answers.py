@@ -11,7 +11,7 @@ import pytest
 
 from helpers.pipeline import TINY_CONFIG
 from overtop.confidence.answering import COLUMNS
-from overtop.storage.files import read_table_metadata
+from overtop.storage.tables import read_table_metadata
 
 pytestmark = pytest.mark.slow
 

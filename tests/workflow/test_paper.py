@@ -16,36 +16,36 @@ from helpers.pipeline import ENVIRONMENT, Project, copy_project
 pytestmark = pytest.mark.slow
 
 TABLE1 = "results/tables/table1.csv"
-SPLITS = {"mscoco": 8, "flickr30k": 4}
-"""Shards of both modalities, for one encoder on one split."""
-EVERYWHERE = sum(SPLITS.values())
+DATASETS = ("mscoco", "flickr30k")
 MEMBERS, MISMATCHED = 12, 4
 
 
 def _shards(project, *targets):
-    """Number of shards that a dry run would write, by (dataset, split, encoder, sampling)."""
+    """Number of jobs that would write shards in a dry run, by (dataset, split, encoder, sampling)."""
     output = project.run(*targets, "--dry-run")
     text = output.stdout + output.stderr
-    folders = re.findall(r"^    output: results/embeddings/(\S+)/[^/\s]+\.h5$", text, re.M)
+    folders = re.findall(
+        r"^    output: results/embeddings/(\S+)/image-\S+\.h5, results/embeddings/\1/text-\S+\.h5$", text, re.M
+    )
     return Counter(tuple(path.split("/")) for path in folders)
 
 
 def test_table1_has_expected_jobs(fresh):
     encoders = MEMBERS + MISMATCHED
     adapters = 2  # trained on COCO's train and val splits
-    posteriors = 5 * len(SPLITS)
+    posteriors = 5 * len(DATASETS)
     assert fresh.planned_jobs(TABLE1) == {
         "fetch": 4,  # three splits of COCO, one of Flickr30k
         "split": 4,
         "weights": encoders,
-        "embed": (encoders + 1) * EVERYWHERE + adapters * 2 * SPLITS["mscoco"],
+        "embed": (encoders + 1) * len(DATASETS) + adapters * 2,  # each loads its encoder once
         "adapt": adapters,
-        "spread": 2 * len(SPLITS),
+        "spread": 2 * len(DATASETS),
         "rank": posteriors,
         "radius": posteriors,
         "score": posteriors,
         "evaluate": posteriors,
-        "recall": encoders * len(SPLITS),
+        "recall": encoders * len(DATASETS),
         "table": 1,
     }
 
@@ -55,8 +55,7 @@ def test_every_encoder_and_pass_is_embedded_once(fresh):
     targets = [TABLE1, "results/tables/table2.csv", *(f"results/figures/figure{n}.pdf" for n in (1, 2, 3, 4))]
     shards = _shards(fresh, *targets)
     assert sum(shards.values()) == fresh.planned_jobs(*targets)["embed"]
-    for (dataset, *_), count in shards.items():
-        assert count == SPLITS[dataset]
+    assert set(shards.values()) == {1}
     tested = {key[2:] for key in shards if key[1] == "test"}
     rates = {("l14-openai", f"dropout-{rate}x50") for rate in (0.05, 0.1, 0.2, 0.3, 0.5)}
     assert {key for key in tested if key[1] != "deterministic"} == {
@@ -167,7 +166,7 @@ def test_table1_is_built_over_an_unreliable_network(paper):
 
 def test_missing_source_is_replaced_by_an_equal_alternative(paper):
     """COCO's test split from the hub's shards, and, where those are gone, from the original archives."""
-    split, source = "data/splits/mscoco/test.parquet", "data/raw/mscoco/test/source.json"
+    split, source = "data/splits/mscoco/test.parquet", "data/sources/mscoco/test.json"
     paper.run(split)
     shards = (paper.project.root / split).read_bytes(), (paper.project.root / source).read_bytes()
     assert not paper.server.requests_for("val2014.zip")
@@ -201,7 +200,7 @@ def test_failed_download_is_one_error_and_leaves_no_file(paper, end, fault, targ
     assert message in run.stdout + run.stderr
     root = paper.project.root
     assert not (root / target).exists()
-    assert not list(root.glob("data/raw/*/*/source.json"))
+    assert not list(root.glob("data/sources/*/*"))
     assert not list(root.glob("data/downloads/**/*.safetensors"))
 
 

@@ -82,5 +82,5 @@ def test_flickr8k_split_has_declared_counts(fresh, mirror):
     fresh.run("data/splits/flickr8k/test.parquet", "--config", f"mirror={mirror}")
     split = pd.read_parquet(fresh.root / "data/splits/flickr8k/test.parquet")
     assert (split["image_id"].nunique(), len(split)) == (1000, 5000)
-    record = json.loads((fresh.root / "data/raw/flickr8k/test/source.json").read_text())
-    assert len(record) == 1003
+    record = json.loads((fresh.root / "data/sources/flickr8k/test.json").read_text())
+    assert len(record["files"]) == 1003

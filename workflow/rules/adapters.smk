@@ -17,8 +17,7 @@ rule adapt:
     conda:
         "../../envs/overtop.yaml"
     resources:
-        mem_mb=4000,
-        runtime=240,
+        **request("adapt"),
     params:
         adapter=entry("adapters"),
         seed=settings.seed,
@@ -41,7 +40,7 @@ rule spread:
     conda:
         "../../envs/overtop.yaml"
     resources:
-        mem_mb=4000,
+        **request("spread"),
     params:
         passes=field("posteriors", "passes"),
         version=VERSIONS["spread"],

@@ -14,7 +14,7 @@ def view_shard(wildcards, view, sampling):
 
 
 def attack_files(wildcards):
-    """What an attack on one shard reads; a worst case reads the shards of its attacks instead of weights."""
+    """What an attack on one shard reads; a worst case reads the shards of its attacks instead of weights and images."""
     attack = look_up("attacks", wildcards)
     look_up_stored(wildcards)
     files = embed_files(wildcards)
@@ -22,7 +22,7 @@ def attack_files(wildcards):
         settings, wildcards.dataset, wildcards.split, wildcards.encoder, "text"
     )
     if attack.kind == "worst":
-        del files["checkpoint"]
+        del files["checkpoint"], files["source"]
         for role, sampling in (
             ("judged", Sampling()),
             ("sampled", wildcards.sampling),
@@ -54,17 +54,13 @@ def perturb_files(wildcards):
     return files
 
 
-def attack_on_error(wildcards):
-    return look_up_stored(wildcards).on_error
-
-
 def attack_gpus(wildcards):
     """GPUs of an attack; a worst case runs no network."""
     return int(look_up("attacks", wildcards).kind != "worst")
 
 
-def image_shards(wildcards):
-    return look_up_stored(wildcards).shards.image
+def shard_count(wildcards):
+    return look_up_stored(wildcards).shards
 
 
 def check_attack_library():

@@ -17,15 +17,14 @@ rule attack:
     conda:
         "../../envs/overtop.yaml"
     resources:
-        mem_mb=8000,
-        runtime=480,
+        **request("attack"),
         gpu=attack_gpus,
     params:
         attack=entry("attacks"),
         encoder=entry("encoders"),
         batch_size=settings.embedding.batch_size.image,
         many_samples_dtype=settings.embedding.many_samples_dtype,
-        on_error=attack_on_error,
+        on_error=embed_on_error,
         data=data_folder,
         seed=settings.seed,
         version=VERSIONS["attack"],
@@ -52,14 +51,14 @@ rule perturb:
     conda:
         "../../envs/overtop.yaml"
     resources:
-        mem_mb=8000,
+        **request("perturb"),
         gpu=1,
     params:
         attack=entry("attacks"),
         encoder=entry("encoders"),
-        shards=image_shards,
+        shards=shard_count,
         batch_size=settings.embedding.batch_size.image,
-        on_error=attack_on_error,
+        on_error=embed_on_error,
         data=data_folder,
         seed=settings.seed,
         version=VERSIONS["perturb"],

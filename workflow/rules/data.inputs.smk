@@ -43,11 +43,11 @@ def fetch_sources(wildcards):
 
 
 def split_source(wildcards):
-    """The fetched files of a split; for a variant the manifest of its base."""
+    """The record of the raw files of a split; for a variant the manifest of its base."""
     spec = look_up("datasets", wildcards)
     if spec.kind == "variant":
         return paths.SPLIT.format(dataset=spec.of, split=wildcards.split)
-    return paths.SOURCE.format(**wildcards)
+    return source_record(wildcards)
 
 
 def imported_on_error(wildcards):

@@ -3,7 +3,7 @@ import re
 
 
 def train_files(wildcards):
-    """The train and val splits of an encoder's data sets, and their features if only heads are trained."""
+    """The train and val splits of an encoder's data sets, with their images, or features if only heads are trained."""
     encoder = look_up("encoders", wildcards)
     if encoder.train is None:
         raise WorkflowError(
@@ -16,6 +16,11 @@ def train_files(wildcards):
         if encoder.train.towers == "locked":
             features = paths.fill(paths.FEATURES, architecture=encoder.architecture)
             files[f"{split}_features"] = [features.format(**name) for name in names]
+        else:
+            files[f"{split}_sources"] = [
+                paths.SOURCE.format(dataset=settings.base_of(d), split=split)
+                for d in encoder.train.datasets()
+            ]
     return files
 
 
@@ -36,12 +41,14 @@ def other_encoders():
 
 
 def finetune_files(wildcards):
-    """The train and val splits of a fine-tuned encoder, and the weights of its base."""
+    """The train and val splits of a fine-tuned encoder with their images, and the weights of its base."""
     spec = look_up("encoders", wildcards).finetune
-    splits = {"train": spec.train, "val": spec.val}
+    base = settings.base_of(spec.dataset)
     files = {
-        key: paths.SPLIT.format(dataset=spec.dataset, split=split)
-        for key, split in splits.items()
+        "train": paths.SPLIT.format(dataset=spec.dataset, split=spec.train),
+        "train_source": paths.SOURCE.format(dataset=base, split=spec.train),
+        "val": paths.SPLIT.format(dataset=spec.dataset, split=spec.val),
+        "val_source": paths.SOURCE.format(dataset=base, split=spec.val),
     }
     return files | {"checkpoint": encoder_weights(spec.base)}
 
@@ -84,18 +91,15 @@ def downloaded_encoder(wildcards):
 
 
 def embed_files(wildcards):
-    """The manifest of a split, and the weights of an encoder."""
+    """The manifest of a split, the record of its images, and the weights of an encoder."""
     look_up("encoders", wildcards)
-    weights = encoder_weights(wildcards.encoder)
-    return {"split": paths.SPLIT.format(**wildcards), "checkpoint": weights}
-
-
-def batch_size(wildcards):
-    return getattr(settings.embedding.batch_size, wildcards.modality)
+    return {
+        "split": paths.SPLIT.format(**wildcards),
+        "source": source_record(wildcards),
+        "checkpoint": encoder_weights(wildcards.encoder),
+    }
 
 
 def embed_on_error(wildcards):
-    """What to do with unreadable items; captions cannot be unreadable."""
-    is_image = wildcards.modality == "image"
-    on_error = look_up_stored(wildcards).on_error
-    return on_error if is_image else "fail"
+    """What to do with unreadable images."""
+    return look_up_stored(wildcards).on_error

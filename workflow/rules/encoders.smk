@@ -7,7 +7,8 @@ include: "encoders.inputs.smk"
 rule features:
     """Embed a split with the locked towers of an architecture, once for all heads that are trained on it."""
     input:
-        paths.SPLIT,
+        split=paths.SPLIT,
+        source=source_record,
     output:
         paths.FEATURES,
     log:
@@ -18,8 +19,7 @@ rule features:
         "../../envs/overtop.yaml"
     threads: 2
     resources:
-        mem_mb=4000,
-        runtime=240,
+        **request("features"),
         gpu=1,
     params:
         data=data_folder,
@@ -44,8 +44,7 @@ rule train:
         "../../envs/overtop.yaml"
     threads: train_threads
     resources:
-        mem_mb=4000,
-        runtime=240,
+        **request("train"),
         gpu=1,
     params:
         encoder=entry("encoders"),
@@ -73,8 +72,7 @@ rule finetune:
         "../../envs/overtop.yaml"
     threads: finetune_threads
     resources:
-        mem_mb=16000,
-        runtime=1440,
+        **request("finetune"),
         gpu=finetune_gpus,
     params:
         encoder=entry("encoders"),
@@ -106,26 +104,28 @@ rule weights:
 
 
 rule embed:
-    """Embed one slice of the items of one modality: all samples."""
+    """Embed one slice of the images and of the captions of a split: all samples, with one loaded encoder."""
     input:
         unpack(embed_files),
     output:
-        paths.SHARD,
+        **{
+            modality: paths.fill(paths.SHARD, modality=modality)
+            for modality in MODALITIES
+        },
     log:
-        log_file("embed", paths.OF_SHARD),
+        log_file("embed", paths.OF_SHARDS),
     benchmark:
-        benchmark_file("embed", paths.OF_SHARD)
+        benchmark_file("embed", paths.OF_SHARDS)
     # Before further training: MC-dropout passes are the longest jobs.
     priority: 1
     conda:
         "../../envs/overtop.yaml"
     resources:
-        mem_mb=8000,
-        runtime=240,
+        **request("embed"),
         gpu=1,
     params:
         encoder=entry("encoders"),
-        batch_size=batch_size,
+        batch_size=plain(settings.embedding.batch_size),
         precision=settings.embedding.precision,
         compile=settings.embedding.compile,
         many_samples_dtype=settings.embedding.many_samples_dtype,

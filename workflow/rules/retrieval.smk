@@ -18,7 +18,7 @@ rule temperature:
         "../../envs/overtop.yaml"
     threads: 2
     resources:
-        mem_mb=8000,
+        **request("temperature"),
     params:
         passes=field("posteriors", "passes"),
         version=VERSIONS["temperature"],
@@ -41,7 +41,7 @@ rule bank:
         "../../envs/overtop.yaml"
     threads: 2
     resources:
-        mem_mb=8000,
+        **request("bank"),
     params:
         spec=bank_spec,
         temperature=plain(settings.temperature),
@@ -67,7 +67,7 @@ rule rank:
         "../../envs/overtop.yaml"
     threads: 2
     resources:
-        mem_mb=8000,
+        **request("rank"),
     params:
         top=settings.ranking.top,
         search=settings.ranking.search,
@@ -94,7 +94,7 @@ rule rank_slice:
         "../../envs/overtop.yaml"
     threads: 2
     resources:
-        mem_mb=8000,
+        **request("rank_slice"),
     params:
         top=settings.ranking.top,
         temperature=plain(settings.temperature),
@@ -122,7 +122,7 @@ rule merge_rankings:
         "../../envs/overtop.yaml"
     threads: 2
     resources:
-        mem_mb=8000,
+        **request("merge_rankings"),
     params:
         top=settings.ranking.top,
         temperature=plain(settings.temperature),
@@ -150,7 +150,7 @@ rule radius:
         "../../envs/overtop.yaml"
     threads: 2
     resources:
-        mem_mb=8000,
+        **request("radius"),
     params:
         **plain(settings.radius),
         search=settings.ranking.search,
@@ -176,6 +176,8 @@ rule score:
         benchmark_file("score", paths.OF_POSTERIOR)
     conda:
         "../../envs/overtop.yaml"
+    resources:
+        **request("score"),
     params:
         estimators=settings.estimators,
         protocols=field("posteriors", "protocols"),

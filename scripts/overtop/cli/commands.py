@@ -15,7 +15,7 @@ from overtop.confidence.labelling import queries_to_label
 from overtop.confidence.model import read_models
 from overtop.errors import OvertopError
 from overtop.labels import format_count
-from overtop.storage.files import write_table
+from overtop.storage.tables import write_plain_table
 
 TABLES = (".parquet", ".csv")
 """Suffixes of the tables that are written."""
@@ -35,7 +35,7 @@ def label(queries: Path, output: Path, size: int, seed: int, encoder: values.Enc
     columns = {"query": [items.ids[row] for row in rows], "relevant": NOT_LABELLED}
     if items.kind == "texts":
         columns["text"] = [items.contents[row] for row in rows]
-    write_table(output, pd.DataFrame(columns))
+    write_plain_table(output, pd.DataFrame(columns))
     chosen = f"{format_count(len(rows), 'query', 'queries')} of {len(items.ids):,}"
     print_lines([f"{chosen}, {HOW_TO_LABEL}", f"wrote {output}"])
 

@@ -14,8 +14,8 @@ from overtop.encoders.loading import Encoder
 from overtop.labels import format_count
 from overtop.progress import progress_bar
 from overtop.retrieval.prepared import PreparedGallery, open_gallery, prepare_gallery
-from overtop.storage.files import write_table
 from overtop.storage.shards import ArraySource, EmbeddingSource
+from overtop.storage.tables import write_plain_table
 from overtop.terms import SOFTMAX_TEMPERATURE
 
 
@@ -112,7 +112,7 @@ def trust(request: GalleryRequest, queries: Items, what: TrustOptions, encoder: 
             judge = load(what.model, direction=_choose_direction(what.model, queries, encoder), **arguments)
         with progress_bar("rank", "query") as progress:
             answers = judge(embeddings, precision=what.precision, coverage=what.coverage, progress=progress)
-    write_table(what.output, answers)
+    write_plain_table(what.output, answers)
     report.print_answers(answers, report.describe_promise(judge, what), what.output)
 
 

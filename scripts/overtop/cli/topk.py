@@ -16,7 +16,7 @@ from overtop.cli.tables import read_text_columns
 from overtop.cli.values import FitOptions, TopkOptions, TrustOptions
 from overtop.confidence.topk_judge import TopkJudge, fit_topk, load_topk
 from overtop.errors import OvertopError
-from overtop.storage.files import write_table
+from overtop.storage.tables import write_plain_table
 
 COLUMNS = ["query", "item", "similarity"]
 """Columns of a table of result lists."""
@@ -62,7 +62,7 @@ def trust(options: TopkOptions, what: TrustOptions) -> None:
         else:
             judge = _load(what.model, options)
         answers = judge(ids, scores, precision=what.precision, coverage=what.coverage, query_ids=queries)
-    write_table(what.output, answers)
+    write_plain_table(what.output, answers)
     report.print_answers(answers, report.describe_promise(judge, what), what.output)
 
 

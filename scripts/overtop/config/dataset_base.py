@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from overtop.config.banks import BankSpec
 from overtop.config.base import Count, Model, Name
@@ -24,11 +24,11 @@ class ClassCounts(Model):
     classes: Count
 
 
-class Shards(Model):
-    """Number of files that the embeddings of each modality are written to: the unit of parallel and repeated work."""
-
-    image: Count = 1
-    text: Count = 1
+def _check_shards(value: object) -> object:
+    """Refuse the form that had a number per modality."""
+    if isinstance(value, Mapping):
+        raise ValueError("is one number for images and captions, such as `shards: 4`; not one for each of the two")
+    return value
 
 
 class HeldOut(Model):
@@ -62,7 +62,9 @@ def check_held_out(held_out: Mapping[str, HeldOut], file_splits: Sequence[str] |
 class StoredDataset(Model):
     """What the entries of all data sets have that have their own files."""
 
-    shards: Shards = Shards()
+    shards: Annotated[Count, BeforeValidator(_check_shards)] = Field(
+        1, description="slices that images and captions are divided into: one job embeds or attacks one slice"
+    )
     on_error: OnError = Field(
         "fail", description="on an unreadable or missing image, or a NaN embedding: stop, or leave the item out"
     )

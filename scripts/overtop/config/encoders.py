@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from overtop.config.base import Fraction, Model, Positive
+from overtop.config.base import Fraction, Model, Positive, Repository
 from overtop.config.finetuning import FinetuneSpec
 
 
@@ -45,7 +45,9 @@ class EncoderSpec(Model):
         "", description="an open_clip model, or one of this project's (overtop/encoders/models); not with `finetune`"
     )
     tag: str | None = Field(None, description="open_clip's name of pretrained weights")
-    hub: str | None = Field(None, description="Hugging Face repository with weights in open_clip's layout: OWNER/NAME")
+    hub: Repository | None = Field(
+        None, description="Hugging Face repository with weights in open_clip's layout: OWNER/NAME"
+    )
     checkpoint: str | None = Field(
         None, description="file with weights, or a folder in open_clip's layout; with `tag`: a local copy of that tag"
     )

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from overtop.config.base import Model, Name
+from overtop.config.base import Model, Name, Repository
 
 Address = Annotated[str, Field(pattern=r"^https?://\S+$")]
 Bytes = Annotated[int, Field(ge=0)]
@@ -29,7 +29,7 @@ class HubSource(Model):
     """Files in a repository on the Hugging Face hub."""
 
     kind: Literal["hub"]
-    repo: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")] = Field(description="OWNER/NAME")
+    repo: Repository = Field(description="OWNER/NAME")
     repo_type: Literal["dataset", "model"] = "dataset"
     revision: str = Field("main", description="branch, tag or commit")
     licence: str

@@ -12,10 +12,7 @@ Karpathy's JSON of COCO has a fourth split, `restval`: the images of COCO's vali
 Whatever the source, the raw folder of a split contains `RECORDS_FILE` in our JSON lines format.
 """
 
-import gzip
 import json
-import zlib
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,9 +21,14 @@ from typing import Any
 from overtop.datasets.raw import unknown_split_error
 from overtop.errors import OvertopError
 from overtop.storage.files import write_text
+from overtop.storage.foreign import decompress, read_bytes, report_damage
+from overtop.storage.names import FileNames, problem_of
 
 RECORDS_FILE = "captions.jsonl"
 IMAGES_FOLDER = "images"
+
+_WHAT = "not Karpathy annotations"
+_FIX = "each image needs filename and captions (or sentences with raw)"
 
 _SPLIT_ALIASES = {"restval": "train"}
 
@@ -72,9 +74,9 @@ def parse_split(name: str, content: bytes, split: str) -> list[Record]:
         for entry, split_name in zip(entries, split_names, strict=True)
         if split_name == split
     ]
-    repeated = [file for file, count in Counter(record.filename for record in records).items() if count > 1]
-    if repeated:
-        raise OvertopError(f"{name}: image {repeated[0]!r} occurs more than once in split {split!r}; keep one record")
+    names = FileNames(name)
+    for record in records:
+        names.add(record.filename)
     return records
 
 
@@ -97,23 +99,20 @@ def write_records(raw: Path, records: Sequence[Record]) -> None:
 def read_records(raw: Path) -> list[Record]:
     """Read the records that `write_records` wrote into `raw`."""
     path = raw / RECORDS_FILE
-    return [_parse_record(str(path), entry) for entry in _parse_entries(str(path), path.read_bytes())]
+    return [_parse_record(str(path), entry) for entry in _parse_entries(str(path), read_bytes(path))]
 
 
 def _parse_entries(name: str, content: bytes) -> list[dict[str, Any]]:
     """The JSON objects of all images."""
-    try:
-        text = (gzip.decompress(content) if name.endswith(".gz") else content).decode("utf-8")
+    content = decompress(name, content)
+    with report_damage(name, _FIX, _WHAT):
+        text = content.decode("utf-8")
         if name.removesuffix(".gz").endswith(".json"):
             entries = json.loads(text)["images"]
         else:
             entries = [json.loads(line) for line in text.split("\n") if line.strip()]
-        if not all(isinstance(entry, dict) for entry in entries):
+        if not (isinstance(entries, list) and all(isinstance(entry, dict) for entry in entries)):
             raise TypeError("a record is not an object")
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise OvertopError(f"{name}: cannot be decompressed ({error}); the file is damaged, get it again") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise _format_error(name, error) from error
     return entries
 
 
@@ -127,7 +126,7 @@ def _split_name(name: str, number: int, entry: dict[str, Any]) -> str:
 
 def _parse_record(name: str, entry: dict[str, Any]) -> Record:
     """The record of one JSON object, in either format."""
-    try:
+    with report_damage(name, _FIX, _WHAT):
         if "sentences" in entry:
             captions = [sentence["raw"] for sentence in entry["sentences"]]
             image_id, caption_ids = entry.get("cocoid"), [sentence.get("sentid") for sentence in entry["sentences"]]
@@ -142,17 +141,21 @@ def _parse_record(name: str, entry: dict[str, Any]) -> Record:
             image_id=image_id,
             caption_ids=None if None in caption_ids else tuple(caption_ids),
         )
-        if not all(isinstance(text, str) for text in (record.filename, record.folder, record.path, *captions)):
-            raise TypeError("a name or a caption is not a string")
-    except (AttributeError, KeyError, TypeError) as error:
-        raise _format_error(name, error) from error
+        _check_types(record, captions)
     if not record.captions:
         raise OvertopError(f"{name}: image {record.filename!r} has no caption; give it one or remove its record")
+    for path in filter(None, (record.filename, record.folder, record.path)):
+        if problem := problem_of(path):
+            raise OvertopError(f"{name}: the name {path[:80]!a} {problem}; rename the file")
     return record
 
 
-def _format_error(name: str, error: Exception) -> OvertopError:
-    return OvertopError(
-        f"{name}: not Karpathy annotations ({type(error).__name__}: {error}); "
-        "each image needs filename and captions (or sentences with raw)"
-    )
+def _check_types(record: Record, captions: Any) -> None:
+    """Raise an error unless names and captions are texts, and ids numbers."""
+    if not isinstance(captions, list):  # of a text each letter would be a caption
+        raise TypeError(f"the captions of {record.filename!r} are no list")
+    if not all(isinstance(text, str) for text in (record.filename, record.folder, record.path, *captions)):
+        raise TypeError("a name or a caption is not a string")
+    if not all(type(number) is int for number in (record.image_id or 0, *(record.caption_ids or ()))):
+        raise TypeError(f"an id of {record.filename!r} is not a whole number")
+    "".join(captions).encode()  # halves of characters cannot be written

@@ -1,8 +1,6 @@
 """Extracting single files from zip archives by their base names; zipfile verifies the CRC of each."""
 
-import shutil
 import zipfile
-import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +10,11 @@ from tqdm import tqdm
 
 from overtop.datasets.annotations import Record
 from overtop.errors import OvertopError
+from overtop.storage.bounds import MAX_IMAGE_BYTES, MAX_TEXT_BYTES
 from overtop.storage.files import atomic_path, resolve_inside
+from overtop.storage.foreign import report_damage
+
+_WHAT, _FIX = "cannot be decompressed", "the archive is damaged or encrypted, get it again"
 
 
 def read_member(path: Path, member: str) -> bytes:
@@ -25,7 +27,7 @@ def read_member(path: Path, member: str) -> bytes:
         if member not in archive.namelist():
             files = ", ".join(name for name in archive.namelist() if ".json" in name)
             raise OvertopError(f"{path}: no member {member!r}; its JSON files: {files or 'none'}; correct `member`")
-        return archive.read(member)
+        return read_zip_member(archive, member, MAX_TEXT_BYTES)
 
 
 def extract_images(path: Path, records: Sequence[Record], folder: Path) -> set[str]:
@@ -55,12 +57,9 @@ def extract_images(path: Path, records: Sequence[Record], folder: Path) -> set[s
             candidates = members.get(PurePosixPath(record.filename).name)
             if candidates:
                 member = _select_member(path, candidates, record)
-                with (
-                    archive.open(member) as source,
-                    atomic_path(resolve_inside(folder, record.filename)) as temporary,
-                    open(temporary, "wb") as target,
-                ):
-                    shutil.copyfileobj(source, target)
+                content = read_zip_member(archive, member)
+                with atomic_path(resolve_inside(folder, record.filename)) as temporary:
+                    temporary.write_bytes(content)
                 extracted.add(record.filename)
     return extracted
 
@@ -82,10 +81,20 @@ def _select_member(path: Path, candidates: Sequence[str], record: Record) -> str
 @contextmanager
 def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
     """Open an archive, and report any damage as an `OvertopError`."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            yield archive
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:  # RuntimeError: it is encrypted
-        raise OvertopError(
-            f"{path}: cannot be decompressed ({error}); the archive is damaged or encrypted, get it again"
-        ) from error
+    with report_damage(path, _FIX, _WHAT):
+        archive = zipfile.ZipFile(path)
+    with archive:
+        yield archive
+
+
+def read_zip_member(archive: zipfile.ZipFile, member: str, limit: int = MAX_IMAGE_BYTES) -> bytes:
+    """The content of one member of an open archive.
+
+    Raises:
+        OvertopError: it is damaged, encrypted, or larger than `limit` bytes.
+    """
+    with report_damage(str(archive.filename), _FIX, _WHAT):
+        size = archive.getinfo(member).file_size  # zipfile reads no more than this
+        if size > limit:
+            raise ValueError(f"member {member!r} has {size:,} bytes, more than {limit:,}")
+        return archive.read(member)

@@ -17,6 +17,7 @@ from overtop.datasets.raw import FetchContext
 from overtop.datasets.routes import fetch_member
 from overtop.datasets.trees import find_tree, open_tree
 from overtop.errors import OvertopError
+from overtop.storage.foreign import report_damage
 
 
 @contextmanager
@@ -60,18 +61,18 @@ def parse_instances(place: str, content: bytes) -> tuple[list[str], dict[str, li
     Raises:
         OvertopError: the content is not such a JSON, or an annotation names an unknown image or category.
     """
-    try:
+    fix = "it needs categories, images and annotations, get it again"
+    with report_damage(place, fix, "not COCO's annotations of instances"):
         values = json.loads(content)
         categories = sorted(values["categories"], key=lambda category: category["id"])
         number_of = {category["id"]: number for number, category in enumerate(categories)}
-        file_of = {image["id"]: str(image["file_name"]) for image in values["images"]}
+        file_of = {image["id"]: image["file_name"] for image in values["images"]}
+        if len(number_of) < len(categories) or len(file_of) < len(values["images"]):
+            raise ValueError("an id of a category or an image occurs more than once")
         labels: dict[str, set[int]] = defaultdict(set)
         for annotation in values["annotations"]:
             labels[file_of[annotation["image_id"]]].add(number_of[annotation["category_id"]])
-        class_names = [str(category["name"]) for category in categories]
-    except (ValueError, KeyError, TypeError) as error:
-        raise OvertopError(
-            f"{place}: not COCO's annotations of instances ({type(error).__name__}: {error}); it needs categories, "
-            "images and annotations, get it again"
-        ) from error
+        class_names = [category["name"] for category in categories]
+        if not all(isinstance(name, str) for name in (*class_names, *file_of.values())):
+            raise TypeError("a name is no text")
     return class_names, {file: sorted(labels[file]) for file in file_of.values() if file in labels}

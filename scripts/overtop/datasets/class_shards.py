@@ -9,7 +9,8 @@ from overtop.config.classes import ClassShards
 from overtop.datasets.labelled import LabelledImage, LabelledImages, parse_class_names, parse_templates
 from overtop.datasets.raw import FetchContext, resolve_source
 from overtop.datasets.webdataset import iterate_shards, parse_label, read_samples
-from overtop.errors import MissingFileError, OvertopError
+from overtop.errors import MissingFileError
+from overtop.storage.foreign import read_text
 
 NAMES_FILE = "classnames.txt"
 TEMPLATES_FILE = "zeroshot_classification_templates.txt"
@@ -29,9 +30,11 @@ def open_images(key: str, files: ClassShards, split: str, context: FetchContext)
         OvertopError: a file cannot be fetched, or is damaged.
     """
     fetch = _file_fetcher(key, files, context)
-    class_names = parse_class_names(*_read_text(fetch(NAMES_FILE)))
+    names_file = fetch(NAMES_FILE)
+    class_names = parse_class_names(str(names_file), read_text(names_file))
     try:
-        templates = parse_templates(*_read_text(fetch(TEMPLATES_FILE)))
+        templates_file = fetch(TEMPLATES_FILE)
+        templates = parse_templates(str(templates_file), read_text(templates_file))
     except MissingFileError:
         templates = []
 
@@ -56,11 +59,3 @@ def _file_fetcher(key: str, files: ClassShards, context: FetchContext) -> Callab
         return folder / member
 
     return find
-
-
-def _read_text(path: Path) -> tuple[str, str]:
-    """The name and the content of a text file."""
-    try:
-        return str(path), path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise OvertopError(f"{path}: is not UTF-8 text ({error}); the file is damaged, get it again") from error

@@ -6,13 +6,16 @@ Columns: `image` (path relative to the folder), `class` (its name), and optional
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from overtop.config.classes import ClassTable
 from overtop.datasets.labelled import LabelledImage, LabelledImages
 from overtop.datasets.raw import FetchContext, resolve_source, unknown_split_error
 from overtop.datasets.table import read_rows
 from overtop.errors import OvertopError
+from overtop.storage.bounds import MAX_IMAGE_BYTES
 from overtop.storage.files import resolve_inside
+from overtop.storage.foreign import read_bytes
 
 
 @contextmanager
@@ -31,6 +34,9 @@ def open_images(key: str, files: ClassTable, split: str, context: FetchContext) 
     folder = resolve_source(f"{key}.source", files.source, context.mirror)
     path = folder / files.table
     rows = read_rows(path, "class")
+    unnamed = rows.index[rows["image"] == ""]
+    if len(unnamed):
+        raise OvertopError(f"{path}: row {unnamed[0] + 1} has no image; name one or remove the row")
     unlabelled = rows.index[rows["class"].str.strip() == ""]
     if len(unlabelled):
         raise OvertopError(
@@ -38,9 +44,10 @@ def open_images(key: str, files: ClassTable, split: str, context: FetchContext) 
         )
     class_names = sorted(set(rows["class"].str.strip()))
     number_of = {name: number for number, name in enumerate(class_names)}
+    splits = set(rows["split"]) - {""}
     rows = rows[rows["split"] == split]
     if rows.empty:
-        raise unknown_split_error(split, str(path), set(read_rows(path, "class")["split"].dropna()))
+        raise unknown_split_error(split, str(path), splits)
     labels = (
         rows["class"]
         .str.strip()
@@ -54,6 +61,6 @@ def open_images(key: str, files: ClassTable, split: str, context: FetchContext) 
 
     def iterate() -> Iterator[LabelledImage]:
         for image, numbers in labels.items():
-            yield LabelledImage(str(image), numbers, (folder / str(image)).read_bytes)
+            yield LabelledImage(str(image), numbers, partial(read_bytes, folder / str(image), MAX_IMAGE_BYTES))
 
     yield LabelledImages(class_names, [], iterate)

@@ -23,8 +23,13 @@ from overtop.datasets.held_out import find_part
 from overtop.datasets.labelled import LabelledImage, LabelledImages
 from overtop.datasets.raw import FetchContext, remove_other_files, unknown_split_error
 from overtop.errors import OvertopError
-from overtop.storage.files import atomic_path, resolve_inside, write_json, write_table
+from overtop.storage.files import atomic_path, resolve_inside
+from overtop.storage.foreign import read_text, report_damage
+from overtop.storage.foreign_tables import read_columns
+from overtop.storage.json_files import write_plain_json
+from overtop.storage.names import FileNames
 from overtop.storage.split import Split, split_from_labels
+from overtop.storage.tables import write_plain_table
 
 LABELS_FILE = "labels.csv"
 CLASSES_FILE = "classes.json"
@@ -45,24 +50,24 @@ def fetch(name: str, spec: ClassesDataset, split: str, raw: Path, context: Fetch
     Raises:
         OvertopError: the data set has no such split, or its files cannot be fetched or are damaged.
     """
-    names = spec.split_names()
-    if names is not None and split not in names:
-        raise unknown_split_error(split, f"datasets.{name}", names)
+    splits = spec.split_names()
+    if splits is not None and split not in splits:
+        raise unknown_split_error(split, f"datasets.{name}", splits)
     part = find_part(spec.held_out, split)
     origin = split if part is None else part.of
     labels: dict[str, str] = {}
+    names = FileNames(f"data set {name!r}, split {split!r}")
     with LAYOUTS[spec.files.layout](f"datasets.{name}.files", spec.files, origin, context) as source:
         for image in tqdm(_select_images(spec, split, source), desc="fetch", unit="image", disable=None):
-            if image.name in labels:
-                raise OvertopError(f"data set {name!r}, split {split!r}: image {image.name!r} occurs more than once")
+            names.add(image.name)
             with atomic_path(resolve_inside(raw / IMAGES_FOLDER, image.name)) as temporary:
                 temporary.write_bytes(image.read())
             labels[image.name] = " ".join(map(str, image.labels))
     if not labels:
         raise OvertopError(f"data set {name!r}, split {split!r}: its files contain no image; check the split's place")
     order = list(labels) if source.is_shuffled else sorted(labels)
-    write_table(raw / LABELS_FILE, pd.DataFrame({"image": order, "classes": [labels[name] for name in order]}))
-    write_json(raw / CLASSES_FILE, {"names": source.class_names, "templates": source.templates})
+    write_plain_table(raw / LABELS_FILE, pd.DataFrame({"image": order, "classes": [labels[name] for name in order]}))
+    write_plain_json(raw / CLASSES_FILE, {"names": source.class_names, "templates": source.templates})
     remove_other_files(raw, [LABELS_FILE, CLASSES_FILE, *(f"{IMAGES_FOLDER}/{image}" for image in labels)])
 
 
@@ -87,12 +92,16 @@ def read(name: str, spec: ClassesDataset, raw: Path, split: str) -> Split:
     Raises:
         OvertopError: the files are not a valid split.
     """
-    rows = pd.read_csv(raw / LABELS_FILE, dtype=str, keep_default_na=False)
-    classes = json.loads((raw / CLASSES_FILE).read_text(encoding="utf-8"))
+    rows = read_columns(raw / LABELS_FILE, ["image", "classes"])
+    with report_damage(raw / CLASSES_FILE, "fetch the split again"):
+        classes = json.loads(read_text(raw / CLASSES_FILE))
+        names, templates = list(classes["names"]), list(classes["templates"])
+    with report_damage(raw / LABELS_FILE, "fetch the split again"):
+        numbers = [[int(number) for number in text.split()] for text in rows["classes"]]
     return split_from_labels(
         image_ids=rows["image"].tolist(),
         image_paths=[f"{IMAGES_FOLDER}/{image}" for image in rows["image"]],
-        classes_of_image=[[int(number) for number in numbers.split()] for numbers in rows["classes"]],
-        names=classes["names"],
-        templates=spec.templates or classes["templates"] or [DEFAULT_TEMPLATE],
+        classes_of_image=numbers,
+        names=names,
+        templates=spec.templates or templates or [DEFAULT_TEMPLATE],
     )

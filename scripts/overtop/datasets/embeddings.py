@@ -25,6 +25,9 @@ from overtop.datasets.raw import FetchContext, copy_into, remove_other_files, re
 from overtop.errors import OvertopError
 from overtop.storage.arrays import decode_strings, read_arrays
 from overtop.storage.embedding_files import in_numerical_order
+from overtop.storage.foreign_tables import column_names, read_columns
+from overtop.storage.numpy_files import check_real, map_array
+from overtop.storage.shard_contents import check_contents
 from overtop.storage.shards import SCHEMA, write_shard
 from overtop.storage.split import Split, read_split
 from overtop.terms import IMPORTED, Modality, OnError
@@ -177,20 +180,14 @@ def _load_npz(path: Path) -> ImportedEmbeddings:
 
 
 def _load_clip_retrieval(folder: Path) -> ImportedEmbeddings:
-    image, text = (
-        np.concatenate([np.load(path, allow_pickle=False) for path in _list_parts(folder / kind, f"{kind}_*.npy")])
-        for kind in ("img_emb", "text_emb")
-    )
-    metadata = pd.concat(map(pd.read_parquet, _list_parts(folder / "metadata", "*.parquet")), ignore_index=True)
-    missing = {"image_path", "caption"} - set(metadata.columns)
-    if missing:
-        raise OvertopError(f"{folder / 'metadata'}: column {sorted(missing)[0]!r} is missing; write it for every pair")
+    image, text = (_read_parts(folder / kind, f"{kind}_*.npy") for kind in ("img_emb", "text_emb"))
+    metadata = pd.concat(map(_read_metadata, _list_parts(folder / "metadata", "*.parquet")), ignore_index=True)
     if not len(image) == len(text) == len(metadata):
         raise OvertopError(
             f"{folder}: {len(image)} image rows, {len(text)} text rows, {len(metadata)} metadata rows; "
             "all three must come from one run"
         )
-    missing = metadata[["image_path", "caption"]].isna().any()
+    missing = (metadata == "").any()
     if missing.any():
         raise OvertopError(
             f"{folder / 'metadata'}: column {missing.idxmax()!r} has empty rows; remove these pairs from all files"
@@ -199,6 +196,25 @@ def _load_clip_retrieval(folder: Path) -> ImportedEmbeddings:
     _, first = np.unique(owners, return_index=True)
     captions = metadata["caption"].to_numpy(dtype=object)
     return _order_by_image(owners, list(image_ids), captions, image=image[None, first], text=text[None])
+
+
+def _read_parts(folder: Path, pattern: str) -> np.ndarray:
+    """The rows of all parts, (n, D); a part that claims more than its file holds is an error."""
+    paths = _list_parts(folder, pattern)
+    parts = [map_array(path) for path in paths]
+    for path, part in zip(paths, parts, strict=True):
+        if part.ndim != 2 or part.shape[1] != parts[0].shape[-1]:
+            raise OvertopError(f"{path}: has shape {part.shape}; all parts must be (n, D) with the same D")
+        check_real(path, part)
+    return np.concatenate(parts)
+
+
+def _read_metadata(path: Path) -> pd.DataFrame:
+    columns, names = ["image_path", "caption"], column_names(path)
+    missing = sorted(set(columns) - set(names))
+    if missing:
+        raise OvertopError(f"{path}: column {missing[0]!r} is missing; write it for every pair")
+    return read_columns(path, columns)
 
 
 def _list_parts(folder: Path, pattern: str) -> list[Path]:
@@ -210,15 +226,18 @@ def _list_parts(folder: Path, pattern: str) -> list[Path]:
 
 
 def _load_shards(folder: Path) -> ImportedEmbeddings:
+    """The embeddings of shards; what is not valid in one becomes NaN, which `on_error` decides about."""
     split = read_split(folder / "split.parquet")
     embedding = {}
     for modality, expected_ids in (("image", split.image_ids), ("text", split.caption_ids)):
-        arrays, _ = read_arrays(folder / f"{modality}.h5", SCHEMA)
-        embedding[modality] = arrays["embedding"]
+        path = folder / f"{modality}.h5"
+        arrays, _ = read_arrays(path, SCHEMA)
+        check_contents(path, arrays)
         if decode_strings(arrays["item_id"]) != expected_ids:
-            raise OvertopError(
-                f"{folder / modality}.h5: its items are not those of split.parquet in the same order; write both again"
-            )
+            raise OvertopError(f"{path}: its items are not those of split.parquet in the same order; write both again")
+        embedding[modality], valid = arrays["embedding"], arrays["valid"]
+        if not valid.all():
+            embedding[modality] = np.where(valid[:, None], embedding[modality], np.float32(np.nan))
     return ImportedEmbeddings(split, embedding["image"], embedding["text"])
 
 

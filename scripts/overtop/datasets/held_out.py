@@ -15,7 +15,7 @@ import numpy as np
 from overtop.config.dataset_base import HeldOut
 from overtop.datasets.draws import draw_items
 from overtop.errors import OvertopError
-from overtop.storage.files import write_json
+from overtop.storage.json_files import write_plain_json
 from overtop.storage.split import Split
 
 PART_FILE = "part.json"
@@ -94,7 +94,7 @@ def select_items(split: Split, part: Part) -> tuple[np.ndarray, np.ndarray]:
 
 def write_part(raw: Path, part: Part) -> None:
     """Record in the raw folder of a split that it is a part of the split that its files are of."""
-    write_json(raw / PART_FILE, asdict(part))
+    write_plain_json(raw / PART_FILE, asdict(part))
 
 
 def read_part(raw: Path) -> Part | None:

@@ -8,8 +8,6 @@ ratings.
 - `crowd`: the share of yes (it describes the image, possibly with minor mistakes), the number of yes and of no.
 """
 
-import gzip
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
@@ -18,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from overtop.errors import OvertopError
+from overtop.storage.foreign import read_text
 from overtop.storage.split import Split
 
 _LOWEST_RATING, _RELEVANT_RATING, _HIGHEST_RATING = 1, 3, 4
@@ -76,7 +75,7 @@ def _read_pairs(path: Path, source: str) -> pd.DataFrame:
         try:
             image, caption, *fields = line.split("\t")
             judgment = parse(fields)
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             raise OvertopError(f"{path}, line {number}: {error}; correct the line or remove it") from error
         if (image, caption) in judgments:
             raise OvertopError(
@@ -92,11 +91,7 @@ def _read_lines(path: Path) -> list[str]:
         raise OvertopError(
             f"{path} is missing; judgments come with the folder of a data set (`source`), not with `routes`"
         )
-    try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        return content.decode("utf-8").splitlines()
-    except (gzip.BadGzipFile, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise OvertopError(f"{path}: cannot be read as text ({error}); the file is damaged, get it again") from error
+    return read_text(path).splitlines()
 
 
 def _parse_expert_ratings(fields: Sequence[str]) -> _Judgment:

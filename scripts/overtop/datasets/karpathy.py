@@ -18,6 +18,7 @@ from overtop.datasets.known_positives import find_eccv_judgments, find_extended_
 from overtop.datasets.raw import FetchContext, copy_into, remove_other_files, resolve_source
 from overtop.datasets.routes import fetch_by_route
 from overtop.errors import OvertopError
+from overtop.storage.foreign import read_bytes
 from overtop.storage.split import Split, split_from_frame
 
 logger = logging.getLogger(__name__)
@@ -66,7 +67,7 @@ def _fetch_from_folder(folder: Path, spec: KarpathyDataset, split: str, raw: Pat
     annotations = folder / spec.annotations
     if not annotations.is_file():
         raise OvertopError(f"{annotations} is missing; complete the source or correct `annotations`")
-    records = parse_split(str(annotations), annotations.read_bytes(), split)
+    records = parse_split(str(annotations), read_bytes(annotations), split)
     if spec.on_error == "skip":
         records = [record for record in records if _image_exists(folder, record, spec)]
     images = {f"{IMAGES_FOLDER}/{record.filename}": _image_path(record, spec) for record in records}

@@ -1,7 +1,5 @@
 """Embeddings of images and captions in one `.npz` file, and the checks of its arrays."""
 
-import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from overtop.errors import OvertopError
+from overtop.storage.numpy_files import as_texts, check_real, open_npz
 
 OWNERS = "image_of_caption"
 """Array with the image of each caption."""
@@ -41,29 +40,16 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
 
 def _read_arrays(path: Path) -> dict[str, np.ndarray]:
     """All arrays of the file that have a meaning, and the names of the others."""
-    if not zipfile.is_zipfile(path):
-        raise OvertopError(f"{path}: is damaged or no .npz file; write it with numpy.savez, or copy it again")
-    key = ""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {}
-            for key in file.files:
-                arrays[key] = file[key] if key in ("image", "text", OWNERS, *_NAMES_OF) else np.empty(0)
-            return arrays
-    except ValueError as error:
-        raise OvertopError(
-            f"{path}: array `{key}` cannot be read without pickle ({error}); save numbers, or strings of dtype str"
-        ) from error
-    except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise OvertopError(f"{path}: array `{key}` is damaged ({error}); write or copy the file again") from error
+    used = ("image", "text", OWNERS, *_NAMES_OF)
+    with open_npz(path) as file:
+        return {name: file.read(name) if name in used else np.empty(0) for name in file.names}
 
 
 def _check_embeddings(path: Path, key: str, array: np.ndarray) -> np.ndarray:
     """Embeddings as (S, n, D)."""
     if array.ndim not in (2, 3):
         raise OvertopError(f"{path}: array `{key}` has shape {array.shape}; it must be (n, D) or (S, n, D)")
-    if array.dtype.kind not in "fiu":
-        raise OvertopError(f"{path}: array `{key}` has dtype {array.dtype}; save real numbers, such as float32")
+    check_real(f"{path}: array `{key}`", array)
     return array[None] if array.ndim == 2 else array
 
 
@@ -98,7 +84,7 @@ def _check_names(path: Path, key: str, names: np.ndarray, of: str, n: int) -> np
         raise OvertopError(
             f"{path}: array `{key}` has shape {names.shape}; it needs one entry for each of the {n} rows of `{of}`"
         )
-    names = names.astype(str)
+    names = as_texts(f"{path}: array `{key}`", names)
     if key == "filenames":
         name, count = Counter(names.tolist()).most_common(1)[0] if n else ("", 0)
         if count > 1:

@@ -7,7 +7,8 @@ A kind is one module with two functions, and one line in `KINDS`:
 
 The raw folder of a split is `data/raw/DATASET/SPLIT`. A split that is held out has the files of the split that it is
 drawn from, as has the rest of that split (`overtop.datasets.held_out`). Data sets of classes fetch only the images of
-each part.
+each part. `overtop.datasets.source_records` records the files of a split, and `overtop.datasets.restore` verifies them,
+and fetches them again.
 """
 
 import logging
@@ -18,7 +19,7 @@ from overtop.config.dataset_base import ClassCounts, Counts
 from overtop.config.datasets import ClassesDataset, StoredDatasetSpec
 from overtop.datasets import classes, embeddings, images, karpathy, shapes, table, texts
 from overtop.datasets.held_out import find_part, read_part, select_items, write_part
-from overtop.datasets.raw import FetchContext, write_source_record
+from overtop.datasets.raw import FetchContext, claim_folder
 from overtop.errors import OvertopError
 from overtop.storage.files import resolve_inside
 from overtop.storage.split import Split
@@ -38,23 +39,23 @@ logger = logging.getLogger(__name__)
 
 
 def fetch_split(name: str, spec: StoredDatasetSpec, split: str, raw: Path, context: FetchContext) -> None:
-    """Write all files of one split into its raw folder, and record the size and sha256 of each in `source.json`.
+    """Write all files of one split into its raw folder.
 
     Args:
         name: name of the data set.
         spec: its entry in config.yaml.
         split: name of the split.
-        raw: the raw folder of the split.
+        raw: the raw folder of the split; if it exists, an earlier fetch must have made it.
         context: settings of the run.
 
     Raises:
         OvertopError: the split does not exist, or its files cannot be fetched.
     """
+    claim_folder(raw)
     part = None if isinstance(spec, ClassesDataset) else find_part(spec.held_out_splits(), split)
     KINDS[spec.kind].fetch(name, spec, split if part is None else part.of, raw, context)
     if part is not None:
         write_part(raw, part)
-    write_source_record(raw)
 
 
 def read_raw_split(name: str, spec: StoredDatasetSpec, raw: Path, data: Path, split: str) -> Split:

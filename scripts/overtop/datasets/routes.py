@@ -14,6 +14,8 @@ from overtop.datasets.raw import FetchContext
 from overtop.datasets.webdataset import iterate_shards, parse_captions, read_samples
 from overtop.errors import OvertopError
 from overtop.storage.files import atomic_path, resolve_inside
+from overtop.storage.foreign import read_bytes
+from overtop.storage.names import FileNames
 
 
 def fetch_by_route(route: Route, split: str, images: Path, context: FetchContext) -> list[Record]:
@@ -62,14 +64,12 @@ def _fetch_from_shards(route: ShardsRoute, split: str, images: Path, context: Fe
         annotated = _fetch_annotations(route.annotations, route.member, split, context)
     index = None if annotated is None else _CaptionIndex(annotated)
     written: dict[str, Record] = {}
+    names = FileNames(f"the shards of split {split!r}")
     for path in iterate_shards(lambda file: context.fetch_files(route.shards, [file])[0], split):
         for sample in read_samples(path, "txt"):
             captions = parse_captions(path, sample)
             record = Record(sample.name, captions) if index is None else index.find(path, sample.name, captions)
-            if record.filename in written:
-                raise OvertopError(
-                    f"{path}: sample {sample.name!r} is image {record.filename!r}, which occurs more than once"
-                )
+            names.add(record.filename, f"{path}: sample {sample.name!r}")
             written[record.filename] = record
             with atomic_path(resolve_inside(images, record.filename)) as temporary:
                 temporary.write_bytes(sample.image)
@@ -109,9 +109,9 @@ def fetch_member(source: str, member: str, context: FetchContext) -> tuple[str, 
     """
     if context.source(source).kind != "file":
         [path] = context.fetch_files(source, [member])
-        return str(path), path.read_bytes()
+        return str(path), read_bytes(path)
     [path] = context.fetch_files(source)
-    return (f"{path}/{member}", read_member(path, member)) if member else (str(path), path.read_bytes())
+    return (f"{path}/{member}", read_member(path, member)) if member else (str(path), read_bytes(path))
 
 
 class _CaptionIndex:

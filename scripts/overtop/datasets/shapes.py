@@ -13,7 +13,7 @@ from overtop.config.datasets import ShapesDataset
 from overtop.datasets.raw import FetchContext, remove_other_files, unknown_split_error
 from overtop.datasets.scene_captions import LEVELS, find_matching_scenes, generate_captions
 from overtop.datasets.scenes import Scene, draw_scene, generate_scenes
-from overtop.storage.files import write_json
+from overtop.storage.json_files import write_plain_json
 from overtop.storage.split import Split
 
 _PARAMETERS_FILE = "shapes.json"
@@ -31,7 +31,7 @@ def fetch(name: str, spec: ShapesDataset, split: str, raw: Path, context: FetchC
     files = write_images(raw, split, n_images, spec.image_size, context.seed)
     remove_other_files(raw, [file.name for file in files])
     parameters = {"split": split, "images": n_images, "image_size": spec.image_size, "seed": context.seed}
-    write_json(raw / _PARAMETERS_FILE, parameters)
+    write_plain_json(raw / _PARAMETERS_FILE, parameters)
 
 
 def read(name: str, spec: ShapesDataset, raw: Path, split: str) -> Split:

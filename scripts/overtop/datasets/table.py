@@ -7,6 +7,7 @@ An image with an empty caption is a gallery item that no caption is known to des
 a query whose image is unknown.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ import pandas as pd
 from overtop.config.datasets import TableDataset
 from overtop.datasets.raw import FetchContext, copy_into, remove_other_files, resolve_source, unknown_split_error
 from overtop.errors import OvertopError
+from overtop.storage.foreign_tables import column_names, read_columns
+from overtop.storage.names import FileNames
 from overtop.storage.split import Split, split_from_frame
 
 
@@ -27,7 +30,7 @@ def fetch(name: str, spec: TableDataset, split: str, raw: Path, context: FetchCo
     folder = resolve_source(f"datasets.{name}.source", spec.source, context.mirror)
     copy_into(raw, folder, {spec.table: spec.table})
     rows = _read_pairs(folder / spec.table)
-    splits = set(rows["split"].dropna())
+    splits = set(rows["split"]) - {""}
     rows = rows[rows["split"] == split]
     if rows.empty:
         raise unknown_split_error(split, str(folder / spec.table), splits)
@@ -58,8 +61,7 @@ def read(name: str, spec: TableDataset, raw: Path, split: str) -> Split:
 
 def _read_pairs(path: Path) -> pd.DataFrame:
     """All rows of a table of images and captions, with empty texts for what is missing."""
-    rows = read_rows(path, "caption")
-    rows["image"] = rows["image"].fillna("")
+    rows = read_rows(path, "caption", ["caption_id", "positives"])
     is_empty = rows["caption"].str.strip() == ""
     nothing = np.flatnonzero(is_empty & (rows["image"] == ""))
     if nothing.size:
@@ -76,7 +78,7 @@ def _read_pairs(path: Path) -> pd.DataFrame:
 
 def _list_positives(path: Path, rows: pd.DataFrame) -> list[list[str]]:
     """The images that each caption is known to describe, its own included."""
-    listed = rows["positives"].fillna("")
+    listed = rows["positives"]
     without_image = np.flatnonzero((rows["image"] == "") & (listed != ""))
     if without_image.size:
         caption = rows["caption"].iloc[without_image[0]]
@@ -89,22 +91,23 @@ def _list_positives(path: Path, rows: pd.DataFrame) -> list[list[str]]:
     return positives
 
 
-def read_rows(path: Path, text: str) -> pd.DataFrame:
-    """All rows of a table of images, with a `split` column.
+def read_rows(path: Path, text: str, optional: Sequence[str] = ()) -> pd.DataFrame:
+    """All rows of a table of images as text, with a `split` column; missing values are empty.
 
     Args:
         path: CSV or parquet.
-        text: the column that it needs in addition to `image`, `caption` or `class`; empty where it has no value.
+        text: the column that it needs in addition to `image`, `caption` or `class`.
+        optional: further columns that are read if it has them.
 
     Raises:
-        OvertopError: it is no table, or lacks a column.
+        OvertopError: it is no table, or lacks a column; two names are one image.
     """
-    try:
-        rows = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, dtype=str)
-    except (ValueError, OSError) as error:
-        raise OvertopError(f"{path}: cannot be read as a table ({error}); give CSV or parquet") from error
-    missing = {"image", text} - set(rows.columns)
+    names = column_names(path)
+    missing = sorted({"image", text} - set(names))
     if missing:
-        raise OvertopError(f"{path}: column {sorted(missing)[0]!r} is missing; it needs `image` and `{text}`")
-    rows[text] = rows[text].fillna("")
+        raise OvertopError(f"{path}: column {missing[0]!r} is missing; it needs `image` and `{text}`")
+    rows = read_columns(path, ["image", text, *(name for name in ("split", *optional) if name in names)])
+    files = FileNames(path)
+    for image in filter(None, dict.fromkeys(rows["image"])):
+        files.add(image)
     return rows if "split" in rows else rows.assign(split="test")

@@ -4,7 +4,6 @@ A table (`.csv`, `.parquet`) has the column `text` or `caption`, and optionally 
 lines (`.txt`), texts are numbered from 0.
 """
 
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,8 @@ import pandas as pd
 from overtop.config.datasets import WHOLE, TextsDataset
 from overtop.datasets.raw import FetchContext, copy_into, remove_other_files, resolve_source, unknown_split_error
 from overtop.errors import OvertopError
+from overtop.storage.foreign import read_text
+from overtop.storage.foreign_tables import column_names, read_columns
 from overtop.storage.split import Split
 
 COLUMNS = ("text", "caption")
@@ -53,37 +54,24 @@ def read_texts(path: Path) -> tuple[list[str], list[str]]:
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise OvertopError(f"{path}: is neither .csv, .parquet nor .txt; name a file of texts")
-    try:
-        rows = _read_lines(path) if suffix == ".txt" else _read_table(path)
-    except (ValueError, OSError, csv.Error) as error:
-        raise OvertopError(f"{path}: cannot be read as {suffix[1:]} ({error}); correct the file") from error
-    column = next((name for name in COLUMNS if name in rows), None)
-    if column is None:
-        raise OvertopError(f"{path}: has columns {', '.join(map(repr, rows))}; it needs `text`, and optionally `id`")
-    texts = rows[column].fillna("").astype(str).tolist()
-    ids = rows["id"].astype(str).tolist() if "id" in rows else [str(number) for number in range(len(texts))]
+    if suffix == ".txt":
+        texts = read_text(path).rstrip().splitlines()
+        ids = None
+    else:
+        ids, texts = _read_table(path)
+    ids = [str(number) for number in range(len(texts))] if ids is None else ids
     _check_texts(path, ids, texts)
     return ids, texts
 
 
-def _read_table(path: Path) -> pd.DataFrame:
-    if path.suffix.lower() == ".parquet":
-        return pd.read_parquet(path)
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.reader(file)
-        header, rows = next(reader, []), []
-        for row in filter(None, reader):
-            if len(row) != len(header):
-                raise OvertopError(
-                    f"{path}, line {reader.line_num}: has {len(row)} fields, but there are {len(header)} columns; put "
-                    "texts that contain commas between quotation marks"
-                )
-            rows.append(row)
-    return pd.DataFrame(rows, columns=header, dtype=object)
-
-
-def _read_lines(path: Path) -> pd.DataFrame:
-    return pd.DataFrame({"text": path.read_text(encoding="utf-8-sig").rstrip().splitlines()}, dtype=object)
+def _read_table(path: Path) -> tuple[list[str] | None, list[str]]:
+    """The ids, if there are any, and the texts of a table."""
+    names = column_names(path)
+    column = next((name for name in COLUMNS if name in names), None)
+    if column is None:
+        raise OvertopError(f"{path}: has columns {', '.join(map(repr, names))}; it needs `text`, and optionally `id`")
+    rows = read_columns(path, [column, *(["id"] if "id" in names else [])])
+    return rows["id"].tolist() if "id" in rows else None, rows[column].tolist()
 
 
 def _check_texts(path: Path, ids: list[str], texts: list[str]) -> None:

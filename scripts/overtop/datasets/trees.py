@@ -3,16 +3,21 @@
 import os
 import posixpath
 import tarfile
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from overtop.datasets.archives import open_zip
+from overtop.datasets.archives import open_zip, read_zip_member
 from overtop.datasets.raw import FetchContext, resolve_source
-from overtop.datasets.webdataset import check_end_of_archive
+from overtop.datasets.tar_files import BoundedTarInfo, check_end_of_archive, read_tar_member
 from overtop.errors import OvertopError
+from overtop.storage.bounds import MAX_IMAGE_BYTES
+from overtop.storage.foreign import read_bytes, report_damage
+
+_WHAT, _FIX = "cannot be read as a tar archive", "get it again"
+
+_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -53,11 +58,11 @@ def open_tree(path: Path) -> Iterator[Tree]:
         OvertopError: the archive is damaged, or has a link, or a member outside its folder.
     """
     if path.is_dir():
-        yield Tree(str(path), _list_folder(path), lambda name: (path / name).read_bytes())
+        yield Tree(str(path), _list_folder(path), lambda name: read_bytes(path / name, MAX_IMAGE_BYTES))
     elif path.suffix.lower() == ".zip":
         with open_zip(path) as archive:
             members = {_inner_name(path, name): name for name in archive.namelist() if not name.endswith("/")}
-            yield Tree(str(path), list(members), lambda name: archive.read(members[name]))
+            yield Tree(str(path), list(members), lambda name: read_zip_member(archive, members[name]))
     else:
         with _open_tar(path) as tree:
             yield tree
@@ -66,7 +71,9 @@ def open_tree(path: Path) -> Iterator[Tree]:
 def _list_folder(folder: Path) -> list[str]:
     """All files below a folder, sorted; links are followed."""
     found: list[str] = []
-    for root, _, names in os.walk(folder, followlinks=True):
+    for root, folders, names in os.walk(folder, followlinks=True):
+        own = Path(root).resolve()  # a link to a folder that contains it would be followed again and again
+        folders[:] = [name for name in folders if not own.is_relative_to(Path(root, name).resolve())]
         found.extend(Path(root, name).relative_to(folder).as_posix() for name in names)
     return sorted(found)
 
@@ -81,23 +88,30 @@ def _inner_name(path: Path, name: str) -> str:
 
 @contextmanager
 def _open_tar(path: Path) -> Iterator[Tree]:
-    try:
-        with tarfile.open(path) as archive:
-            members = {}
-            for member in archive:
-                if not (member.isreg() or member.isdir()):
-                    raise OvertopError(f"{path}: member {member.name!r} is neither file nor folder; extract it by hand")
-                if member.isreg():
-                    members[_inner_name(path, member.name)] = member
-            if path.suffix.lower() == ".tar":
-                check_end_of_archive(path, archive.getmembers())
+    with report_damage(path, _FIX, _WHAT):
+        archive = tarfile.open(path, tarinfo=BoundedTarInfo)  # noqa: SIM115 (errors of the caller are not its)
+    with archive:
+        with report_damage(path, _FIX, _WHAT):
+            members = _list_tar(path, archive)
 
-            def read(name: str) -> bytes:
-                handle = archive.extractfile(members[name])
-                assert handle is not None, "regular files have content"
-                return handle.read()
+        def read(name: str) -> bytes:
+            with report_damage(path, _FIX, _WHAT):
+                return read_tar_member(archive, members[name])
 
-            yield Tree(str(path), list(members), read)
-    except (tarfile.TarError, EOFError, zlib.error) as error:
-        reason = " ".join(str(error).split())
-        raise OvertopError(f"{path}: cannot be read as a tar archive ({reason}); get it again") from error
+        yield Tree(str(path), list(members), read)
+
+
+def _list_tar(path: Path, archive: tarfile.TarFile) -> dict[str, tarfile.TarInfo]:
+    """The files of an archive by their normalised names; of a name that occurs twice the last one, as in tar."""
+    members = {}
+    for member in archive:
+        if not (member.isreg() or member.isdir()):
+            raise OvertopError(f"{path}: member {member.name!r} is neither file nor folder; extract it by hand")
+        if member.isreg():
+            members[_inner_name(path, member.name)] = member
+    if path.suffix.lower() == ".tar":
+        check_end_of_archive(path, archive.getmembers())
+    else:  # the checksum of what is compressed is behind the end of the archive
+        while archive.fileobj is not None and archive.fileobj.read(_CHUNK_BYTES):
+            pass
+    return members

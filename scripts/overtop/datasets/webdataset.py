@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
+from overtop.datasets.tar_files import BoundedTarInfo, check_end_of_archive, read_tar_member
 from overtop.errors import OvertopError
+from overtop.storage.bounds import MAX_SAMPLE_TEXT_BYTES, MAX_SHARDS
 from overtop.storage.files import resolve_inside
+from overtop.storage.foreign import read_bytes, report_damage
 
 IMAGE_SUFFIXES = ("jpg", "jpeg", "png", "webp")
 """Suffixes of image files, in lower case."""
@@ -42,8 +45,8 @@ def count_shards(path: Path) -> int:
     Raises:
         OvertopError: the content is not a positive integer.
     """
-    text = path.read_text(encoding="utf-8", errors="replace").strip()
-    if not (text.isascii() and text.isdigit() and int(text) > 0):
+    text = read_bytes(path, MAX_SAMPLE_TEXT_BYTES).decode("utf-8", errors="replace").strip()
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and 0 < int(text) <= MAX_SHARDS):
         raise OvertopError(f"{path}: {text[:40]!r} is not a number of shards; get the file again, or correct it")
     return int(text)
 
@@ -73,15 +76,12 @@ def read_samples(path: Path, suffix: str) -> Iterator[Sample]:
         OvertopError: the shard is damaged or truncated, a sample lacks its image or text, or a member's name points
             outside the folder.
     """
-    try:
-        with tarfile.open(path, "r:") as archive:
-            for key, group in groupby(
-                _iterate_files(archive, path), key=lambda member: _split_key_and_suffix(member.name)[0]
-            ):
-                yield _read_sample(archive, path, key, list(group), suffix)
-            check_end_of_archive(path, archive.getmembers())
-    except (tarfile.TarError, UnicodeDecodeError) as error:
-        raise OvertopError(f"{path}: cannot be read ({error}); {_FIX}") from error
+    with report_damage(path, _FIX), tarfile.open(path, "r:", tarinfo=BoundedTarInfo) as archive:
+        for key, group in groupby(
+            _iterate_files(archive, path), key=lambda member: _split_key_and_suffix(member.name)[0]
+        ):
+            yield _read_sample(archive, path, key, list(group), suffix)
+        check_end_of_archive(path, archive.getmembers())
 
 
 def parse_captions(path: Path, sample: Sample) -> tuple[str, ...]:
@@ -104,7 +104,7 @@ def parse_label(path: Path, sample: Sample, n_classes: int) -> int:
         OvertopError: its text is not the number of one of the classes.
     """
     text = sample.text.strip()
-    if not (text.isascii() and text.isdigit() and int(text) < n_classes):
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) < n_classes):
         raise OvertopError(
             f"{path}: the label of sample {sample.name!r} is {text[:40]!r}, not a number from 0 to {n_classes - 1}; "
             "the shard, or the list of class names, is damaged or of another data set"
@@ -139,28 +139,5 @@ def _read_sample(
             f"{path}: sample {key!r} has {', '.join(member.name for member in members)}; it needs one image "
             f"(.{', .'.join(IMAGE_SUFFIXES)}) and one .{suffix}; {_FIX}"
         )
-    text = _read_content(archive, texts[0]).decode("utf-8")
-    return Sample(images[0].name, _read_content(archive, images[0]), text)
-
-
-def _read_content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-    handle = archive.extractfile(member)
-    assert handle is not None, "regular files have content"
-    return handle.read()
-
-
-def check_end_of_archive(path: Path, members: Sequence[tarfile.TarInfo]) -> None:
-    """Check that an empty block follows the last member; tarfile ignores truncation and damaged headers there.
-
-    Args:
-        path: an uncompressed tar archive.
-        members: all its members.
-
-    Raises:
-        OvertopError: the archive is truncated, or a header is damaged.
-    """
-    end = members[-1].offset_data + members[-1].size if members else 0
-    with open(path, "rb") as handle:
-        handle.seek(-(-end // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE)
-        if handle.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
-            raise OvertopError(f"{path}: truncated after {members[-1].name if members else 'no member'}; {_FIX}")
+    text = read_tar_member(archive, texts[0], MAX_SAMPLE_TEXT_BYTES).decode("utf-8")
+    return Sample(images[0].name, read_tar_member(archive, images[0]), text)

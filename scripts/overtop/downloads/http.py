@@ -15,7 +15,8 @@ from tqdm import tqdm
 from overtop.downloads.digests import Digest, ExpectedDigest
 from overtop.downloads.retries import DownloadError, TransientError, retry, status_error
 from overtop.errors import OvertopError
-from overtop.storage.files import sync_and_rename, write_json
+from overtop.storage.files import sync_and_rename
+from overtop.storage.json_files import write_plain_json
 
 CHUNK_BYTES = 1 << 18
 
@@ -104,7 +105,7 @@ class _PartialFile:
     def start(self, remote: _RemoteFile) -> None:
         """Discard received bytes and begin with another remote file."""
         self.path.write_bytes(b"")  # first, so that old bytes are never attributed to the new remote file
-        write_json(self._remote_path, asdict(remote))
+        write_plain_json(self._remote_path, asdict(remote))
 
     def discard(self) -> None:
         """Remove the bytes and the record of their remote file."""

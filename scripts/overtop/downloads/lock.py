@@ -3,6 +3,7 @@
 import csv
 import io
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from filelock import FileLock, Timeout
 from overtop.downloads.digests import Digest
 from overtop.errors import OvertopError
 from overtop.storage.files import write_text
+from overtop.storage.foreign import READ_ERRORS
 
 COLUMNS = ["name", "file", "bytes", "sha256"]
 
@@ -80,16 +82,23 @@ def _read_rows(lock: Path) -> dict[tuple[str, str], Digest]:
     """All recorded digests by name and file; empty without a table."""
     try:
         with open(lock, newline="", encoding="utf-8") as handle:
-            return {
-                (row["name"], row["file"]): Digest(int(row["bytes"]), row["sha256"]) for row in csv.DictReader(handle)
-            }
+            header, *rows = csv.reader(handle, strict=True)
+        if header != COLUMNS:
+            raise ValueError(f"its columns are {','.join(header)}")
+        return dict(_parse_row(*row) for row in rows)
     except FileNotFoundError:
         return {}
-    except (KeyError, ValueError, TypeError) as error:
+    except READ_ERRORS as error:
         raise OvertopError(
             f"{lock} is not a lock table with the columns {','.join(COLUMNS)}; restore it, or remove it to record all "
             "digests again"
         ) from error
+
+
+def _parse_row(name: str, file: str, size: str, digest: str) -> tuple[tuple[str, str], Digest]:
+    if not re.fullmatch("[0-9a-f]{64}", digest) or int(size) < 0:
+        raise ValueError(f"row {name},{file} has no size and sha256")
+    return (name, file), Digest(int(size), digest)
 
 
 def _write_rows(lock: Path, rows: dict[tuple[str, str], Digest]) -> None:

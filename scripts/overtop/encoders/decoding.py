@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from overtop.encoders.image_files import decode_image
 from overtop.encoders.loading import Encoder
 from overtop.errors import OvertopError
 from overtop.terms import OnError
@@ -29,16 +30,9 @@ def read_image(path: str | Path, preprocess: Callable[[Image.Image], torch.Tenso
         preprocess: transform of an encoder, to a tensor (3, H, W).
 
     Raises:
-        OvertopError: the file is missing, damaged, truncated or not an image; the message names it.
+        OvertopError: as `decode_image`; the message names the file.
     """
-    try:
-        with Image.open(path) as image:
-            return preprocess(image)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise OvertopError(
-            f"image {path} cannot be read ({error}); repair or remove it, or skip such images: on_error: skip of its "
-            "data set, or --on-error skip of the command"
-        ) from error
+    return preprocess(decode_image(path))
 
 
 def decode_batches(

@@ -13,7 +13,6 @@ from overtop.encoders.loading import Encoder
 from overtop.encoders.passes import FULL_PRECISION, ComputeOptions, open_tower
 from overtop.encoders.prompts import average_prompts, list_prompts
 from overtop.encoders.sampling import Sampling
-from overtop.errors import OvertopError
 from overtop.progress import Progress, no_progress
 from overtop.seeds import derive_seed
 from overtop.storage.shards import shard_slice
@@ -209,28 +208,33 @@ def embed_shard(
         progress: called after each batch with the number of items done and the number of all.
 
     Returns:
-        The embeddings, and the names of their items.
+        The embeddings, and the names of their items; none if the split has no such items.
 
     Raises:
-        OvertopError: as `embed_images`; or the split has no items of the modality.
+        OvertopError: as `embed_images`.
     """
-    if not (split.image_ids if key.modality == "image" else split.caption_ids):
-        noun = "images" if key.modality == "image" else "captions"
-        raise OvertopError(f"the split has no {noun} to embed; name a split with both, or use it in `answers`")
     mask_seed = key.mask_seed(seed, encoder.name, sampling)
-    if key.modality == "image":
-        rows = shard_slice(len(split.image_ids), key.number, key.count)
+    item_ids = split.image_ids if key.modality == "image" else split.caption_ids
+    rows = shard_slice(len(item_ids), key.number, key.count)
+    if rows.start == rows.stop:
+        batch = _embed_nothing(encoder, key.modality, sampling)
+    elif key.modality == "image":
         paths = [Path(data) / path for path in split.image_paths[rows]]
         batch = embed_images(
             encoder, paths, sampling, mask_seed, batch_size, on_error=on_error, options=options, progress=progress
         )
-        return batch, split.image_ids[rows]
-    rows = shard_slice(len(split.caption_ids), key.number, key.count)
-    texts = split.captions[rows]
-    if split.templates is None:
+    elif split.templates is None:
+        texts = split.captions[rows]
         batch = embed_texts(encoder, texts, sampling, mask_seed, batch_size, options=options, progress=progress)
     else:
+        classes, templates = split.captions[rows], split.templates
         batch = embed_classes(
-            encoder, texts, split.templates, sampling, mask_seed, batch_size, options=options, progress=progress
+            encoder, classes, templates, sampling, mask_seed, batch_size, options=options, progress=progress
         )
-    return batch, split.caption_ids[rows]
+    return batch, item_ids[rows]
+
+
+def _embed_nothing(encoder: Encoder, modality: Modality, sampling: Sampling) -> EmbeddingBatch:
+    with open_tower(encoder, modality, sampling, 0, 1, FULL_PRECISION) as tower:
+        embedding = np.empty((sampling.passes, 0, encoder.widths[modality]), dtype=np.float32)
+        return EmbeddingBatch(embedding, np.empty(0, dtype=bool), tower.dropout)

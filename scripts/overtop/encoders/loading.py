@@ -17,7 +17,7 @@ from overtop.config.encoders import EncoderSpec
 from overtop.encoders import lite
 from overtop.encoders.catalogue import check_encoder, native_activation
 from overtop.encoders.compat import open_clip
-from overtop.encoders.weights import locate_weights
+from overtop.encoders.weights import check_tensors, locate_weights
 from overtop.errors import OvertopError
 from overtop.storage.files import sha256
 from overtop.terms import Modality
@@ -95,7 +95,7 @@ def load_encoder(
     """
     location = checkpoint or spec.checkpoint
     if location is not None:
-        path, preprocessing = locate_weights(name, location, data)
+        path, preprocessing = locate_weights(name, location, data, is_trained_here=spec.is_trained_here)
         return assemble_encoder(name, spec, build_model(name, spec, str(path), preprocessing), path, device)
     if spec.tag is None:
         raise OvertopError(f"encoder {name!r}: it has no weights yet; train it first, or set `tag` or `checkpoint`")
@@ -161,8 +161,10 @@ def build_model(
     if activation == "gelu":
         options["quick_gelu"] = False
     try:
+        if pretrained is not None and pretrained.endswith(".safetensors"):
+            check_tensors(Path(pretrained))
         with _silence_warnings():
-            return open_clip.create_model(
+            model = open_clip.create_model(
                 spec.architecture, pretrained, precision="fp32", force_quick_gelu=activation == "quickgelu", **options
             )
     except OvertopError:
@@ -173,6 +175,10 @@ def build_model(
             f"encoder {name!r}: weights {pretrained} cannot be loaded into {spec.architecture} ({first_line}); "
             "a tag needs the network or a filled cache, a file must contain this architecture's weights"
         ) from error
+    damaged = next((key for key, value in model.state_dict().items() if not torch.isfinite(value).all()), None)
+    if damaged is not None:
+        raise OvertopError(f"encoder {name!r}: {pretrained} has weights {damaged!r} that are not finite; get it again")
+    return model
 
 
 def weights_digest(model: Any) -> str:

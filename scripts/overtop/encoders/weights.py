@@ -3,9 +3,9 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from safetensors import SafetensorError, safe_open
 
 from overtop.config.encoders import EncoderSpec
@@ -14,14 +14,21 @@ from overtop.downloads.digests import Digest
 from overtop.downloads.fetch import fetch_files
 from overtop.encoders.compat import open_clip
 from overtop.errors import MissingFileError, OvertopError
-from overtop.storage.files import sha256, write_json
+from overtop.storage.bounds import MAX_TENSORS
+from overtop.storage.files import resolve_inside, sha256
+from overtop.storage.foreign import read_text, report_damage
+from overtop.storage.json_files import read_json, write_json
+from overtop.storage.tensors import read_facts
 
 CONFIG_FILE = "open_clip_config.json"
 WEIGHTS_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin")
 """File names of weights in open_clip's layout, safest first; the last is a pickle, read without running its code."""
 
+_TYPES = ("F64", "F32", "F16", "BF16", "I64", "BOOL")
+"""Types of the tensors of open_clip's models: weights, and positions and masks beside them."""
+
 METADATA_KEY = "overtop"
-"""Key of the facts in the metadata of checkpoints that are written here: JSON, with `preprocessing` among them."""
+"""Schema of the checkpoints that are written here; `preprocessing` is among their facts."""
 
 
 class WeightsRecord(BaseModel):
@@ -39,6 +46,25 @@ class WeightsRecord(BaseModel):
     sha256: str
     bytes: int
     config: str | None = None
+
+
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Deviation = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Pixels = Annotated[int, Field(ge=1, le=4096)]
+
+
+class Preprocessing(BaseModel):
+    """Options of open_clip's preprocessing that come with weights; a mistake in them would be blamed on every image."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)  # as open_clip itself does
+
+    size: Pixels | tuple[Pixels, Pixels] | None = None
+    mode: Literal["RGB"] | None = None
+    mean: Number | tuple[Number, Number, Number] | None = None
+    std: Deviation | tuple[Deviation, Deviation, Deviation] | None = None
+    interpolation: Literal["bicubic", "bilinear", "random"] | None = None
+    resize_mode: Literal["shortest", "longest", "squash"] | None = None
+    fill_color: Annotated[int, Field(ge=0, le=255)] | None = None
 
 
 def fetch_weights(spec: EncoderSpec, data: Path) -> WeightsRecord:
@@ -96,18 +122,23 @@ def write_weights_record(path: str | Path, record: WeightsRecord) -> None:
     write_json(path, record.model_dump(mode="json"))
 
 
-def locate_weights(name: str, location: str | Path, data: str | Path) -> tuple[Path, dict[str, Any]]:
+def locate_weights(
+    name: str, location: str | Path, data: str | Path, *, is_trained_here: bool = False
+) -> tuple[Path, dict[str, Any]]:
     """The file with an encoder's weights, and the preprocessing options stored with it (empty if there are none).
 
     Args:
         name: the encoder's name in config.yaml.
         location: a record that `write_weights_record` wrote, a folder in open_clip's layout, or the file itself.
         data: the data folder, which paths in a record are relative to.
+        is_trained_here: whether the location is a checkpoint of this pipeline, which has a digest.
 
     Raises:
-        OvertopError: the file is missing, or is not the recorded one.
+        OvertopError: the file is missing or damaged, or is not the recorded one.
     """
     location = Path(location)
+    if is_trained_here:
+        return location, _check_preprocessing(read_facts(location, METADATA_KEY).get("preprocessing", {}))
     if location.suffix == ".json" and location.is_file():
         return _locate_recorded_weights(name, location, Path(data))
     if location.is_dir():
@@ -121,13 +152,34 @@ def locate_weights(name: str, location: str | Path, data: str | Path) -> tuple[P
 
 
 def _read_stored_preprocessing(file: Path) -> dict[str, Any]:
-    """The preprocessing options in a checkpoint that was written here; empty if there are none."""
+    """The preprocessing options in a file that a user names, and that may be a checkpoint that was written here."""
     try:
         with safe_open(file, framework="pt") as content:
-            facts = json.loads((content.metadata() or {}).get(METADATA_KEY, "{}"))
+            metadata = content.metadata() or {}
     except SafetensorError:  # another format, or damaged: reported when the weights are loaded
         return {}
-    return dict(facts.get("preprocessing", {}))
+    if METADATA_KEY not in metadata:
+        return {}
+    facts = read_facts(file, METADATA_KEY, "train the encoder again")
+    return _check_preprocessing(facts.get("preprocessing", {}))
+
+
+def check_tensors(file: Path) -> None:
+    """Check a safetensors file before its weights are loaded.
+
+    Raises:
+        ValueError: it has more tensors than any model, or values that are no weights: whole numbers would be converted
+            to some without a word.
+        SafetensorError: it is damaged.
+    """
+    with safe_open(file, framework="pt") as content:
+        names = content.keys()
+        if len(names) > MAX_TENSORS:
+            raise ValueError(f"it has {len(names):,} tensors, more than {MAX_TENSORS:,}")
+        for name in names:
+            kind = content.get_slice(name).get_dtype()
+            if kind not in _TYPES:
+                raise ValueError(f"its tensor {name!r} is of type {kind}; save floating-point weights")
 
 
 def find_weights(name: str, folder: str | Path) -> Path:
@@ -147,8 +199,8 @@ def find_weights(name: str, folder: str | Path) -> Path:
 
 
 def _locate_recorded_weights(name: str, record_path: Path, data: Path) -> tuple[Path, dict[str, Any]]:
-    record = WeightsRecord.model_validate_json(record_path.read_text())
-    file = data / record.file
+    record = WeightsRecord.model_validate(read_json(record_path))
+    file = resolve_inside(data, record.file)
     if not file.is_file():
         raise OvertopError(
             f"encoder {name!r}: its weights {file} are missing; delete {record_path} and run the same command again "
@@ -159,11 +211,15 @@ def _locate_recorded_weights(name: str, record_path: Path, data: Path) -> tuple[
             f"encoder {name!r}: {file} is not the file recorded in {record_path}; "
             "delete both and run the same command again"
         )
-    return file, _read_preprocessing(data / record.config) if record.config else {}
+    return file, _read_preprocessing(resolve_inside(data, record.config)) if record.config else {}
 
 
 def _read_preprocessing(config: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads(config.read_text())["preprocess_cfg"])
-    except (OSError, ValueError, KeyError) as error:
-        raise OvertopError(f"{config}: no preprocess_cfg ({error}); use open_clip's own description") from error
+    with report_damage(config, "use open_clip's own description", "no preprocess_cfg"):
+        return _check_preprocessing(json.loads(read_text(config))["preprocess_cfg"])
+
+
+def _check_preprocessing(values: Any) -> dict[str, Any]:
+    """Options of preprocessing as they are stored, after a check."""
+    Preprocessing.model_validate(values, strict=False)
+    return dict(values)

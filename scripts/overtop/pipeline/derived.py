@@ -4,7 +4,6 @@ What fine-tuned encoders inherit, posteriors without an entry, and the data sets
 """
 
 from overtop.config.answers import Items
-from overtop.config.dataset_base import Shards
 from overtop.config.datasets import ImagesDataset, TextsDataset
 from overtop.config.encoders import EncoderSpec
 from overtop.config.model import Config
@@ -50,10 +49,9 @@ def derive_entries(config: Config) -> Config:
 def derived_dataset(items: Items) -> ImagesDataset | TextsDataset | None:
     """The data set of a folder of images or a table of texts; None for items that have one, or are embedded already."""
     if items.folder is not None:
-        shards = Shards(image=items.shards)
-        return ImagesDataset(kind="images", source=items.folder, shards=shards, on_error=items.on_error)
+        return ImagesDataset(kind="images", source=items.folder, shards=items.shards, on_error=items.on_error)
     if items.table is not None:
-        return TextsDataset(kind="texts", source=items.table, shards=Shards(text=items.shards))
+        return TextsDataset(kind="texts", source=items.table, shards=items.shards)
     return None
 
 

@@ -1,6 +1,7 @@
 """From parsed YAML to a checked configuration, or to one line per mistake."""
 
 import json
+import reprlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -10,6 +11,8 @@ from overtop.config.model import Config
 from overtop.errors import OvertopError, did_you_mean
 from overtop.pipeline.checks import cross_checks
 from overtop.pipeline.derived import derive_entries
+from overtop.pipeline.likes import describe_likes, resolve_likes
+from overtop.storage.bounds import MAX_CONFIG_DEPTH, MAX_CONFIG_VALUES
 
 
 def load_config(values: Mapping[str, Any], origin: str = "config.yaml") -> Config:
@@ -22,11 +25,15 @@ def load_config(values: Mapping[str, Any], origin: str = "config.yaml") -> Confi
     Raises:
         OvertopError: all mistakes at once, one line each with the key, what is wrong, and the fix.
     """
+    _check_extent(values, origin)
+    mistakes: list[str] = []
     try:
-        config = derive_entries(Config.model_validate(values))
+        config = derive_entries(Config.model_validate(resolve_likes(values)))
+        mistakes = list(cross_checks(config))
     except ValidationError as error:
-        raise OvertopError("\n".join(f"{origin}: {line}" for line in _format_errors(error))) from None
-    mistakes = list(cross_checks(config))
+        mistakes = list(_format_errors(error))
+    except OvertopError as error:
+        mistakes = str(error).splitlines()
     if mistakes:
         raise OvertopError("\n".join(f"{origin}: {line}" for line in mistakes))
     return config
@@ -34,7 +41,23 @@ def load_config(values: Mapping[str, Any], origin: str = "config.yaml") -> Confi
 
 def editor_schema() -> str:
     """The JSON schema of config.yaml, for editors."""
-    return json.dumps(Config.model_json_schema(), indent=2) + "\n"
+    return json.dumps(describe_likes(Config.model_json_schema()), indent=2) + "\n"
+
+
+def _check_extent(values: Any, origin: str) -> None:
+    """Raise an error if a configuration repeats values by aliases without end, or is nested too deeply."""
+    left = MAX_CONFIG_VALUES
+    pending = [(values, 1)]
+    while pending:
+        value, depth = pending.pop()
+        children = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+        left -= len(children)
+        if left < 0 or depth > MAX_CONFIG_DEPTH:
+            raise OvertopError(
+                f"{origin}: has more than {MAX_CONFIG_VALUES:,} values, or values nested deeper than "
+                f"{MAX_CONFIG_DEPTH}; remove aliases of aliases"
+            )
+        pending.extend((child, depth + 1) for child in children)
 
 
 def _format_errors(error: ValidationError) -> Iterator[str]:
@@ -44,7 +67,7 @@ def _format_errors(error: ValidationError) -> Iterator[str]:
         if item["type"] == "extra_forbidden":
             yield f"{key}: unknown key; {did_you_mean(str(item['loc'][-1]), _known_keys(item['loc']))}"
         else:
-            given = "" if item["type"] == "missing" else f" (given: {item['input']!r})"
+            given = "" if item["type"] == "missing" else f" (given: {reprlib.repr(item['input'])})"
             yield f"{key}: {item['msg'].removeprefix('Value error, ')}{given}"
 
 

@@ -18,8 +18,8 @@ OF_SPLIT = "{dataset}/{split}"
 OF_POSTERIOR = "{dataset}/{split}/{posterior}"
 """The end of every path that belongs to one posterior on one split."""
 
-SOURCE = f"{DATA}/raw/{OF_SPLIT}/source.json"
-"""Record of the files that were fetched for a split; they are in the same folder."""
+SOURCE = f"{DATA}/sources/{OF_SPLIT}.json"
+"""Record of the raw files of a split, which are in `overtop.datasets.raw.raw_folder`: what was fetched, and digests."""
 SPLIT = f"{DATA}/splits/{OF_SPLIT}.parquet"
 FEATURES = f"{DATA}/features/{OF_SPLIT}/{{architecture}}.safetensors"
 CHECKPOINT = f"{DATA}/encoders/{{encoder}}.safetensors"
@@ -28,8 +28,9 @@ WEIGHTS = f"{DATA}/weights/{{encoder}}.json"
 ADAPTER = f"{DATA}/adapters/{{adapter}}.safetensors"
 PREFETCH = f"{DATA}/prefetch/{{table}}.json"
 
-OF_SHARD = f"{OF_SPLIT}/{{encoder}}/{{sampling}}/{{modality}}-{{shard}}of{{shards}}"
-SHARD = f"results/embeddings/{OF_SHARD}.h5"
+OF_SHARDS = f"{OF_SPLIT}/{{encoder}}/{{sampling}}/{{shard}}of{{shards}}"
+"""The end of every path that belongs to one slice of the images and of the captions of a split."""
+SHARD = f"results/embeddings/{OF_SPLIT}/{{encoder}}/{{sampling}}/{{modality}}-{{shard}}of{{shards}}.h5"
 OF_ATTACK = f"{OF_SPLIT}/{{encoder}}/{{attack}}"
 OF_ATTACKED = f"{OF_ATTACK}/{{sampling}}/image-{{shard}}of{{shards}}"
 ATTACKED = f"results/attacks/{OF_ATTACKED}.h5"
@@ -57,6 +58,8 @@ BANK_ABLATION = "results/ablations/{figure}.csv"
 CASCADE = "results/cascades/{cascade}/{part}.csv"
 TABLE = "results/tables/{table}"
 MEMBERS = "results/members/{table}.csv"
+SUMMARY = "results/summaries/{table}.json"
+"""The few numbers of a table that DVC compares runs by."""
 DIFFERENCES = "results/differences/{table}"
 FIGURE = "results/figures/{figure}"
 TRANSFER = "results/transfers/{transfer}"
@@ -90,7 +93,7 @@ def for_posteriors(pattern: str, datasets: Iterable[str], split: str, posteriors
 def shards(config: Config, dataset: str, split: str, encoder: str, sampling: str, modality: Modality) -> list[str]:
     """The shards of one encoder and modality on a split, in order; those of the base if the data set is a variant."""
     dataset = config.base_of(dataset)
-    count = 1 if encoder == IMPORTED else getattr(config.stored_dataset(dataset).shards, modality)
+    count = 1 if encoder == IMPORTED else config.stored_dataset(dataset).shards
     names = {"dataset": dataset, "split": split, "encoder": encoder, "sampling": sampling, "modality": modality}
     return [SHARD.format(**names, shard=number, shards=count) for number in range(count)]
 
@@ -134,7 +137,7 @@ def attacked_shards(
 ) -> list[str]:
     """The shards of the images of a split under an attack on an encoder; by default without dropout."""
     dataset = config.base_of(dataset)
-    count = config.stored_dataset(dataset).shards.image
+    count = config.stored_dataset(dataset).shards
     names = {"dataset": dataset, "split": split, "encoder": encoder, "attack": attack, "shards": count}
     return [ATTACKED.format(**names, sampling=sampling or Sampling(), shard=number) for number in range(count)]
 

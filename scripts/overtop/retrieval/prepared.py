@@ -21,11 +21,12 @@ from overtop.retrieval.accumulator import RankingContents
 from overtop.retrieval.bank import normalise_items
 from overtop.retrieval.duplicates import DistinctItems
 from overtop.retrieval.exact import sort_temperatures
-from overtop.retrieval.gallery_files import FACTS, SAMPLE, PreparedGallery, open_gallery, write_facts, write_sample
+from overtop.retrieval.gallery_files import FACTS, PreparedGallery, open_gallery, write_facts
 from overtop.retrieval.groups import GroupedItems
 from overtop.retrieval.normalisation import Normalisation
 from overtop.retrieval.ranking import Ranking
 from overtop.retrieval.ranking_pass import RankingPass
+from overtop.retrieval.unit_files import SAMPLE, write_sample
 from overtop.retrieval.vectors import UnitSource, read_unit_vectors
 from overtop.storage.files import atomic_folder
 from overtop.storage.shards import EmbeddingSource

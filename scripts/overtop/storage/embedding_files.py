@@ -5,14 +5,14 @@ file is ever unpickled.
 """
 
 import re
-import zipfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from overtop.errors import OvertopError
+from overtop.storage.foreign_tables import column_names, read_columns
+from overtop.storage.numpy_files import as_texts, map_array, open_npz
 from overtop.storage.shards import ArraySource, EmbeddingSource, ShardSource
 from overtop.terms import MODALITIES, Modality
 
@@ -71,7 +71,7 @@ def open_embeddings(
     elif not path.is_file():
         raise OvertopError(f"{path}: no such file or folder; give {_FORMATS}")
     elif path.suffix == ".npy":
-        source = ArraySource(list(_with_sample_axis(path, _map_array(path))))
+        source = ArraySource(list(_with_sample_axis(path, map_array(path))))
     elif path.suffix == ".npz":
         source = _open_npz(path, modality)
     elif path.suffix == ".h5":
@@ -168,7 +168,7 @@ def _open_parts(folder: Path, metadata: Path | None) -> EmbeddingSource:
     paths = in_numerical_order(folder.glob("*.npy"))
     if not paths:
         raise OvertopError(f"{folder}: has no .npy parts; complete the folder")
-    parts = [_with_sample_axis(path, _map_array(path)) for path in paths]
+    parts = [_with_sample_axis(path, map_array(path)) for path in paths]
     for path, part in zip(paths, parts, strict=True):
         if part.shape[::2] != parts[0].shape[::2]:
             raise OvertopError(
@@ -186,48 +186,31 @@ def _read_metadata(folder: Path, modality: Modality) -> list[str] | None:
     """Return the names of the items; None if they are not stored."""
     column, names = ID_COLUMNS[modality], []
     for path in in_numerical_order(folder.glob("*.parquet")):
-        frame = pd.read_parquet(path)
-        if column not in frame:
+        if column not in column_names(path):
             return None
-        names += frame[column].astype(str).tolist()
+        names += read_columns(path, [column])[column].tolist()
     return names or None
 
 
 def _open_npz(path: Path, modality: Modality | None) -> EmbeddingSource:
     """Open the embeddings in an .npz file, which are read as a whole."""
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            named: list[Modality] = [name for name in MODALITIES if name in arrays.files]
-            if named:
-                used: Modality | None = _choose(path, modality, named)
-                array = arrays[str(used)]
-            else:
-                candidates = {name: arrays[name] for name in arrays.files if arrays[name].ndim in (2, 3)}
-                if len(candidates) != 1:
-                    raise OvertopError(
-                        f"{path}: has {len(candidates)} arrays that could be embeddings "
-                        f"({', '.join(candidates) or 'none'}); name one of them `image` or `text`"
-                    )
-                used, (array,) = modality, candidates.values()
-            names = {key: arrays[key] for key in ID_ARRAYS.values() if key in arrays.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise OvertopError(f"{path}: cannot be read without pickle ({error}); save plain numeric arrays") from error
+    with open_npz(path) as file:
+        named: list[Modality] = [name for name in MODALITIES if name in file.names]
+        if named:
+            used: Modality | None = _choose(path, modality, named)
+            array = file.read(str(used))
+        else:
+            candidates = [name for name in file.names if file.ndim(name) in (2, 3)]
+            if len(candidates) != 1:
+                raise OvertopError(
+                    f"{path}: has {len(candidates)} arrays that could be embeddings "
+                    f"({', '.join(candidates) or 'none'}); name one of them `image` or `text`"
+                )
+            used, array = modality, file.read(candidates[0])
+        keys = [ID_ARRAYS[used]] if used is not None else list(ID_ARRAYS.values())
+        names = [as_texts(f"{path}: array `{key}`", file.read(key)) for key in keys if key in file.names]
     source = ArraySource(list(_with_sample_axis(path, array)))
-    keys = [ID_ARRAYS[used]] if used is not None else list(names)
-    stored = [names[key] for key in keys if key in names]
-    return source if not stored else _with_ids(path, source, stored[0].astype(str).tolist())
-
-
-def _map_array(path: Path) -> np.ndarray:
-    """Memory-map the array in a .npy file.
-
-    Raises:
-        OvertopError: the file is truncated, or not a plain array.
-    """
-    try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise OvertopError(f"{path}: is not a plain .npy array ({error}); save it again with numpy.save") from error
+    return source if not names else _with_ids(path, source, names[0].tolist())
 
 
 def _with_sample_axis(path: Path, array: np.ndarray) -> np.ndarray:

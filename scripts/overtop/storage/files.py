@@ -1,22 +1,39 @@
-"""Atomic writing of text, JSON and tables, file digests, and paths that stay inside a folder."""
+"""Atomic writing of files and folders, file digests, and paths that stay inside a folder.
+
+Several processes may write one target at once: each writes under a name of its own, and the last rename wins as a
+whole. What a killed process left is removed by the next one that writes into the folder.
+"""
 
 import errno
 import hashlib
-import json
+import itertools
 import os
+import re
 import shutil
+import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from overtop.errors import OvertopError
+from overtop.storage.names import problem_of
 
 _DISK_FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+_NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)
+"""Errors of file systems that cannot sync a folder."""
+
+_STEM_CHARACTERS = 40
+"""Characters of the target in a temporary name, which must not be too long for the file system."""
+
+_TEMPORARY = re.compile(r"\..*\.(?P<space>[0-9a-f]{8})-(?P<process>\d+)-\d+\.tmp(\..*)?", re.DOTALL)
+
+_FOREIGN_AGE_SECONDS = 24 * 3600.0
+"""Time without a change after which the temporary file of a process on another machine is taken for a leftover."""
+
+_numbers = itertools.count()
 
 
 @contextmanager
@@ -28,24 +45,47 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     Raises:
         OvertopError: the disk or quota is full; `path` is unchanged.
     """
+    with temporary_path(path) as temporary:
+        yield temporary
+        sync_and_rename(temporary, path)
+
+
+@contextmanager
+def temporary_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary path in the folder of `path`, for a file that the caller renames; remove what is left of it.
+
+    Raises:
+        OvertopError: the disk or quota is full.
+    """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    # One temporary name per target: the next run overwrites the leftover of a killed one.
-    temporary = target.with_name(f".{target.stem}.tmp{target.suffix}")
+    temporary = _new_path(target)
     try:
         with report_disk_full(target):
             yield temporary
-            sync_and_rename(temporary, target)
     finally:
         with suppress(FileNotFoundError):
             temporary.unlink()
 
 
 def sync_and_rename(temporary: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
-    """Rename a complete file to its final name after its bytes are on the disk."""
+    """Rename a complete file to its final name after its bytes are on the disk, and put the new name there too."""
     with open(temporary, "rb+") as handle:
         os.fsync(handle.fileno())
     os.replace(temporary, target)
+    sync_folder(Path(target).parent)
+
+
+def sync_folder(folder: str | os.PathLike[str]) -> None:
+    """Put the names in a folder on the disk, where its file system can do so."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_SYNC:
+            raise
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
@@ -58,21 +98,84 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         OvertopError: the disk or quota is full; `path` is unchanged.
     """
     target = Path(path)
-    temporary, former = (target.with_name(f".{target.name}.{suffix}") for suffix in ("tmp", "former"))
-    for leftover in (temporary, former):
-        shutil.rmtree(leftover, ignore_errors=True)
-    temporary.mkdir(parents=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary, former = _new_path(target), _new_path(target)
+    temporary.mkdir()
     try:
         with report_disk_full(target):
             yield temporary
             for file in temporary.iterdir():
                 sync_and_rename(file, file)
-        if target.exists():
-            os.replace(target, former)
-        os.replace(temporary, target)
+        _replace_folder(temporary, target, former)
+        sync_folder(target.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(former, ignore_errors=True)
+
+
+def _replace_folder(temporary: Path, target: Path, former: Path) -> None:
+    """Rename a folder to its final name; the one that has it, perhaps of another process meanwhile, makes way."""
+    while True:
+        try:
+            os.replace(temporary, target)
+            return
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        shutil.rmtree(former, ignore_errors=True)
+        with suppress(FileNotFoundError):
+            os.replace(target, former)
+
+
+def _new_path(target: Path) -> Path:
+    """A name in the folder of `target` that no other process uses, after the leftovers there were removed."""
+    _remove_leftovers(target.parent)
+    owner = f"{_process_space()}-{os.getpid()}-{next(_numbers)}"
+    return target.with_name(f".{target.stem[:_STEM_CHARACTERS]}.{owner}.tmp{target.suffix}")
+
+
+@cache
+def _remove_leftovers(folder: Path) -> None:
+    """Remove what dead processes left in a folder; once per process, as a folder may have very many files."""
+    for entry in os.scandir(folder):
+        name = _TEMPORARY.fullmatch(entry.name)
+        if name is None or not _is_left_over(entry, name["space"], int(name["process"])):
+            continue
+        with suppress(FileNotFoundError):
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path, ignore_errors=True)
+            else:
+                os.unlink(entry.path)
+
+
+def _is_left_over(entry: os.DirEntry[str], space: str, process: int) -> bool:
+    """Whether the process that wrote a temporary file is dead."""
+    if space == _process_space():
+        return not _is_running(process)
+    with suppress(FileNotFoundError):
+        return time.time() - entry.stat(follow_symlinks=False).st_mtime > _FOREIGN_AGE_SECONDS
+    return False
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        pass
+    return True
+
+
+@cache
+def _process_space() -> str:
+    """A name of where process numbers are unique: this start of this machine, or this container on it."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
+        space = f"{boot} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:  # not Linux
+        space = socket.gethostname()
+    return hashlib.sha256(space.encode()).hexdigest()[:8]
 
 
 @contextmanager
@@ -80,7 +183,7 @@ def report_disk_full(path: str | os.PathLike[str]) -> Iterator[None]:
     """Convert the error of a full disk or quota while `path` is written into an `OvertopError`."""
     try:
         yield
-    except (OSError, RuntimeError) as error:  # HDF5 reports a full disk as a RuntimeError when it closes a file
+    except (OSError, RuntimeError) as error:  # some libraries report a full disk as a RuntimeError
         if any(os.strerror(code) in str(error) for code in _DISK_FULL_ERRORS):
             raise OvertopError(
                 f"{path}: no space left on the disk to write it; free some space and run the same command again, "
@@ -95,34 +198,6 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_json(path: str | os.PathLike[str], value: Any) -> None:
-    """Write `value` as indented JSON with sorted keys, atomically."""
-    write_text(path, json.dumps(value, indent=2, sort_keys=True) + "\n")
-
-
-def write_table(path: str | os.PathLike[str], frame: pd.DataFrame, metadata: dict[str, str] | None = None) -> None:
-    """Write `frame` without its index as parquet or CSV, by the suffix of `path`, atomically.
-
-    Args:
-        path: the file; any suffix other than `.csv` means parquet.
-        frame: the table.
-        metadata: key-value provenance that a parquet file stores in its schema; ignored for CSV.
-    """
-    with atomic_path(path) as temporary:
-        if temporary.suffix == ".csv":
-            frame.to_csv(temporary, index=False, lineterminator="\n")
-        else:
-            table = pa.Table.from_pandas(frame, preserve_index=False)
-            provenance = {key.encode(): value.encode() for key, value in (metadata or {}).items()}
-            pq.write_table(table.replace_schema_metadata({**(table.schema.metadata or {}), **provenance}), temporary)
-
-
-def read_table_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
-    """The key-value provenance of a parquet file, such as `write_table` stores."""
-    metadata = pq.read_metadata(path).metadata or {}
-    return {key.decode(): value.decode() for key, value in metadata.items() if key not in (b"pandas", b"ARROW:schema")}
-
-
 def sha256(path: str | os.PathLike[str]) -> str:
     """Hex sha256 of the content of a file."""
     with open(path, "rb") as handle:
@@ -133,8 +208,10 @@ def resolve_inside(root: str | os.PathLike[str], relative: str) -> Path:
     """`root / relative`, after checking that it does not leave `root` (absolute path, `..`, symbolic link).
 
     Raises:
-        OvertopError: the path points outside `root`.
+        OvertopError: the path points outside `root`, or is no path.
     """
+    if problem := problem_of(relative):
+        raise OvertopError(f"the name {relative[:80]!a} {problem}; rename the file")
     base = Path(root).resolve()
     path = (base / relative).resolve()
     if not path.is_relative_to(base):

@@ -22,8 +22,8 @@ from overtop.errors import OvertopError
 from overtop.means import harmonic_mean
 from overtop.progress import Progress, no_progress
 from overtop.seeds import derive_seed
-from overtop.storage.files import write_table
 from overtop.storage.split import Split
+from overtop.storage.tables import write_table
 from overtop.training.adversarial_step import AttackedObjective
 from overtop.training.checkpoint import save_checkpoint
 from overtop.training.class_images import epoch_batches, parts
