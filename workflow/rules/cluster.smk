@@ -40,7 +40,6 @@ def check_slurm():
     jobs = [job for job in workflow.dag.needrun_jobs() if not job.is_local]
     problems = find_problems(Path.cwd(), map(largest_request, jobs))
     if problems:
-        workflow.scheduler._executor.shutdown()
         raise WorkflowError("\n" + "\n".join(problems))
     workflow.executor_settings.status_command = (
         "sacct" if slurm.keeps_accounts() else "squeue"
