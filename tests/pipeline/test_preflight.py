@@ -91,7 +91,7 @@ def test_an_unknown_partition_is_named_with_the_similar_one():
 )
 def test_a_request_beyond_the_partition_names_the_setting(change, setting):
     (problem,) = check_requests([SMALL, SMALL._replace(rule="adapt", **change), SMALL], PARTITIONS)
-    assert problem.startswith("rule adapt may ask for")
+    assert problem.startswith("rule adapt may request")
     assert f"`{setting}`" in problem
 
 

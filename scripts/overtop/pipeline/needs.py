@@ -1,4 +1,4 @@
-"""What the job of each rule asks of a cluster: memory and run time, more with every attempt."""
+"""Memory and run time that the job of each rule requests; more with every attempt."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -57,7 +57,7 @@ radius, bank and temperature with the product of queries and gallery.
 def request(rule: str) -> dict[str, Callable[[Any, int], int]]:
     """The resources of a rule, as functions of wildcards and attempt: `**request("rank")` among its resources.
 
-    A job that was killed for memory or time asks for twice as much in its second attempt, and three times in its third.
+    A job that was killed for memory or time requests twice as much in its second attempt, and three times in its third.
     """
 
     def mem_mb(wildcards: Any, attempt: int) -> int:
