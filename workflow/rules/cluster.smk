@@ -6,7 +6,7 @@ from snakemake.persistence import PersistenceBase
 
 from overtop.pipeline import slurm
 from overtop.pipeline.kills import describe_kills
-from overtop.pipeline.preflight import Request, find_problems
+from overtop.pipeline.preflight import Request, check_arrays, find_problems
 from overtop.pipeline.retries import is_permanent
 
 RUN_STARTED = time.time()
@@ -38,7 +38,11 @@ def check_slurm():
     if not is_on_slurm():
         return
     jobs = [job for job in workflow.dag.needrun_jobs() if not job.is_local]
-    problems = find_problems(Path.cwd(), map(largest_request, jobs))
+    requests = [largest_request(job) for job in jobs]
+    problems = find_problems(Path.cwd(), requests)
+    if workflow.executor_settings.array_jobs:
+        gpus = workflow.global_resources.get("gpu")
+        problems += check_arrays(requests, workflow.nodes, gpus and gpus.value)
     if problems:
         raise WorkflowError("\n" + "\n".join(problems))
     workflow.executor_settings.status_command = (

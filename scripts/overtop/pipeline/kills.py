@@ -44,5 +44,5 @@ def _describe_request(cause: str, text: str) -> str:
     requested = re.findall(rf"\b{resource}=(\d+)", text)
     if not rules or not requested:
         return ""
-    more = f"--set-resources {rules[-1]}:{resource}=N"
-    return f": it requested {resource}={requested[-1]}, and the next attempt requests more; {more} does from the start"
+    requests = f"it requested {resource}={requested[-1]}, the next attempt more, up to the profile's limit"
+    return f": {requests}; --set-resources {rules[-1]}:{resource}=N sets it"

@@ -91,3 +91,21 @@ def _exceeds(request: Request, key: str, limit: int) -> str:
         f"rule {request.rule} may request {getattr(request, key)}{unit}, partition {request.partition} has "
         f"{limit}{unit} for a job; choose another partition, or set `{setting}` in {PROFILE}"
     )
+
+
+def check_arrays(requests: Iterable[Request], jobs: int, gpus: int | None) -> list[str]:
+    """Limits under which a run with job arrays would wait for ever, at most one line.
+
+    The executor plugin (2.8) waits until all jobs of a rule that are ready are also selected, which a limit prevents.
+
+    Args:
+        requests: the requests of all jobs.
+        jobs: the limit of jobs in the queue.
+        gpus: the limit of GPUs in use, None without one.
+    """
+    needed = list(requests)
+    n_gpus = sum(request.gpus for request in needed)
+    if len(needed) <= jobs and (gpus is None or n_gpus <= gpus):
+        return []
+    options = f"--jobs {len(needed)} --resources gpu={n_gpus}"
+    return [f"with --slurm-array-jobs all jobs of a rule have to fit into the limits at once: add `{options}`"]
