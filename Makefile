@@ -2,7 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
-# A killed run leaves a lock behind, so `demo` unlocks first: run one at a time.
+# A killed run leaves its lock behind: it is removed, unless another run is using the folder.
+UNLOCK := $(BIN)/python -c 'from overtop.pipeline.run_lock import remove_stale_lock; remove_stale_lock()'
 SNAKEMAKE := $(BIN)/snakemake --cores all
 # Two workers, each with whole files of tests: what a file builds is built once.
 SHARED := -n 2 --dist loadfile
@@ -31,7 +32,7 @@ help: ## list the targets
 DEMO := results/tables/demo.csv results/figures/demo-calibration.pdf results/figures/demo-rejection.pdf
 
 demo: .venv/installed ## the main job, offline, on a CPU
-	@$(SNAKEMAKE) --unlock >/dev/null 2>&1 || true
+	@$(UNLOCK)
 	@$(SNAKEMAKE) --quiet rules -- $(DEMO)
 
 # The study of the shapes world: accuracy, calibration and uncertainty under attack, and which part of UCAT matters.
@@ -43,7 +44,7 @@ STUDY := $(addprefix results/robustness/scenes,.csv -calibration.csv -divergence
 	@touch $@
 
 robustness: .venv/installed-attacks ## adversarial attacks and fine-tuning on the shapes world, offline, on a CPU
-	@$(SNAKEMAKE) --unlock >/dev/null 2>&1 || true
+	@$(UNLOCK)
 	@$(SNAKEMAKE) --quiet rules -- $(STUDY)
 
 test: lint docs test-fast test-slow ## everything CI runs

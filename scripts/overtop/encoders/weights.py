@@ -138,7 +138,7 @@ def locate_weights(
     """
     location = Path(location)
     if is_trained_here:
-        return location, dict(read_facts(location, METADATA_KEY).get("preprocessing", {}))
+        return location, _check_preprocessing(read_facts(location, METADATA_KEY).get("preprocessing", {}))
     if location.suffix == ".json" and location.is_file():
         return _locate_recorded_weights(name, location, Path(data))
     if location.is_dir():
@@ -160,7 +160,8 @@ def _read_stored_preprocessing(file: Path) -> dict[str, Any]:
         return {}
     if METADATA_KEY not in metadata:
         return {}
-    return _check_preprocessing(read_facts(file, METADATA_KEY, "train the encoder again").get("preprocessing", {}))
+    facts = read_facts(file, METADATA_KEY, "train the encoder again")
+    return _check_preprocessing(facts.get("preprocessing", {}))
 
 
 def check_tensors(file: Path) -> None:
@@ -198,8 +199,7 @@ def find_weights(name: str, folder: str | Path) -> Path:
 
 
 def _locate_recorded_weights(name: str, record_path: Path, data: Path) -> tuple[Path, dict[str, Any]]:
-    with report_damage(record_path, "delete it and run the same command again", "is no record of weights"):
-        record = WeightsRecord.model_validate(read_json(record_path))
+    record = WeightsRecord.model_validate(read_json(record_path))
     file = resolve_inside(data, record.file)
     if not file.is_file():
         raise OvertopError(

@@ -11,8 +11,10 @@ import h5py
 import numpy as np
 
 from overtop.errors import OvertopError
+from overtop.storage.bounds import largest_array
 from overtop.storage.digests import DIGEST_KEY, REBUILD, differs_error
 from overtop.storage.files import atomic_path
+from overtop.storage.foreign import report_damage
 
 
 def write_arrays(
@@ -80,25 +82,35 @@ def read_arrays(path: str | Path, schema: str) -> tuple[dict[str, np.ndarray], d
     """
     if not Path(path).is_file():
         raise OvertopError(f"{path}: no such file; run the rule that makes it")
+    with report_damage(path, REBUILD, "truncated or not written by overtop"), open_arrays(path) as file:
+        stored_schema, stored_digest = str(file.attrs["schema"]), str(file.attrs[DIGEST_KEY])
+        attributes = dict(json.loads(file.attrs["attributes"]))
+        arrays = _read_datasets(file) if stored_schema == schema else {}
+        digest = _content_digest(stored_schema, arrays, attributes)
+    if stored_schema != schema:
+        raise OvertopError(f"{path}: has schema {stored_schema!r}, expected {schema!r}; {REBUILD}")
+    if stored_digest != digest:
+        raise differs_error(path)
+    return arrays, attributes
+
+
+def _read_datasets(file: h5py.File) -> dict[str, np.ndarray]:
+    """All arrays of an open file; links are not followed.
+
+    Raises:
+        ValueError: an array is in another file, or larger than the bytes that are stored for it can reasonably be.
+    """
     arrays: dict[str, np.ndarray] = {}
 
     def collect(name: str, node: h5py.Dataset | h5py.Group) -> None:
-        if isinstance(node, h5py.Dataset):
-            arrays[name] = node[...]
+        if not isinstance(node, h5py.Dataset):
+            return
+        if node.external or node.is_virtual or node.nbytes > largest_array(node.id.get_storage_size()):
+            raise ValueError(f"array {name!r} claims {node.nbytes:,} bytes, which are not in the file")
+        arrays[name] = node[...]
 
-    try:
-        with open_arrays(path) as file:
-            stored_schema = file.attrs["schema"]
-            attributes = json.loads(file.attrs["attributes"])
-            stored_digest = file.attrs[DIGEST_KEY]
-            file.visititems(collect)
-    except (OSError, LookupError, ValueError, RuntimeError, TypeError) as error:
-        raise OvertopError(f"{path}: truncated or not written by overtop ({error}); {REBUILD}") from error
-    if stored_schema != schema:
-        raise OvertopError(f"{path}: has schema {stored_schema!r}, expected {schema!r}; {REBUILD}")
-    if stored_digest != _content_digest(schema, arrays, attributes):
-        raise differs_error(path)
-    return arrays, attributes
+    file.visititems(collect)
+    return arrays
 
 
 def open_arrays(path: str | Path) -> h5py.File:

@@ -16,6 +16,7 @@ import numpy as np
 
 from overtop.errors import OvertopError
 from overtop.storage.arrays import decode_strings, encode_strings, open_arrays, read_arrays, write_arrays
+from overtop.storage.shard_contents import check_contents
 
 SCHEMA = "shard/1"
 
@@ -127,7 +128,9 @@ def read_provenance(path: str | Path) -> dict[str, Any]:
     Raises:
         OvertopError: the file is missing, truncated or altered, or not a shard of this version.
     """
-    return read_arrays(path, SCHEMA)[1]
+    arrays, provenance = read_arrays(path, SCHEMA)
+    check_contents(path, arrays)
+    return provenance
 
 
 @dataclass(frozen=True)
