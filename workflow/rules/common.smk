@@ -15,7 +15,7 @@ from overtop.pipeline.banks import find_bank
 from overtop.pipeline.fits import find_fit
 from overtop.pipeline.loading import load_config
 from overtop.pipeline.stages import VERSIONS
-from overtop.terms import IMPORTED, MODALITIES
+from overtop.terms import IMPORTED, MODALITIES, PROTOCOLS
 
 try:
     settings = load_config(dict(config))
