@@ -16,8 +16,9 @@ from overtop.encoders.loading import Encoder, load_encoder
 from overtop.encoders.passes import ComputeOptions
 from overtop.encoders.sampling import Sampling
 from overtop.pipeline.job import Job, run
+from overtop.pipeline.raw_files import ensure_files
 from overtop.progress import progress_bar
-from overtop.storage.shards import write_shard
+from overtop.storage.shards import shard_slice, write_shard
 from overtop.storage.split import Split, read_split
 from overtop.terms import MODALITIES, Modality
 
@@ -26,6 +27,8 @@ def main(job: Job) -> None:
     """Embed one slice of a split, and write one shard of each modality."""
     params = job.params
     split = read_split(job.input.split)
+    rows = shard_slice(len(split.image_ids), int(job.wildcards.shard), int(job.wildcards.shards))
+    ensure_files(job, job.input.source, split.image_paths[rows])
     encoder = load_encoder(
         job.wildcards.encoder,
         EncoderSpec.model_validate(params.encoder),

@@ -8,6 +8,7 @@ Writes: data/features/{dataset}/{split}/{architecture}.safetensors.
 from overtop.config.encoders import EncoderSpec
 from overtop.device import default_device
 from overtop.pipeline.job import Job, run
+from overtop.pipeline.raw_files import ensure_files
 from overtop.progress import progress_bar
 from overtop.storage.split import read_split
 from overtop.training.features import write_trunk_features
@@ -18,6 +19,7 @@ def main(job: Job) -> None:
     """Compute and write the features of one split."""
     architecture = job.wildcards.architecture
     split = read_split(job.input.split)
+    ensure_files(job, job.input.source, split.image_paths)
     spec = EncoderSpec.model_validate(
         {"architecture": architecture, "train": {"dataset": job.wildcards.dataset, "towers": "locked"}}
     )

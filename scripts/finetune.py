@@ -9,6 +9,7 @@ data/encoders/.{encoder}.state, from which a killed job continues.
 from overtop.config.encoders import EncoderSpec
 from overtop.device import default_device
 from overtop.pipeline.job import Job, run
+from overtop.pipeline.raw_files import ensure_files
 from overtop.progress import progress_bar
 from overtop.storage.split import read_split
 from overtop.training.adversarial import finetune_encoder
@@ -20,14 +21,17 @@ def main(job: Job) -> None:
     """Fine-tune one encoder."""
     name, params = job.wildcards.encoder, job.params
     spec = EncoderSpec.model_validate(params.encoder)
+    train, validation = read_split(job.input.train), read_split(job.input.val)
+    ensure_files(job, job.input.train_source, train.image_paths)
+    ensure_files(job, job.input.val_source, validation.image_paths)
     assert spec.finetune is not None, "the rule has no inputs for other encoders"
     finetune_run = FinetuneRun(
         name=name,
         spec=spec.finetune,
         base=EncoderSpec.model_validate(params.base),
         checkpoint=job.input.get("checkpoint"),
-        train=read_split(job.input.train),
-        validation=read_split(job.input.val),
+        train=train,
+        validation=validation,
         output=job.output.checkpoint,
         log=job.output.log,
         seed=params.seed,

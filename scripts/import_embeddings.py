@@ -9,11 +9,13 @@ from pathlib import Path
 from overtop.datasets.embeddings import load_part, write_imported_shards
 from overtop.datasets.raw import raw_folder
 from overtop.pipeline.job import Job, run
+from overtop.pipeline.raw_files import ensure_files
 from overtop.terms import MODALITIES
 
 
 def main(job: Job) -> None:
     """Import one split."""
+    ensure_files(job, job.input.source)
     raw = raw_folder(Path(job.params.data), job.wildcards.dataset, job.wildcards.split)
     write_imported_shards(
         load_part(raw),

@@ -1,19 +1,26 @@
 """Count the files and bytes of everything that a table downloads; the inputs of the rule do the downloading.
 
-Reads: the records of fetched splits and downloaded weights. Writes: data/prefetch/{table}.json.
+Reads: the records of fetched splits and downloaded weights, and the raw files, which are fetched again where needed.
+Writes: data/prefetch/{table}.json.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
 from overtop.pipeline.job import Job, run
-from overtop.storage.json_files import write_json
+from overtop.pipeline.raw_files import ensure_files
+from overtop.storage.json_files import read_json, write_json
 
 
 def main(job: Job) -> None:
-    """Write the number of files and bytes of each record."""
-    write_json(job.output[0], {str(path): count_files(json.loads(Path(path).read_text())) for path in job.input})
+    """Verify the files of each record, and write their number and bytes."""
+    counts = {}
+    for path in map(Path, job.input):
+        record = read_json(path)
+        if "files" in record:
+            ensure_files(job, path)
+        counts[str(path)] = count_files(record)
+    write_json(job.output[0], counts)
 
 
 def count_files(record: dict[str, Any]) -> dict[str, int]:

@@ -13,6 +13,7 @@ from overtop.datasets.raw import raw_folder
 from overtop.datasets.registry import read_raw_split
 from overtop.datasets.variants import make_variant
 from overtop.pipeline.job import Job, run
+from overtop.pipeline.raw_files import ensure_files
 from overtop.storage.split import Split, read_split, write_split
 
 
@@ -26,6 +27,7 @@ def make_split(job: Job) -> Split:
     spec: DatasetSpec = TypeAdapter(DatasetSpec).validate_python(job.params.spec)
     if isinstance(spec, VariantDataset):
         return make_variant(read_split(job.input[0]), spec)
+    ensure_files(job, job.input[0])
     data, names = Path(job.params.data), job.wildcards
     raw = raw_folder(data, names.dataset, names.split)
     return read_raw_split(names.dataset, spec, raw, data, names.split)

@@ -8,6 +8,7 @@ Writes: data/encoders/{encoder}.safetensors.
 from overtop.config.encoders import EncoderSpec
 from overtop.device import default_device
 from overtop.pipeline.job import Job, run
+from overtop.pipeline.raw_files import ensure_files
 from overtop.progress import progress_bar
 from overtop.storage.split import Split, read_split
 from overtop.training.contrastive import train_encoder
@@ -26,6 +27,8 @@ def main(job: Job) -> None:
             val_features = read_features(job.input.val_features, val, spec.architecture)
             train_heads(name, spec, train, val, train_features, val_features, output, seed, progress=progress)
         else:
+            for split, record in zip([*train, *val], [*job.input.train_sources, *job.input.val_sources], strict=True):
+                ensure_files(job, record, split.image_paths)
             train_encoder(
                 name, spec, train, val, output, seed, default_device(), data=job.params.data, progress=progress
             )

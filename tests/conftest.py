@@ -12,6 +12,9 @@ REPO = Path(__file__).resolve().parents[1]
 # Here and not in tests/faults: with xdist, the process that prints the table of faults reads no other conftest.py.
 pytest_plugins = ("helpers.fault_table",)
 
+# Not inherited by the code that is tested, for which it is the mirror, too.
+MIRROR = Path(os.environ.pop("OVERTOP_MIRROR", REPO.parent / "shared" / "data"))
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _single_thread() -> Iterator[None]:
@@ -31,7 +34,6 @@ def repo() -> Path:
 @pytest.fixture(scope="session")
 def mirror() -> Path:
     """A folder of photographs and CLIP embeddings outside the project; tests that use it are skipped without it."""
-    folder = Path(os.environ.get("OVERTOP_MIRROR", REPO.parent / "shared" / "data"))
-    if not (folder / "README.md").is_file():
-        pytest.skip(f"no data mirror at {folder} (set OVERTOP_MIRROR)")
-    return folder
+    if not (MIRROR / "README.md").is_file():
+        pytest.skip(f"no data mirror at {MIRROR} (set OVERTOP_MIRROR)")
+    return MIRROR

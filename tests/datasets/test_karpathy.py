@@ -13,7 +13,7 @@ from helpers.pipeline import read_committed_config
 from overtop.config.datasets import KarpathyDataset
 from overtop.datasets.annotations import parse_split, write_records
 from overtop.datasets.karpathy import fetch, read
-from overtop.datasets.raw import FetchContext, write_source_record
+from overtop.datasets.raw import FetchContext
 from overtop.datasets.registry import read_raw_split
 from overtop.errors import OvertopError
 from overtop.retrieval.relevance import eccv_hits
@@ -165,7 +165,6 @@ def test_missing_image_is_skipped_if_configured(source_files, caplog):
 
 def test_second_fetch_copies_nothing_and_removes_other_files(source_files):
     spec, raw, *_ = _fetch(source_files, [_record("a.jpg")])
-    write_source_record(raw)
     before = (raw / "images" / "a.jpg").stat().st_ino
     (raw / "images" / "of-another-source.jpg").write_text("")
     fetch("x", spec, "test", raw, source_files.context())

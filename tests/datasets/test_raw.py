@@ -1,7 +1,9 @@
 import pytest
 
 from overtop.datasets.raw import (
+    MARKER,
     FetchContext,
+    claim_folder,
     copy_into,
     remove_other_files,
     resolve_source,
@@ -56,6 +58,50 @@ def test_files_of_previous_fetch_are_removed(tmp_path):
         (tmp_path / name).write_text("")
     remove_other_files(tmp_path, ["images/x/../a", "c"])
     assert sorted(p.name for p in tmp_path.rglob("*") if p.is_file()) == ["a", "c"]
+
+
+def test_raw_folder_is_new_or_was_made_by_an_earlier_fetch(tmp_path):
+    claim_folder(tmp_path / "raw" / "x")
+    (tmp_path / "raw" / "x" / "a").write_text("a")
+    claim_folder(tmp_path / "raw" / "x")
+    (tmp_path / "raw" / "y" / "images").mkdir(parents=True)
+    claim_folder(tmp_path / "raw" / "y")
+
+
+@pytest.mark.parametrize("through", ["folder", "link", "link to its parent"])
+def test_own_folder_in_place_of_a_raw_folder_is_refused(tmp_path, through):
+    own = tmp_path / "own" / "test"
+    (own / "images").mkdir(parents=True)
+    (own / "images" / "a").write_text("a")
+    raw = tmp_path / "raw" / "test"
+    if through == "folder":
+        raw = own
+    elif through == "link":
+        raw.parent.mkdir()
+        raw.symlink_to(own)
+    else:
+        raw.parent.symlink_to(own.parent)
+    with pytest.raises(OvertopError, match=f"{raw} was not made by fetching .*a.*; move it elsewhere"):
+        claim_folder(raw)
+    assert [path.name for path in own.rglob("*") if path.is_file()] == ["a"]
+
+
+def test_broken_link_in_place_of_a_raw_folder_is_refused(tmp_path):
+    (tmp_path / "raw").symlink_to(tmp_path / "gone")
+    with pytest.raises(OvertopError, match="raw was not made by fetching .a broken link"):
+        claim_folder(tmp_path / "raw")
+
+
+def test_links_in_a_raw_folder_are_not_followed(tmp_path):
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "b").write_text("b")
+    raw = tmp_path / "raw"
+    claim_folder(raw)
+    (raw / "folder").symlink_to(tmp_path / "own")
+    (raw / "file").symlink_to(tmp_path / "own" / "b")
+    remove_other_files(raw, [])
+    assert (tmp_path / "own" / "b").read_text() == "b"
+    assert (raw / MARKER).is_file()
 
 
 def test_unknown_split_error_lists_splits():

@@ -173,7 +173,9 @@ def test_existing_files_are_used_offline(
     assert fetch_files("coco", archive, [], data, None)
     assert fetch_files("wds", repository, ["test/0.tar"], data, None)
     for source, members in ((archive, []), (repository, ["test/nshards.txt"])):
-        with pytest.raises(OvertopError, match=r"HF_HUB_OFFLINE forbids.*run snakemake data/prefetch/TABLE.json"):
+        with pytest.raises(
+            OvertopError, match=r"HF_HUB_OFFLINE forbids.*run snakemake --force data/prefetch/TABLE.json"
+        ):
             fetch_files("new", source, members, data, None)
     assert len(server.requests) == before
 

@@ -20,7 +20,7 @@ class Inputs(SimpleNamespace):
 def run_script(name, output, params, name_of_split="test", **inputs):
     """Run the job of a rule script."""
     wildcards = SimpleNamespace(dataset="d", posterior="p", split=name_of_split)
-    job = SimpleNamespace(input=Inputs(**inputs), output=[output], params=params, wildcards=wildcards)
+    job = SimpleNamespace(input=Inputs(**inputs), output=[output], params=params, wildcards=wildcards, config={})
     load_script(name).main(job)
 
 

@@ -12,6 +12,7 @@ from helpers.encoder_inputs import SHAPES_SPEC, generate_split
 from helpers.scripts import load_script
 from overtop.config.attacks import GradientAttack, WorstCaseAttack
 from overtop.config.datasets import ShapesDataset
+from overtop.datasets.source_records import FetchRequest, write_source_record
 from overtop.encoders.embedding import ShardKey, embed_shard
 from overtop.encoders.loading import build_model, load_encoder
 from overtop.encoders.sampling import Sampling
@@ -40,7 +41,10 @@ class Run:
         self.root = root
         torch.manual_seed(0)
         save_checkpoint(build_model("tiny", SHAPES_SPEC, None), root / "tiny.safetensors")
-        split = generate_split(ShapesDataset(kind="shapes", images={"test": 12}), "test", root / "data")
+        spec = ShapesDataset(kind="shapes", images={"test": 12})
+        split = generate_split(spec, "test", root / "data")
+        request = FetchRequest(dataset="shapes", split="test", spec=spec, sources={}, seed=0)
+        write_source_record(root / "source.json", request, request.raw_folder(root / "data"))
         write_split(root / "split.parquet", split)
         encoder = load_encoder("tiny", SHAPES_SPEC, root / "tiny.safetensors")
         for modality, name in [("text", SAMPLINGS[0]), *(("image", name) for name in SAMPLINGS)]:
@@ -69,14 +73,14 @@ class Run:
             files |= {"judged": [self.path(view) for view in views]}
             files |= {"sampled": [self.path(view, sampling) for view in views]}
         else:
-            files["checkpoint"] = self.root / "tiny.safetensors"
+            files |= {"checkpoint": self.root / "tiny.safetensors", "source": self.root / "source.json"}
         params = SimpleNamespace(
             attack=spec.model_dump(), encoder=SHAPES_SPEC.model_dump(), batch_size=5, many_samples_dtype="float32",
             on_error="fail", data=self.root / "data", seed=0,
         )  # fmt: skip
         names = {"dataset": "shapes", "split": "test", "encoder": "tiny", "attack": name, "sampling": sampling}
         job = SimpleNamespace(
-            input=Inputs(**files), output=[self.path(name, sampling)], params=params, threads=1,
+            input=Inputs(**files), output=[self.path(name, sampling)], params=params, threads=1, config={},
             wildcards=SimpleNamespace(**names, shard="0", shards="1"),
         )  # fmt: skip
         load_script("attack").main(job)

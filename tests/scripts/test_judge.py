@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 
 from helpers.scripts import load_script
+from overtop.config.datasets import ShapesDataset
 from overtop.config.evaluation import BootstrapSpec
 from overtop.datasets.judgments import read_judgments
+from overtop.datasets.source_records import FetchRequest, write_source_record
 from overtop.evaluation.judgments import compare_with_judgments
 from overtop.storage.split import Split, write_split
 from overtop.storage.tables import write_table
@@ -18,6 +20,7 @@ judge = load_script("judge")
 IMAGES = [f"{n}.jpg" for n in range(12)]
 CAPTIONS = [f"{image}#2" for image in IMAGES]
 SPEC = BootstrapSpec(resamples=100, level=0.9)
+REQUEST = FetchRequest(dataset="flickr8k", split="test", spec=ShapesDataset(kind="shapes"), sources={}, seed=0)
 
 
 @pytest.fixture
@@ -32,6 +35,7 @@ def job(tmp_path):
             ratings = rng.integers(1, 5, 3)
             lines.append("\t".join([image, caption, *map(str, ratings)]))
     (raw / "ratings.txt").write_text("\n".join(lines) + "\n")
+    write_source_record(tmp_path / "source.json", REQUEST, raw)
     split = Split(IMAGES, IMAGES, CAPTIONS, CAPTIONS, np.arange(len(IMAGES)))
     write_split(tmp_path / "split.parquet", split)
     top1 = rng.integers(0, len(IMAGES), len(IMAGES))
@@ -52,6 +56,7 @@ def job(tmp_path):
         input=SimpleNamespace(
             source=tmp_path / "source.json", split=tmp_path / "split.parquet", scores=tmp_path / "scores.parquet"
         ),
+        config={},
         output=[tmp_path / "judgments.csv"],
         params=SimpleNamespace(
             judgments={"expert": "ratings.txt"}, bootstrap=SPEC.model_dump(mode="json"), data=tmp_path, seed=3

@@ -72,6 +72,7 @@ def run_import(shards, source, split, data):
         output=shards,
         params=SimpleNamespace(on_error="fail", data=data),
         wildcards=SimpleNamespace(dataset="d", split=split),
+        config={},
     )
     load_script("import_embeddings").main(job)
 

@@ -18,8 +18,7 @@ rule adapt:
         "../../envs/overtop.yaml"
     threads: field("adapters", "threads")
     resources:
-        mem_mb=4000,
-        runtime=240,
+        **request("adapt"),
     params:
         adapter=entry("adapters"),
         seed=settings.seed,
@@ -42,7 +41,7 @@ rule spread:
     conda:
         "../../envs/overtop.yaml"
     resources:
-        mem_mb=4000,
+        **request("spread"),
     params:
         passes=field("posteriors", "passes"),
         version=VERSIONS["spread"],

@@ -19,8 +19,7 @@ rule features:
         "../../envs/overtop.yaml"
     threads: 2
     resources:
-        mem_mb=4000,
-        runtime=240,
+        **request("features"),
         gpu=1,
     params:
         data=data_folder,
@@ -45,8 +44,7 @@ rule train:
         "../../envs/overtop.yaml"
     threads: train_threads
     resources:
-        mem_mb=4000,
-        runtime=240,
+        **request("train"),
         gpu=1,
     params:
         encoder=entry("encoders"),
@@ -74,8 +72,7 @@ rule finetune:
         "../../envs/overtop.yaml"
     threads: finetune_threads
     resources:
-        mem_mb=16000,
-        runtime=1440,
+        **request("finetune"),
         gpu=finetune_gpus,
     params:
         encoder=entry("encoders"),
@@ -124,8 +121,7 @@ rule embed:
     conda:
         "../../envs/overtop.yaml"
     resources:
-        mem_mb=8000,
-        runtime=240,
+        **request("embed"),
         gpu=1,
     params:
         encoder=entry("encoders"),

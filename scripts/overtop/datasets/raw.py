@@ -14,6 +14,9 @@ from overtop.downloads.mirror import resolve_in_mirror
 from overtop.errors import OvertopError, did_you_mean
 from overtop.storage.files import atomic_path, resolve_inside
 
+MARKER = ".fetched"
+"""Empty file in the raw folders that were made here, whose other files may be replaced and removed."""
+
 
 @dataclass(frozen=True)
 class FetchContext:
@@ -57,6 +60,27 @@ class FetchContext:
 def raw_folder(data: Path, dataset: str, split: str) -> Path:
     """The folder of the files that were fetched for a split."""
     return data / "raw" / dataset / split
+
+
+def claim_folder(raw: Path) -> None:
+    """Create the raw folder of a split, or check that it was made here.
+
+    Fetching removes files that are no longer needed, which must not happen to a user's own folder that is linked to, or
+    has been moved to, the place of a raw folder.
+
+    Raises:
+        OvertopError: it has files and no `MARKER`.
+    """
+    if (raw / MARKER).is_file():
+        return
+    own = next((path for path in raw.rglob("*") if not path.is_dir()), None)
+    if own is not None or (raw.is_symlink() and not raw.is_dir()):
+        raise OvertopError(
+            f"{raw} was not made by fetching ({own or 'a broken link'}), and its files would be replaced or removed; "
+            "move it elsewhere, or remove it if its files are in the source"
+        )
+    raw.mkdir(parents=True, exist_ok=True)
+    (raw / MARKER).touch()
 
 
 def resolve_source(key: str, source: str, mirror: str | None) -> Path:
@@ -110,10 +134,10 @@ def remove_other_files(raw: Path, keep: Iterable[str]) -> None:
     """Remove all files from `raw` except `keep`, such as images that an earlier fetch left.
 
     Args:
-        raw: the raw folder of a split.
+        raw: the raw folder of a split, which was claimed (`claim_folder`). Links in it are not followed.
         keep: relative paths.
     """
-    kept_paths = {os.path.normpath(raw / relative) for relative in keep}
+    kept_paths = {os.path.normpath(raw / relative) for relative in (MARKER, *keep)}
     for path in [p for p in raw.rglob("*") if p.is_file()]:
         if os.path.normpath(path) not in kept_paths:
             path.unlink()

@@ -19,7 +19,7 @@ from overtop.config.dataset_base import ClassCounts, Counts
 from overtop.config.datasets import ClassesDataset, StoredDatasetSpec
 from overtop.datasets import classes, embeddings, images, karpathy, shapes, table, texts
 from overtop.datasets.held_out import find_part, read_part, select_items, write_part
-from overtop.datasets.raw import FetchContext
+from overtop.datasets.raw import FetchContext, claim_folder
 from overtop.errors import OvertopError
 from overtop.storage.files import resolve_inside
 from overtop.storage.split import Split
@@ -45,12 +45,13 @@ def fetch_split(name: str, spec: StoredDatasetSpec, split: str, raw: Path, conte
         name: name of the data set.
         spec: its entry in config.yaml.
         split: name of the split.
-        raw: the raw folder of the split.
+        raw: the raw folder of the split; if it exists, an earlier fetch must have made it.
         context: settings of the run.
 
     Raises:
         OvertopError: the split does not exist, or its files cannot be fetched.
     """
+    claim_folder(raw)
     part = None if isinstance(spec, ClassesDataset) else find_part(spec.held_out_splits(), split)
     KINDS[spec.kind].fetch(name, spec, split if part is None else part.of, raw, context)
     if part is not None:

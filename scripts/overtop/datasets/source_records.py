@@ -4,7 +4,7 @@ A record is small and holds the whole request, so that raw files can be verified
 """
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from overtop.config.base import Model
 from overtop.config.datasets import StoredDatasetSpec
 from overtop.config.sources import SourceSpec
-from overtop.datasets.raw import FetchContext, raw_folder
+from overtop.datasets.raw import MARKER, FetchContext, raw_folder
 from overtop.datasets.registry import fetch_split
 from overtop.downloads.digests import Digest
 from overtop.errors import OvertopError
@@ -70,24 +70,17 @@ class SourceRecord:
 
 
 def list_files(raw: Path) -> list[str]:
-    """The paths of all files in a raw folder, relative to it, sorted."""
-    return sorted(path.relative_to(raw).as_posix() for path in raw.rglob("*") if path.is_file())
-
-
-def digest_files(raw: Path, files: Iterable[str]) -> dict[str, Digest]:
-    """Size and sha256 of files in a raw folder, read in threads; files that do not exist are left out."""
-
-    def digest(name: str) -> tuple[str, Digest] | None:
-        path = raw / name
-        return (name, Digest.of(path)) if path.is_file() else None
-
-    with ThreadPoolExecutor() as readers:
-        return dict(filter(None, readers.map(digest, files)))
+    """The paths of all fetched files in a raw folder, relative to it, sorted."""
+    files = (path.relative_to(raw).as_posix() for path in raw.rglob("*") if path.is_file())
+    return sorted(name for name in files if name != MARKER)
 
 
 def write_source_record(path: str | os.PathLike[str], request: FetchRequest, raw: Path) -> None:
     """Write the record of all files in the raw folder of a split."""
-    files = {name: asdict(digest) for name, digest in digest_files(raw, list_files(raw)).items()}
+    names = list_files(raw)
+    with ThreadPoolExecutor() as readers:
+        digests = readers.map(lambda name: asdict(Digest.of(raw / name)), names)
+        files = dict(zip(names, digests, strict=True))
     write_json(path, {"request": request.model_dump(mode="json", exclude_unset=True), "files": files})
 
 

@@ -14,8 +14,8 @@ from overtop.downloads.retries import DownloadError, NotFoundError
 from overtop.errors import MissingFileError, OvertopError
 from overtop.storage.files import report_disk_full
 
-PREFETCH_COMMAND = "snakemake data/prefetch/TABLE.json"
-"""Downloads everything that a table needs, for jobs without network."""
+PREFETCH_COMMAND = "snakemake --force data/prefetch/TABLE.json"
+"""Downloads, or verifies, everything that a table needs, for jobs without network."""
 
 
 def fetch_verified(name: str, source: FileSource | HubSource, file: str, data: Path) -> Path:

@@ -1,12 +1,19 @@
 """The mirror: the folder that relative paths in config.yaml refer to."""
 
+import os
 from pathlib import Path
 
 from overtop.errors import OvertopError
 
+MIRROR_VARIABLE = "OVERTOP_MIRROR"
+"""Environment variable with the mirror."""
+
 
 def resolve_in_mirror(path: str, mirror: str | None, key: str) -> Path:
     """The absolute form of a configured path: itself, or inside the mirror. It need not exist.
+
+    If the configuration names no mirror, it is the environment variable OVERTOP_MIRROR: not every tool that starts
+    Snakemake can pass `--config` to it.
 
     Args:
         path: absolute, or relative to the mirror.
@@ -19,9 +26,10 @@ def resolve_in_mirror(path: str, mirror: str | None, key: str) -> Path:
     resolved = Path(path).expanduser()
     if resolved.is_absolute():
         return resolved
-    if mirror is None:
+    mirror = mirror or os.environ.get(MIRROR_VARIABLE)
+    if not mirror:
         raise OvertopError(
             f"{key}: {path!r} is relative to the mirror, but no mirror is set; give an absolute path, or the folder "
-            "that contains it: --config mirror=FOLDER"
+            f"that contains it: --config mirror=FOLDER, or the environment variable {MIRROR_VARIABLE}"
         )
     return Path(mirror).expanduser() / resolved

@@ -17,7 +17,8 @@ from overtop.errors import MissingFileError, OvertopError
 from overtop.storage.bounds import MAX_TENSORS
 from overtop.storage.files import resolve_inside, sha256
 from overtop.storage.foreign import read_text, report_damage
-from overtop.storage.json_files import write_json
+from overtop.storage.json_files import read_json, write_json
+from overtop.storage.tensors import read_facts
 
 CONFIG_FILE = "open_clip_config.json"
 WEIGHTS_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin")
@@ -27,7 +28,7 @@ _TYPES = ("F64", "F32", "F16", "BF16", "I64", "BOOL")
 """Types of the tensors of open_clip's models: weights, and positions and masks beside them."""
 
 METADATA_KEY = "overtop"
-"""Key of the facts in the metadata of checkpoints that are written here: JSON, with `preprocessing` among them."""
+"""Schema of the checkpoints that are written here; `preprocessing` is among their facts."""
 
 
 class WeightsRecord(BaseModel):
@@ -121,18 +122,23 @@ def write_weights_record(path: str | Path, record: WeightsRecord) -> None:
     write_json(path, record.model_dump(mode="json"))
 
 
-def locate_weights(name: str, location: str | Path, data: str | Path) -> tuple[Path, dict[str, Any]]:
+def locate_weights(
+    name: str, location: str | Path, data: str | Path, *, is_trained_here: bool = False
+) -> tuple[Path, dict[str, Any]]:
     """The file with an encoder's weights, and the preprocessing options stored with it (empty if there are none).
 
     Args:
         name: the encoder's name in config.yaml.
         location: a record that `write_weights_record` wrote, a folder in open_clip's layout, or the file itself.
         data: the data folder, which paths in a record are relative to.
+        is_trained_here: whether the location is a checkpoint of this pipeline, which has a digest.
 
     Raises:
-        OvertopError: the file is missing, or is not the recorded one.
+        OvertopError: the file is missing or damaged, or is not the recorded one.
     """
     location = Path(location)
+    if is_trained_here:
+        return location, _check_preprocessing(read_facts(location, METADATA_KEY).get("preprocessing", {}))
     if location.suffix == ".json" and location.is_file():
         return _locate_recorded_weights(name, location, Path(data))
     if location.is_dir():
@@ -146,14 +152,16 @@ def locate_weights(name: str, location: str | Path, data: str | Path) -> tuple[P
 
 
 def _read_stored_preprocessing(file: Path) -> dict[str, Any]:
-    """The preprocessing options in a checkpoint that was written here; empty if there are none."""
+    """The preprocessing options in a file that a user names, and that may be a checkpoint that was written here."""
     try:
         with safe_open(file, framework="pt") as content:
-            metadata = (content.metadata() or {}).get(METADATA_KEY, "{}")
+            metadata = content.metadata() or {}
     except SafetensorError:  # another format, or damaged: reported when the weights are loaded
         return {}
-    with report_damage(file, "delete it, or get it again", "its metadata are damaged"):
-        return _check_preprocessing(json.loads(metadata).get("preprocessing", {}))
+    if METADATA_KEY not in metadata:
+        return {}
+    facts = read_facts(file, METADATA_KEY, "train the encoder again")
+    return _check_preprocessing(facts.get("preprocessing", {}))
 
 
 def check_tensors(file: Path) -> None:
@@ -191,8 +199,7 @@ def find_weights(name: str, folder: str | Path) -> Path:
 
 
 def _locate_recorded_weights(name: str, record_path: Path, data: Path) -> tuple[Path, dict[str, Any]]:
-    with report_damage(record_path, "delete it and run the same command again", "is no record of weights"):
-        record = WeightsRecord.model_validate_json(read_text(record_path))
+    record = WeightsRecord.model_validate(read_json(record_path))
     file = resolve_inside(data, record.file)
     if not file.is_file():
         raise OvertopError(

@@ -9,11 +9,12 @@ from overtop.device import default_device
 from overtop.encoders.embedding import ShardKey
 from overtop.encoders.loading import load_encoder
 from overtop.pipeline.job import Job
+from overtop.pipeline.raw_files import ensure_files
 from overtop.storage.split import read_split
 
 
 def load_attack(job: Job, key: ShardKey) -> ShardAttack:
-    """The attack of a job on a shard of its images, with the encoder, its gallery and the split loaded.
+    """The attack of a job on a shard of its images, which are verified, with encoder, gallery and split loaded.
 
     Raises:
         OvertopError: an input is missing or damaged, or the text shards are of another encoder or split.
@@ -26,7 +27,7 @@ def load_attack(job: Job, key: ShardKey) -> ShardAttack:
         default_device(),
         data=params.data,
     )
-    return ShardAttack.against(
+    attack = ShardAttack.against(
         encoder,
         read_split(job.input.split),
         job.input.text,
@@ -37,3 +38,5 @@ def load_attack(job: Job, key: ShardKey) -> ShardAttack:
         data=params.data,
         on_error=params.on_error,
     )
+    ensure_files(job, job.input.source, (attack.split.image_paths[row] for row in attack.rows))
+    return attack
