@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from overtop.downloads.digests import Digest
-from overtop.downloads.lock import COLUMNS, read_lock_row, record_or_verify
+from overtop.downloads.lock import read_lock_row, record_or_verify
 from overtop.errors import OvertopError
 
 
