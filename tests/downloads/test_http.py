@@ -1,15 +1,20 @@
+import random
+import re
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
+import requests
 
 from downloads.content import CONTENT, SHA256, WRONG_SHA256, list_files
 from helpers.fake_server import FakeServer, Fault
 from overtop.downloads import http
 from overtop.downloads.digests import Digest, ExpectedDigest
 from overtop.downloads.http import download
+from overtop.downloads.partial_files import PartialFile
 from overtop.downloads.retries import DownloadError
 from overtop.errors import OvertopError
 
@@ -123,20 +128,95 @@ def test_partial_file_of_another_address_is_not_resumed(server: FakeServer, addr
 
 def test_complete_partial_file_is_verified_without_request(server: FakeServer, address: str, target: Path) -> None:
     leave_partial_file(server, address, target)
-    with open(f"{target}.part", "ab") as handle:
-        handle.write(CONTENT[CUT_BYTES:])
+    part = PartialFile(target)
+    with part.open() as write:
+        write(CONTENT[CUT_BYTES:])
     before = len(server.requests)
     download([address], target, KNOWN)
     assert is_complete(target)
     assert len(server.requests) == before
 
 
-def test_partial_file_that_is_too_long_restarts(server: FakeServer, address: str, target: Path) -> None:
+@pytest.mark.parametrize("expected", [KNOWN, UNKNOWN], ids=["known", "unknown"])
+def test_damaged_partial_file_is_received_again(
+    server: FakeServer, address: str, target: Path, expected: ExpectedDigest
+) -> None:
+    leave_partial_file(server, address, target)
+    left = {path.name: path.read_bytes() for path in target.parent.iterdir()}
+    random_numbers = random.Random(0)
+    for number in range(60):
+        for path in target.parent.iterdir():
+            path.unlink()
+        for name, content in left.items():
+            (target.parent / name).write_bytes(content)
+        damaged = target.with_name(f"{target.name}.part{'.json' if number % 4 == 0 else ''}")
+        content = bytearray(damaged.read_bytes())
+        content[random_numbers.randrange(len(content))] ^= 1 << random_numbers.randrange(8)
+        damaged.write_bytes(content)
+        assert download([address], target, expected) == DIGEST
+        assert server.requests[-1].range is None
+        assert is_complete(target)
+
+
+def test_wrong_file_that_was_resumed_is_received_once_more(server: FakeServer, address: str, target: Path) -> None:
+    """As from a server that keeps the modification date of a file that it replaces."""
+    leave_partial_file(server, address, target)
+    part = PartialFile(target)
+    remote = part.remote
+    assert remote is not None
+    part.start(remote)
+    with part.open() as write:
+        write(bytes(CUT_BYTES))
+    download([address], target, KNOWN)
+    assert is_complete(target)
+    assert [request.range for request in server.requests[-2:]] == [f"bytes={CUT_BYTES}-", None]
+
+
+def test_body_that_is_longer_than_declared_is_rejected(server: FakeServer, address: str, target: Path) -> None:
+    server.faults["a.zip"] = Fault("longer")
+    with pytest.raises(DownloadError, match=f"sends more than the {len(CONTENT)} bytes of the file"):
+        download([address], target, KNOWN)
+    assert list_files(target.parent) == []
+
+
+def test_server_that_sends_byte_by_byte_is_given_up(
+    server: FakeServer, address: str, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "SLOWEST", (1000, 0.3))
+    server.add_file("files/mirror/a.zip", CONTENT)
+    server.faults["files/a.zip"] = Fault("drip", seconds=0.02)
+    with pytest.raises(DownloadError, match=r"too slow, \d+ bytes in 0 s"):
+        download([address], target, KNOWN)
+    download([address, f"{server.url}/files/mirror/a.zip"], target, KNOWN)
+    assert is_complete(target)
+
+
+@pytest.mark.parametrize("location", ["http://[", "file:///etc/hostname", "ftp://a.org/x"])
+def test_redirect_to_no_usable_address_is_reported(
+    server: FakeServer, address: str, target: Path, location: str
+) -> None:
+    server.faults["a.zip"] = Fault("status", status=302, headers={"Location": location})
+    with pytest.raises(DownloadError, match="leads to no address that can be used"):
+        download([address], target, KNOWN)
+    assert len(server.requests) == 1
+    assert list_files(target.parent) == []
+
+
+@pytest.mark.parametrize(("expected", "is_refused"), [(UNKNOWN, True), (KNOWN, False)], ids=["unknown", "known"])
+def test_redirect_without_encryption_needs_a_known_digest(expected: ExpectedDigest, is_refused: bool) -> None:
+    final, first = requests.Response(), requests.Response()
+    first.url, final.url, final.history = "https://a.org/x", "http://a.org/x", [first]
+    with pytest.raises(DownloadError, match="without encryption") if is_refused else nullcontext():
+        http._check_redirects(final, expected)
+
+
+def test_partial_file_that_is_too_long_is_cut(server: FakeServer, address: str, target: Path) -> None:
     leave_partial_file(server, address, target)
     with open(f"{target}.part", "ab") as handle:
         handle.write(CONTENT)
     download([address], target, KNOWN)
     assert is_complete(target)
+    assert server.requests[-1].range == f"bytes={CUT_BYTES}-"
 
 
 def test_partial_file_without_record_restarts(server: FakeServer, address: str, target: Path) -> None:
@@ -220,22 +300,25 @@ def test_download_of_killed_process_is_resumed_by_next_call(
     server.faults["a.zip"] = Fault("slow", times=1, after=CUT_BYTES, seconds=60)
     job = script(f"""
 from pathlib import Path
+from overtop.downloads import partial_files
 from overtop.downloads.digests import ExpectedDigest
 from overtop.downloads.http import download
+partial_files.RECORD_BYTES = 10_000
 download([{address!r}], Path({str(target)!r}), ExpectedDigest("nothing"))
 """)
     part, deadline = Path(f"{target}.part"), time.monotonic() + 30
-    while not (part.exists() and part.stat().st_size >= CUT_BYTES - 8192):  # buffered bytes are lost with the process
+    while not (part.exists() and part.stat().st_size >= CUT_BYTES - 8192):
         assert job.poll() is None, job.communicate()[1]
         assert time.monotonic() < deadline
         time.sleep(0.01)
     job.kill()
     job.communicate()
     assert not target.exists()
-    size = part.stat().st_size
     download([address], target, KNOWN)
     assert is_complete(target)
-    assert server.requests[-1].range == f"bytes={size}-"
+    kept = re.fullmatch(r"bytes=(\d+)-", str(server.requests[-1].range))
+    assert kept is not None
+    assert CUT_BYTES - 20_000 < int(kept[1]) <= CUT_BYTES
 
 
 def test_full_disk_is_reported_before_the_download(

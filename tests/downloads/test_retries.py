@@ -45,7 +45,8 @@ def test_final_error_is_not_retried(waits: list[float]) -> None:
 
 
 def test_delays_restart_only_after_progress(waits: list[float]) -> None:
-    sizes = iter([0, 10, 20, 20, 15])
+    least = retries.PROGRESS_BYTES
+    sizes = iter([0, least, 2 * least, 3 * least - 1, least])
     assert retry(Action(*map(TransientError, "abcd")), lambda: next(sizes)) == 7
     assert waits == [1.0, 1.0, 2.0, 4.0]
 

@@ -37,8 +37,9 @@ class Fault:
 
     Attributes:
         kind: `cut`: the connection closes after `after` bytes of the body; `slow`: it stalls there for `seconds`;
-            `wrong_bytes`: all bits of the body are flipped; `status`: the response is `status` with `headers`;
-            `no_range`: the Range header is ignored and the response has no ETag.
+            `drip`: it comes byte by byte, each after `seconds`; `wrong_bytes`: all bits of the body are flipped;
+            `longer`: the body has one more byte, and its size is not stated; `status`: the response is `status` with
+            `headers`; `no_range`: the Range header is ignored and the response has no ETag.
         times: number of requests that fail; later ones succeed.
         after: bytes of the body that are sent before the fault.
         seconds: duration of a stall.
@@ -46,7 +47,7 @@ class Fault:
         headers: of a response with `status`.
     """
 
-    kind: Literal["cut", "slow", "wrong_bytes", "status", "no_range"]
+    kind: Literal["cut", "slow", "drip", "wrong_bytes", "longer", "status", "no_range"]
     times: int = 1 << 30
     after: int = 0
     seconds: float = 0.0
@@ -206,14 +207,26 @@ class _Handler(BaseHTTPRequestHandler):
                     raise _ErrorResponse(416, {"Content-Range": f"bytes */{len(content)}"})
                 headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
                 body = content[start:]
+        if self.fake_server.next_fault(path, ("longer",)):
+            self.close_connection = True
+            self._send_headers(status, {**headers, "Connection": "close"})
+            self.wfile.write(body + b"x")
+            return
         self._send_headers(status, {**headers, "Content-Length": str(len(body))})
         if self.command == "GET":
             self._send_body(body, path)
 
     def _send_body(self, body: bytes, path: str) -> None:
-        fault = self.fake_server.next_fault(path, ("cut", "slow", "wrong_bytes")) or Fault("cut", after=len(body))
+        fault = self.fake_server.next_fault(path, ("cut", "slow", "drip", "wrong_bytes")) or Fault(
+            "cut", after=len(body)
+        )
         if fault.kind == "wrong_bytes":
             self.wfile.write(bytes(byte ^ 0xFF for byte in body))
+            return
+        if fault.kind == "drip":
+            for byte in body:
+                self.wfile.write(bytes([byte]))
+                time.sleep(fault.seconds)
             return
         self.wfile.write(body[: fault.after])
         if fault.kind == "slow":

@@ -1,12 +1,23 @@
 """`sources` in config.yaml: where files are downloaded from."""
 
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from overtop.config.base import Model, Name, Repository
 
-Address = Annotated[str, Field(pattern=r"^https?://\S+$")]
+
+def _check_address(address: str) -> str:
+    parts = urlsplit(address)
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("has a name or password, which logs and records would show; put them into ~/.netrc instead")
+    if not parts.hostname:
+        raise ValueError("names no host")
+    return address
+
+
+Address = Annotated[str, Field(pattern=r"^https?://\S+$"), AfterValidator(_check_address)]
 Bytes = Annotated[int, Field(ge=0)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 

@@ -1,10 +1,9 @@
 """Downloading one file over HTTP, with resuming and retries."""
 
-import json
 import logging
 import shutil
+import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
@@ -13,15 +12,19 @@ import urllib3
 from tqdm import tqdm
 
 from overtop.downloads.digests import Digest, ExpectedDigest
+from overtop.downloads.partial_files import PartialFile, RemoteFile
 from overtop.downloads.retries import DownloadError, TransientError, retry, status_error
 from overtop.errors import OvertopError
-from overtop.storage.files import sync_and_rename
-from overtop.storage.json_files import write_plain_json
 
 CHUNK_BYTES = 1 << 18
 
 TIMEOUT_SECONDS = (10.0, 60.0)
 """To connect, and between any two received bytes; a server that stalls counts as a transient error."""
+
+SLOWEST = (1 << 16, 120.0)
+"""Bytes that must be received in each of so many seconds; a server that is slower is given up."""
+
+_NO_ADDRESS_ERRORS = (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, requests.TooManyRedirects)
 
 logger = logging.getLogger(__name__)
 
@@ -44,11 +47,10 @@ def download(addresses: Sequence[str], target: Path, expected: ExpectedDigest) -
         DownloadError: no address delivered the file; the message lists each with its reason.
         OvertopError: the disk has not enough space.
     """
-    part, reasons = _PartialFile(target), []
+    part, reasons = PartialFile(target), []
     for address in addresses:
         try:
-            retry(partial(_receive, address, part, expected), part.size)
-            digest = _verify(part, expected)
+            digest = _download_from(address, part, expected)
         except DownloadError as error:
             logger.warning("%s: %s", address, error)
             reasons.append(f"{address}: {error}")
@@ -59,90 +61,79 @@ def download(addresses: Sequence[str], target: Path, expected: ExpectedDigest) -
     raise DownloadError("; ".join(reasons))
 
 
-@dataclass(frozen=True)
-class _RemoteFile:
-    """The version of a file that a server offers; a download is resumed only from the same one.
-
-    Attributes:
-        address: the URL.
-        validator: strong ETag or modification date, for If-Range; empty if the server sent neither, so that the
-            download cannot be resumed.
-        bytes: size of the whole file, None if unknown.
-    """
-
-    address: str
-    validator: str
-    bytes: int | None
-
-    @classmethod
-    def from_response(cls, address: str, response: requests.Response) -> "_RemoteFile":
-        etag = response.headers.get("ETag", "")
-        validator = etag if etag.startswith('"') else response.headers.get("Last-Modified", "")
-        size = response.headers.get("Content-Range", "").rpartition("/")[2] or response.headers.get(
-            "Content-Length", ""
-        )
-        return cls(address, validator, int(size) if size.isdigit() else None)
-
-
-class _PartialFile:
-    """The bytes received so far, in a file next to the target, and the remote file they belong to."""
-
-    def __init__(self, target: Path) -> None:
-        self.path = target.with_name(f"{target.name}.part")
-        self._remote_path = target.with_name(f"{target.name}.part.json")
-
-    def size(self) -> int:
-        """Received bytes; 0 without a file."""
-        return self.path.stat().st_size if self.path.exists() else 0
-
-    def remote(self) -> _RemoteFile | None:
-        """The remote file that the bytes belong to, None if unknown."""
+def _download_from(address: str, part: PartialFile, expected: ExpectedDigest) -> Digest:
+    """Complete and verify the file from one address; one that was resumed and is wrong is received once more whole."""
+    was_resumed = part.remote is not None and part.remote.address == address
+    receive = partial(_receive, address, part, expected, _Pace())
+    while True:
+        retry(receive, lambda: part.bytes)
         try:
-            return _RemoteFile(**json.loads(self._remote_path.read_text(encoding="utf-8")))
-        except (FileNotFoundError, ValueError, TypeError):
-            return None
-
-    def start(self, remote: _RemoteFile) -> None:
-        """Discard received bytes and begin with another remote file."""
-        self.path.write_bytes(b"")  # first, so that old bytes are never attributed to the new remote file
-        write_plain_json(self._remote_path, asdict(remote))
-
-    def discard(self) -> None:
-        """Remove the bytes and the record of their remote file."""
-        self.path.unlink(missing_ok=True)
-        self._remote_path.unlink(missing_ok=True)
-
-    def publish(self, target: Path) -> None:
-        """Rename the complete file to the target."""
-        sync_and_rename(self.path, target)
-        self._remote_path.unlink(missing_ok=True)
+            return _verify(part, expected)
+        except DownloadError as error:
+            if not was_resumed:
+                raise
+            logger.warning("%s: %s; receiving the whole file again", address, error)
+            was_resumed = False
 
 
-def _verify(part: _PartialFile, expected: ExpectedDigest) -> Digest:
+def _verify(part: PartialFile, expected: ExpectedDigest) -> Digest:
     """The digest of a complete file; a wrong file is removed, because resuming would not correct it."""
     try:
-        return expected.verify(part.path)
+        digest = expected.verify(part.path)
+        if digest != part.digest():
+            raise DownloadError("the disk has other bytes than were received")
+        return digest
     except DownloadError:
         part.discard()
         raise
 
 
-def _receive(address: str, part: _PartialFile, expected: ExpectedDigest) -> None:
+class _Pace:
+    """The time that a server takes for the bytes of one file, without pauses between attempts."""
+
+    def __init__(self) -> None:
+        self._bytes, self._seconds = 0, 0.0
+
+    def add(self, size: int, seconds: float) -> None:
+        """Count received bytes and the time that they took.
+
+        Raises:
+            DownloadError: the server is too slow.
+        """
+        self._bytes, self._seconds = self._bytes + size, self._seconds + seconds
+        least_bytes, window_seconds = SLOWEST
+        if self._seconds < window_seconds:
+            return
+        if self._bytes < least_bytes:
+            raise DownloadError(f"too slow, {self._bytes} bytes in {self._seconds:.0f} s")
+        self._bytes, self._seconds = 0, 0.0
+
+
+def _describe(address: str, response: requests.Response) -> RemoteFile:
+    """The remote file that a response is of."""
+    etag = response.headers.get("ETag", "")
+    validator = etag if etag.startswith('"') else response.headers.get("Last-Modified", "")
+    size = response.headers.get("Content-Range", "").rpartition("/")[2] or response.headers.get("Content-Length", "")
+    return RemoteFile(address, validator, int(size) if size.isascii() and size.isdigit() else None)
+
+
+def _receive(address: str, part: PartialFile, expected: ExpectedDigest, pace: _Pace) -> None:
     """Make one attempt to complete the partial file from one address."""
     headers = {"Accept-Encoding": "identity"}  # so that sizes and ranges count bytes of the file itself
-    size = part.size()
-    resumed = part.remote() if size else None
+    resumed = part.remote if part.bytes else None
     if resumed is not None and (resumed.address != address or not resumed.validator):
         resumed = None
     if resumed is not None:
-        if size == resumed.bytes:  # the process died after the last byte, before the file was renamed
+        if part.bytes == resumed.bytes:  # the process died after the last byte, before the file was renamed
             return
-        headers |= {"Range": f"bytes={size}-", "If-Range": resumed.validator}
+        headers |= {"Range": f"bytes={part.bytes}-", "If-Range": resumed.validator}
     try:
         with requests.get(address, headers=headers, stream=True, timeout=TIMEOUT_SECONDS) as response:
-            remote = _RemoteFile.from_response(address, response)
+            _check_redirects(response, expected)
+            remote = _describe(address, response)
             if resumed is not None and response.status_code in (206, 416):
-                if remote != resumed or not response.headers.get("Content-Range", "").startswith(f"bytes {size}-"):
+                content_range = response.headers.get("Content-Range", "")
+                if remote != resumed or not content_range.startswith(f"bytes {part.bytes}-"):
                     part.discard()
                     raise TransientError("the file changed on the server during the download")
             elif response.status_code == 200:
@@ -150,28 +141,50 @@ def _receive(address: str, part: _PartialFile, expected: ExpectedDigest) -> None
                 part.start(remote)
             else:
                 raise status_error(response.status_code, response.headers.get("Retry-After"))
-            _append_body(response, part, remote)
+            _append_body(response, part, remote, expected, pace)
+    except _NO_ADDRESS_ERRORS as error:
+        raise DownloadError(f"leads to no address that can be used ({_innermost_cause(error)})") from error
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         raise TransientError(f"connection failed ({_innermost_cause(error)})") from error
+    except ValueError as error:  # of the parser of addresses
+        raise DownloadError(f"leads to no address that can be used ({error})") from error
 
 
-def _append_body(response: requests.Response, part: _PartialFile, remote: _RemoteFile) -> None:
+def _check_redirects(response: requests.Response, expected: ExpectedDigest) -> None:
+    """A redirect must not give up the encryption that an address promises, unless the digest is known."""
+    addresses = [step.url for step in (*response.history, response)]
+    if expected.sha256 is None and addresses[0].startswith("https:") and not addresses[-1].startswith("https:"):
+        raise DownloadError("leads to an address without encryption, and no sha256 is known to verify the file with")
+
+
+def _append_body(
+    response: requests.Response, part: PartialFile, remote: RemoteFile, expected: ExpectedDigest, pace: _Pace
+) -> None:
     """Append the body of a response to the partial file."""
-    size, name = part.size(), part.path.stem
     free_bytes = shutil.disk_usage(part.path.parent).free
-    if remote.bytes is not None and remote.bytes - size > free_bytes:
+    if remote.bytes is not None and remote.bytes - part.bytes > free_bytes:
         raise OvertopError(
-            f"{part.path}: the download needs {remote.bytes - size} more bytes, but only {free_bytes} are free; free "
-            "some space and run the same command again, the download will resume"
+            f"{part.path}: the download needs {remote.bytes - part.bytes} more bytes, but only {free_bytes} are free; "
+            "free some space and run the same command again, the download will resume"
         )
-    bar = tqdm(desc=name, total=remote.bytes, initial=size, unit="B", unit_scale=True, disable=None)
-    with open(part.path, "ab") as handle, bar:
+    limit = remote.bytes if remote.bytes is not None else expected.bytes
+    name, before = part.path.stem, time.monotonic()
+    bar = tqdm(desc=name, total=remote.bytes, initial=part.bytes, unit="B", unit_scale=True, disable=None)
+    with part.open() as write, bar:
         # read1 returns what has arrived, so that an incomplete chunk is not lost with the connection.
         while chunk := response.raw.read1(CHUNK_BYTES, decode_content=False):
-            handle.write(chunk)
+            if limit is not None and part.bytes + len(chunk) > limit:
+                break
+            write(chunk)
             bar.update(len(chunk))
-    if remote.bytes is not None and part.size() < remote.bytes:
-        raise TransientError(f"connection closed after {part.size()} of {remote.bytes} bytes")
+            now = time.monotonic()
+            pace.add(len(chunk), now - before)
+            before = now
+    if chunk:
+        part.discard()
+        raise DownloadError(f"sends more than the {limit} bytes of the file")
+    if remote.bytes is not None and part.bytes < remote.bytes:
+        raise TransientError(f"connection closed after {part.bytes} of {remote.bytes} bytes")
 
 
 def _innermost_cause(error: Exception) -> str:

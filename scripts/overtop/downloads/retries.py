@@ -15,6 +15,9 @@ T = TypeVar("T")
 DELAYS_SECONDS = (1.0, 2.0, 4.0, 8.0, 16.0)
 """Waits before the retries; an error after the last of them is final."""
 
+PROGRESS_BYTES = 1 << 12
+"""Received bytes that count as progress, after which the delays restart."""
+
 MAX_RETRY_AFTER_SECONDS = 600.0
 """The longest Retry-After of a server that is accepted."""
 
@@ -65,9 +68,9 @@ def retry(action: Callable[[], T], received_bytes: Callable[[], int] = lambda: 0
 
     Args:
         action: the operation.
-        received_bytes: returns how many bytes have been received. When this exceeds its previous maximum, the delays
-            restart, so that a long download survives any number of interruptions, but one that always starts over
-            does not run forever.
+        received_bytes: returns how many bytes have been received. When these are `PROGRESS_BYTES` more than before, the
+            delays restart, so that a long download survives any number of interruptions, but one that always starts
+            over does not run forever.
 
     Raises:
         DownloadError: the error is final, occurred too often without progress, or the server requests a wait longer
@@ -79,7 +82,7 @@ def retry(action: Callable[[], T], received_bytes: Callable[[], int] = lambda: 0
             return action()
         except TransientError as error:
             current_bytes = received_bytes()
-            if current_bytes > most_bytes:
+            if current_bytes >= most_bytes + PROGRESS_BYTES:
                 most_bytes, failures = current_bytes, 0
             if error.retry_after_seconds > MAX_RETRY_AFTER_SECONDS:
                 raise DownloadError(f"{error}, retry after {error.retry_after_seconds:.0f} s") from error
