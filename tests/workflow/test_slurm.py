@@ -157,7 +157,7 @@ def test_a_job_over_its_memory_is_named_and_succeeds_with_more(slurm, project):
     known = _known(slurm)
     status, messages = Head(project, TRAINED, *TINY_CONFIG, "--set-resources", "train:mem_mb=500*attempt**4").end()
     assert status == 0, messages
-    assert "was killed for memory, mem_mb=500" in messages
+    assert "was killed for memory: it requested mem_mb=500" in messages
     assert len(_submitted(slurm, known)[TRAIN]) == 2
 
 
@@ -165,7 +165,7 @@ def test_a_job_over_its_time_is_named(slurm, project):
     arguments = (*_overlay(project, epochs=100_000), "--set-resources", "train:runtime=1", "--retries", "0")
     status, messages = Head(project, *arguments).end()
     assert status != 0
-    assert "was killed for run time, runtime=1" in messages
+    assert "was killed for run time: it requested runtime=1" in messages
 
 
 def test_a_cancelled_job_is_submitted_again_and_asks_for_no_gpu_where_there_is_none(slurm, project):
@@ -253,5 +253,5 @@ def test_requests_beyond_the_partition_end_the_run_before_it_submits(slurm, proj
     known = _known(slurm)
     status, messages = Head(project, TRAINED, *TINY_CONFIG, "--set-resources", "train:mem_mb=100000").end()
     assert status != 0
-    assert "rule train may ask for 100000 MB, partition main has 64000 MB for a job" in messages
+    assert "rule train may request 100000 MB, partition main has 64000 MB for a job" in messages
     assert _submitted(slurm, known) == {}

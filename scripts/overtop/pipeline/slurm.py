@@ -1,4 +1,4 @@
-"""What Slurm's clients say: its partitions, the jobs of a folder, and whether it keeps accounts of jobs."""
+"""Queries to Slurm: its partitions, the jobs of a folder, and whether accounting works."""
 
 import getpass
 import re
@@ -11,7 +11,7 @@ from typing import NamedTuple
 from overtop.errors import OvertopError
 
 TIMEOUT = 5
-"""Seconds that a client may take; without a controller they try for longer."""
+"""Limit of a command in seconds; without a controller it retries for longer."""
 
 
 class Node(NamedTuple):
@@ -31,7 +31,7 @@ class Partition(NamedTuple):
 
 
 def read(*command: str) -> str:
-    """What a client prints.
+    """The output of a Slurm command.
 
     Raises:
         OvertopError: There is no Slurm, or its controller does not answer.
@@ -87,7 +87,7 @@ def parse_minutes(time: str) -> int | None:
 
 
 def jobs_of(folder: Path) -> dict[str, str]:
-    """What Snakemake submitted from a folder and has not ended: rule and wildcards by job id."""
+    """Pending and running jobs that Snakemake submitted from a folder: rule and wildcards by job id."""
     lines = read("squeue", "--noheader", f"--user={getpass.getuser()}", "--format=%i|%Z|%k").splitlines()
     jobs = (line.split("|", 2) for line in lines)
     return {
@@ -98,7 +98,7 @@ def jobs_of(folder: Path) -> dict[str, str]:
 
 
 def keeps_accounts() -> bool:
-    """Whether `sacct` knows how jobs ended; without a database it answers nothing, and a run would wait for ever."""
+    """Whether `sacct` reports finished jobs; without a database it prints nothing, and a run would wait for ever."""
     try:
         if "accounting_storage/slurmdbd" not in read("scontrol", "show", "config"):
             return False
