@@ -2,13 +2,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
-# A killed run leaves a lock behind, so `demo` unlocks first: run one at a time.
+# A killed run leaves its lock behind: it is removed, unless another run is using the folder.
+UNLOCK := $(BIN)/python -c 'from overtop.pipeline.run_lock import remove_stale_lock; remove_stale_lock()'
 SNAKEMAKE := $(BIN)/snakemake --cores all
 # Two workers, each with whole files of tests: what a file builds is built once.
 SHARED := -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo robustness test test-fast test-slow bench faults lint docs format schema stages clean
+.PHONY: help demo robustness plan test test-fast test-slow slurm bench faults lint docs format schema stages clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-11s %s\n", $$1, $$2}'
@@ -31,7 +32,7 @@ help: ## list the targets
 DEMO := results/tables/demo.csv results/figures/demo-calibration.pdf results/figures/demo-rejection.pdf
 
 demo: .venv/installed ## the main job, offline, on a CPU
-	@$(SNAKEMAKE) --unlock >/dev/null 2>&1 || true
+	@$(UNLOCK)
 	@$(SNAKEMAKE) --quiet rules -- $(DEMO)
 
 # The study of the shapes world: accuracy, calibration and uncertainty under attack, and which part of UCAT matters.
@@ -43,8 +44,13 @@ STUDY := $(addprefix results/robustness/scenes,.csv -calibration.csv -divergence
 	@touch $@
 
 robustness: .venv/installed-attacks ## adversarial attacks and fine-tuning on the shapes world, offline, on a CPU
-	@$(SNAKEMAKE) --unlock >/dev/null 2>&1 || true
+	@$(UNLOCK)
 	@$(SNAKEMAKE) --quiet rules -- $(STUDY)
+
+TARGETS = $(TABLE:%=results/tables/%.csv) $(FIGURE:%=results/figures/%.pdf)
+
+plan: .venv/installed ## what a run would do and cost: make plan TABLE=table1, FIGURE=figure3 or TARGETS="FILE FILE"
+	@$(BIN)/python -m overtop.pipeline.plan $(TARGETS)
 
 test: lint docs test-fast test-slow ## everything CI runs
 
@@ -56,6 +62,9 @@ test-slow: .venv/installed-dev ## the real pipeline, end to end
 
 faults: .venv/installed-dev ## provoke faults (killed writers and runs, flipped bytes, full disks) and print what became of them, 25 minutes
 	@OVERTOP_FAULTS_REPORT=results/faults.md $(BIN)/python -m pytest -q $(SHARED) tests/faults -m "not slurm"
+
+slurm: .venv/installed-dev ## the pipeline on a real Slurm, which is installed on this machine (root, Debian or Ubuntu)
+	@$(BIN)/python -m pytest -q -m slurm
 
 bench: .venv/installed-dev ## measure speed and memory into results/bench
 	@$(BIN)/python tests/bench

@@ -14,7 +14,7 @@ from overtop.evaluation.cascade import CascadeSettings, run_cascade
 from overtop.pipeline.job import Job, run
 from overtop.retrieval.ranking import read_ranking
 from overtop.seeds import derive_seed
-from overtop.storage.tables import write_table
+from overtop.storage.tables import read_table, write_table
 
 
 def main(job: Job) -> None:
@@ -40,8 +40,8 @@ def main(job: Job) -> None:
 def read_inputs(job: Job, role: str) -> CascadeInputs:
     """Read the results on the split with the role `test` or `val`."""
     return CascadeInputs(
-        pd.read_parquet(job.input[f"cheap_{role}"]),
-        pd.read_parquet(job.input[f"expensive_{role}"]),
+        read_table(job.input[f"cheap_{role}"]),
+        read_table(job.input[f"expensive_{role}"]),
         read_ranking(job.input[f"ranking_{role}"])[0],
     )
 

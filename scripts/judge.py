@@ -7,8 +7,6 @@ Writes: results/judgments/{dataset}/{split}/{posterior}.csv, one row per statist
 
 from pathlib import Path
 
-import pandas as pd
-
 from overtop.config.evaluation import BootstrapSpec
 from overtop.datasets.judgments import read_judgments
 from overtop.datasets.raw import raw_folder
@@ -16,7 +14,7 @@ from overtop.evaluation.judgments import compare_with_judgments
 from overtop.pipeline.job import Job, run
 from overtop.pipeline.raw_files import ensure_files
 from overtop.storage.split import read_split
-from overtop.storage.tables import write_table
+from overtop.storage.tables import read_table, write_table
 
 
 def main(job: Job) -> None:
@@ -26,7 +24,7 @@ def main(job: Job) -> None:
     ensure_files(job, job.input.source, (str(file.relative_to(data)) for file in files.values()))
     judgments = read_judgments(files, read_split(job.input.split))
     spec = BootstrapSpec.model_validate(job.params.bootstrap)
-    statistics = compare_with_judgments(pd.read_parquet(job.input.scores), judgments, spec, job.params.seed)
+    statistics = compare_with_judgments(read_table(job.input.scores), judgments, spec, job.params.seed)
     columns = {"dataset": names.dataset, "posterior": names.posterior, "split": names.split}
     write_table(job.output[0], statistics.assign(**columns))
 

@@ -8,13 +8,11 @@ and target.
 
 import logging
 
-import pandas as pd
-
 from overtop.confidence.operating import SplitResults, operating_table
 from overtop.pipeline.job import Job, run
 from overtop.retrieval.ranking import read_ranking
 from overtop.storage.split import read_split
-from overtop.storage.tables import write_table
+from overtop.storage.tables import read_table, write_table
 
 
 def main(job: Job) -> None:
@@ -31,7 +29,7 @@ def read_results(job: Job, role: str) -> SplitResults:
     return SplitResults(
         read_split(getattr(job.input, f"{role}_split")),
         read_ranking(getattr(job.input, f"{role}_ranking"))[0],
-        pd.read_parquet(getattr(job.input, f"{role}_scores")),
+        read_table(getattr(job.input, f"{role}_scores")),
     )
 
 

@@ -33,36 +33,36 @@ from overtop.figures.draw import (
 )
 from overtop.figures.style import save_figure
 from overtop.pipeline.job import Job, run
-from overtop.storage.tables import write_table
+from overtop.storage.tables import read_table, write_table
 
 
 def main(job: Job) -> None:
     """Draw one figure."""
     spec = TypeAdapter(FigureSpec).validate_python(job.params.spec)
     if isinstance(spec, CascadeFigure):
-        numbers, figure = draw_cascade(pd.read_csv(job.input.curve), pd.read_csv(job.input.spent))
+        numbers, figure = draw_cascade(read_table(job.input.curve), read_table(job.input.spent))
     elif isinstance(spec, ThinningFigure):
-        numbers, figure = draw_thinning(pd.read_csv(job.input.thinning))
+        numbers, figure = draw_thinning(read_table(job.input.thinning))
     elif isinstance(spec, RobustnessFigure):
-        numbers, figure = draw_robustness(pd.read_csv(job.input.table), job.params.values)
+        numbers, figure = draw_robustness(read_table(job.input.table), job.params.values)
     elif isinstance(spec, AttackEffectFigure):
-        effects, scores = pd.read_csv(job.input.effects), read_scores(job)
+        effects, scores = read_table(job.input.effects), read_scores(job)
         numbers, figure = draw_attack_effect(spec, effects, scores, f"figures.{job.wildcards.figure}")
     elif isinstance(spec, BankFigure):
-        numbers = pd.read_csv(job.input.ablation, keep_default_na=False)
+        numbers = read_table(job.input.ablation, text_as_is=True)
         figure = bank_figure(numbers)
     elif isinstance(spec, ReliabilityFigure):
         files = zip(job.params.values, job.input.predictions, strict=True)
-        predictions = pd.concat([pd.read_parquet(path).assign(**view) for view, path in files], ignore_index=True)
+        predictions = pd.concat([read_table(path).assign(**view) for view, path in files], ignore_index=True)
         numbers, figure = draw_reliability(spec, predictions, f"figures.{job.wildcards.figure}")
     elif isinstance(spec, ConfidenceFigure):
-        bins = pd.read_csv(job.input.bins)
+        bins = read_table(job.input.bins)
         numbers, figure = draw_confidence(spec, bins, f"figures.{job.wildcards.figure}")
     elif isinstance(spec, TrainingFigure):
-        numbers, figure = draw_training(zip(spec.encoders, map(pd.read_csv, job.input.logs), strict=True))
+        numbers, figure = draw_training(zip(spec.encoders, map(read_table, job.input.logs), strict=True))
     else:
         curves, metrics = (
-            pd.concat(map(pd.read_parquet, paths), ignore_index=True) for paths in (job.input.curves, job.input.metrics)
+            pd.concat(map(read_table, paths), ignore_index=True) for paths in (job.input.curves, job.input.metrics)
         )
         place = f"figures.{job.wildcards.figure}"
         numbers, figure = draw_curves(spec, curves, metrics, job.params.values, place)

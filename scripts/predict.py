@@ -8,12 +8,12 @@ Writes: results/predictions/{dataset}/{split}/{posterior}.parquet, one row per i
 """
 
 import json
-from pathlib import Path
 
 from overtop.pipeline.job import Job, run
 from overtop.progress import progress_bar
 from overtop.retrieval.predictions import model_temperature, predict_classes
 from overtop.retrieval.provenance import embedding_provenance
+from overtop.storage.json_files import read_json
 from overtop.storage.shards import open_posterior
 from overtop.storage.split import read_split
 from overtop.storage.tables import write_table
@@ -27,7 +27,7 @@ def main(job: Job) -> None:
         if own := model_temperature(images):
             temperatures["model"] = own
         if job.input.fit:
-            temperatures["fitted"] = json.loads(Path(job.input.fit).read_text(encoding="utf-8"))["i2t"]["temperature"]
+            temperatures["fitted"] = read_json(job.input.fit)["i2t"]["temperature"]
         temperatures["dirichlet"] = job.params.dirichlet
         with progress_bar("predict", "image") as progress:
             predictions = predict_classes(split, images, texts, temperatures, progress=progress)

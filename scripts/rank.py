@@ -8,21 +8,17 @@ Writes: results/rankings/{dataset}/{split}/{posterior}.h5, the input of every es
 """
 
 import sys
-from typing import Any
 
 from overtop.pipeline.job import Job, run
 from overtop.progress import progress_bar
 from overtop.retrieval.approximate import search
-from overtop.retrieval.exact import rank
-from overtop.retrieval.galleries import Retrieval, split_retrievals
-from overtop.retrieval.groups import declare_groups
-from overtop.retrieval.normalisation import read_bank, read_normalisations
-from overtop.retrieval.provenance import embedding_provenance
+from overtop.retrieval.galleries import split_retrievals
+from overtop.retrieval.provenance import ranking_provenance
 from overtop.retrieval.ranking import Ranking, write_ranking
-from overtop.retrieval.sources import queries_and_gallery
+from overtop.retrieval.split_passes import read_declared, split_passes
 from overtop.retrieval.temperature import load_temperatures, temperatures_to_sum
 from overtop.retrieval.truncation import log_truncation
-from overtop.storage.shards import open_posterior
+from overtop.storage.shards import ShardSource, open_posterior
 from overtop.storage.split import Split, read_split
 from overtop.terms import Direction
 
@@ -31,28 +27,37 @@ def main(job: Job) -> None:
     """Rank one posterior on one split."""
     split = read_split(job.input.split)
     with open_posterior(job.input.image, job.input.text, job.params.passes) as (images, texts):
-        rankings: dict[Direction, Ranking] = {}
-        for retrieval in split_retrievals(split, images, texts):
-            rankings |= compute_rankings(split, retrieval, job)
-        bank = {"bank": read_bank(job.input.bank)} if job.input.bank else {}
-        write_ranking(job.output[0], rankings, embedding_provenance(images, texts) | bank)
+        compute = rank_exactly if job.params.search == "stream" else search_index
+        write_ranking(
+            job.output[0],
+            compute(split, images, texts, job),
+            ranking_provenance(images, texts, job.input.bank),
+        )
 
 
-def compute_rankings(split: Split, retrieval: Retrieval, job: Job) -> dict[Direction, Ranking]:
-    """Rank by the exact pass, or by the configured search index."""
-    images, texts, directions = retrieval.images, retrieval.texts, retrieval.directions
-    galleries = {direction: queries_and_gallery(direction, images, texts)[1].item_ids for direction in directions}
-    temperatures = load_temperatures(job.params.temperature, job.input.temperatures)
-    contents: dict[str, Any] = {
-        "temperatures": temperatures_to_sum(temperatures),
-        "groups": {direction: declare_groups(split, direction, gallery) for direction, gallery in galleries.items()},
-        "normalisations": read_normalisations(job.input.bank, galleries) if job.input.bank else None,
-        "directions": directions,
-    }
-    if job.params.search == "stream":
+def rank_exactly(split: Split, images: ShardSource, texts: ShardSource, job: Job) -> dict[Direction, Ranking]:
+    """Rank by the exact pass."""
+    temperatures = temperatures_to_sum(load_temperatures(job.params.temperature, job.input.temperatures))
+    rankings: dict[Direction, Ranking] = {}
+    for ranking_pass in split_passes(split, images, texts, job.params.top, temperatures, job.input.bank):
         with progress_bar("rank", "caption") as progress:
-            return rank(images, texts, job.params.top, **contents, progress=progress)
-    rankings = search(images, texts, job.params.top, index=job.params.search, **contents)
+            rankings |= ranking_pass.rank(progress)
+    return rankings
+
+
+def search_index(split: Split, images: ShardSource, texts: ShardSource, job: Job) -> dict[Direction, Ranking]:
+    """Rank by the configured search index."""
+    temperatures = load_temperatures(job.params.temperature, job.input.temperatures)
+    rankings: dict[Direction, Ranking] = {}
+    for retrieval in split_retrievals(split, images, texts):
+        rankings |= search(
+            retrieval.images,
+            retrieval.texts,
+            job.params.top,
+            index=job.params.search,
+            temperatures=temperatures_to_sum(temperatures),
+            **read_declared(split, retrieval, job.input.bank),
+        )
     if warning := log_truncation(rankings, temperatures, job.params.top):
         print(f"overtop: {warning}", file=sys.stderr)
     return rankings

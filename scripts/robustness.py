@@ -33,7 +33,7 @@ from overtop.evaluation.robustness import (
 from overtop.evaluation.rounding import round_floats
 from overtop.pipeline.job import Job, run
 from overtop.storage.files import write_text
-from overtop.storage.tables import write_table
+from overtop.storage.tables import read_table, write_table
 from overtop.tables.published_accuracies import add_paper_columns, comparison_note
 from overtop.tables.robustness import RobustnessTable, robustness_to_latex, robustness_to_markdown
 
@@ -85,7 +85,7 @@ def read_multilabel(job: Job) -> pd.DataFrame:
     """Read the measures of images with several labels."""
     tables: dict[tuple[str, str, str], list[pd.DataFrame]] = defaultdict(list)
     for path, view in zip(job.input.multilabel, job.params.multilabel_views, strict=True):
-        tables[view["dataset"], view["model"], view["view"]].append(pd.read_csv(path))
+        tables[view["dataset"], view["model"], view["view"]].append(read_table(path))
     return combine_multilabel(tables)
 
 

@@ -20,7 +20,7 @@ from overtop.retrieval.similarities import mean_similarities
 from overtop.retrieval.temperature import load_temperatures
 from overtop.seeds import derive_seed
 from overtop.storage.shards import open_posterior
-from overtop.storage.tables import write_table
+from overtop.storage.tables import read_table, write_table
 
 
 def main(job: Job) -> None:
@@ -58,7 +58,7 @@ def read_scores(path: str | list[str], direction: str) -> pd.DataFrame:
     """The scores of one direction under the corrected protocol; empty without a path."""
     if not path:
         return pd.DataFrame()
-    return select_rows(pd.read_parquet(path), direction=direction, protocol="corrected")
+    return select_rows(read_table(str(path)), direction=direction, protocol="corrected")
 
 
 def read_similarity(job: Job) -> pd.DataFrame:

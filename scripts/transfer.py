@@ -9,8 +9,6 @@ diagrams as -bins.csv.
 
 import logging
 
-import pandas as pd
-
 from overtop.confidence.transfer import ScoredQueries, measure_transfers
 from overtop.config.evaluation import BootstrapSpec
 from overtop.config.operating import OperatingSpec
@@ -19,7 +17,7 @@ from overtop.evaluation.rounding import round_floats, round_to_digits
 from overtop.pipeline.job import Job, run
 from overtop.retrieval.ranking import read_ranking
 from overtop.storage.files import write_text
-from overtop.storage.tables import write_table
+from overtop.storage.tables import read_table, write_table
 from overtop.tables.transfers import transfers_to_markdown
 
 
@@ -46,7 +44,7 @@ def main(job: Job) -> None:
 def read_queries(dataset: str, split: str, files: tuple[str, str], bank: str) -> ScoredQueries:
     """Read the queries of one data set: `files` are its scores and its ranking."""
     scores, ranking = files
-    return ScoredQueries(dataset, split, pd.read_parquet(scores), read_ranking(ranking)[0], bank)
+    return ScoredQueries(dataset, split, read_table(scores), read_ranking(ranking)[0], bank)
 
 
 if __name__ == "__main__":

@@ -8,14 +8,12 @@ Writes: results/robustness/{robustness}-calibration.csv and .md.
 from collections.abc import Iterator
 from itertools import groupby
 
-import pandas as pd
-
 from overtop.config.evaluation import BootstrapSpec
 from overtop.evaluation.rounding import round_floats
 from overtop.evaluation.view_calibration import ViewPredictions, measure_view_calibration
 from overtop.pipeline.job import Job, run
 from overtop.storage.files import write_text
-from overtop.storage.tables import write_table
+from overtop.storage.tables import read_table, write_table
 from overtop.tables.view_calibration import calibration_to_markdown
 
 
@@ -31,7 +29,7 @@ def read_views(job: Job) -> Iterator[ViewPredictions]:
     """Read the predictions of one model in one view after the other."""
     files = zip(job.params.views, job.input.predictions, strict=True)
     for key, of_view in groupby(files, lambda file: (file[0]["dataset"], file[0]["model"], file[0]["view"])):
-        yield ViewPredictions(*key, [pd.read_parquet(path) for _, path in of_view])
+        yield ViewPredictions(*key, [read_table(path) for _, path in of_view])
 
 
 if __name__ == "__main__":

@@ -14,6 +14,9 @@ RESIDENT_BYTES = 512 * 2**20
 RESAMPLE_BYTES = 512 * 2**10
 """Size of one intermediate array of the bootstrap: several of them fit the cache of a core."""
 
+CHUNK_IMAGES = 32768
+"""Most images whose rankings are accumulated by themselves before they are merged: the unit of slices of a gallery."""
+
 CPU_BLOCK_ITEMS = 2048
 """Largest side of a block of similarities in the ranking pass on a CPU."""
 

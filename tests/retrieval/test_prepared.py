@@ -8,11 +8,13 @@ from helpers.embeddings import random_cone
 from overtop.errors import OvertopError
 from overtop.retrieval.bank import compute_normalisations
 from overtop.retrieval.exact import rank
-from overtop.retrieval.gallery_files import FACTS, ITEMS, SAMPLE, open_gallery
+from overtop.retrieval.gallery_files import FACTS, ITEMS, open_gallery
 from overtop.retrieval.prepared import fingerprint_embeddings, prepare_gallery, rank_queries
 from overtop.retrieval.ranking import ARRAYS
+from overtop.retrieval.unit_files import DIGEST_ROWS, SAMPLE
 from overtop.retrieval.vectors import read_unit_vectors
 from overtop.storage.embedding_files import open_embeddings
+from overtop.storage.json_files import write_json
 from overtop.storage.shards import ArraySource
 
 TEMPERATURES = (0.01, 0.07)
@@ -107,7 +109,7 @@ def test_fingerprint_depends_on_embeddings_and_names_only(tmp_path):
     same = [
         prepare_gallery(ArraySource([rows.astype(np.float64)])),
         prepare_gallery(ArraySource([rows]), tmp_path / "gallery", bank=bank, encoder="clip"),
-        open_gallery(tmp_path / "gallery", verify=True),
+        open_gallery(tmp_path / "gallery"),
     ]
     assert {gallery.fingerprint for gallery in same} == {expected}
     others = [ArraySource([rows], list("abcdefghi")), ArraySource([rows[:8]]), ArraySource([2 * rows])]
@@ -131,20 +133,20 @@ def test_prepared_gallery_is_not_read_as_embeddings(tmp_path):
         open_embeddings(tmp_path / "gallery")
 
 
-def flip_last_byte(path):
+def flip_byte(path, position):
     content = bytearray(path.read_bytes())
-    content[-1] ^= 1
+    content[position] ^= 1
     path.write_bytes(content)
 
 
 DAMAGES = {
     "truncated vectors": (SAMPLE.format(0), lambda path: path.write_bytes(path.read_bytes()[:-4]), "is missing"),
     "missing vectors": (SAMPLE.format(0), lambda path: path.unlink(), "is missing or truncated"),
-    "altered items": (ITEMS, flip_last_byte, "content differs from its digest"),
+    "altered items": (ITEMS, lambda path: flip_byte(path, 40), "content differs from its digest"),
     "no facts": (FACTS, lambda path: path.unlink(), "is not a prepared gallery"),
-    "truncated facts": (FACTS, lambda path: path.write_text('{"schema": '), "is damaged"),
-    "other facts": (FACTS, lambda path: path.write_text("[1]"), "is damaged"),
-    "other schema": (FACTS, lambda path: path.write_text('{"schema": "gallery/0"}'), "has schema 'gallery/0'"),
+    "truncated facts": (FACTS, lambda path: path.write_text('{"schema": '), "has no digest"),
+    "altered facts": (FACTS, lambda path: flip_byte(path, -10), "content differs from its digest"),
+    "other schema": (FACTS, lambda path: write_json(path, {"schema": "gallery/0"}), "has schema 'gallery/0'"),
 }  # fmt: skip
 
 
@@ -158,11 +160,24 @@ def test_damaged_gallery_is_refused_in_one_line(damage, tmp_path):
     assert "\n" not in str(raised.value)
 
 
-def test_altered_unit_vectors_are_detected_when_verified(tmp_path):
-    prepare_gallery(gallery_with_duplicates(np.random.default_rng(0), 1), tmp_path / "gallery")
-    flip_last_byte(tmp_path / "gallery" / SAMPLE.format(0))
-    with pytest.raises(OvertopError, match=r"sample-0.npy: content differs from its digest"):
-        open_gallery(tmp_path / "gallery", verify=True)
+@pytest.mark.parametrize("row", [0, DIGEST_ROWS - 1, DIGEST_ROWS, DIGEST_ROWS + 10])
+def test_altered_unit_vectors_are_detected_when_they_are_read(row, tmp_path):
+    source = random_cone(np.random.default_rng(0), 1, DIGEST_ROWS + 12)
+    prepare_gallery(source, tmp_path / "gallery")
+    path = tmp_path / "gallery" / SAMPLE.format(0)
+    flip_byte(path, 128 + row * 4 * source.dims[0])
+    units = open_gallery(tmp_path / "gallery").items.items.source
+    other = 0 if row >= DIGEST_ROWS else DIGEST_ROWS
+    units.read(0, other, other + 5)  # another block
+    message = rf"^{path}: content differs from its digest; prepare the gallery again$"
+    for read in (
+        lambda: units.read(0, row, row + 1),
+        lambda: units.units(0, slice(row, row + 1)),
+        lambda: units.units(0, np.array([row])),
+        lambda: rank_queries(open_gallery(tmp_path / "gallery"), random_cone(np.random.default_rng(1), 1, 2), 1),
+    ):
+        with pytest.raises(OvertopError, match=message):
+            read()
 
 
 @pytest.mark.parametrize(("value", "row"), [(np.nan, 3), (0.0, 30)])
@@ -173,7 +188,7 @@ def test_bad_item_is_named_and_an_earlier_gallery_stays(value, row, tmp_path):
     rows[row] = value
     with pytest.raises(OvertopError, match=rf"item 'item {row}' in sample 0 is zero or not finite"):
         prepare_gallery(ArraySource([rows], [f"item {i}" for i in range(37)]), folder)
-    assert open_gallery(folder, verify=True).fingerprint == before
+    assert open_gallery(folder).fingerprint == before
     assert [path.name for path in tmp_path.iterdir()] == ["gallery"]
 
 
@@ -181,7 +196,7 @@ def test_earlier_gallery_is_replaced_and_nothing_else(tmp_path):
     rng = np.random.default_rng(0)
     prepare_gallery(gallery_with_duplicates(rng, 3), tmp_path / "gallery")
     prepare_gallery(random_cone(rng, 1, 5), tmp_path / "gallery")
-    assert open_gallery(tmp_path / "gallery", verify=True).n_items == 5
+    assert open_gallery(tmp_path / "gallery").n_items == 5
     assert sorted(path.name for path in (tmp_path / "gallery").iterdir()) == sorted([FACTS, ITEMS, SAMPLE.format(0)])
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.txt").write_text("text")

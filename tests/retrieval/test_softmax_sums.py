@@ -12,7 +12,7 @@ TEMPERATURES = (0.005, 0.01, 0.07, 3.0)
 
 def accumulate(matrix, k, size, temperatures, transposed=False):
     """Return the softmax sums of a matrix that is passed in blocks of `size` columns."""
-    topk, sums = TopK(len(matrix), k, "cpu"), SoftmaxSums(len(matrix), temperatures, "cpu")
+    topk, sums = TopK(len(matrix), k, "cpu"), SoftmaxSums(len(matrix), temperatures, True, "cpu")
     for block, unpadded, rows, first_column in iterate_blocks(matrix, size, transposed):
         topk.update(block, rows, first_column)
         sums.update(unpadded, rows, first_column, topk)

@@ -1,5 +1,6 @@
 """The script end to end: metrics and recalls as input, a table in all its forms as output."""
 
+import json
 from types import SimpleNamespace
 
 import pandas as pd
@@ -28,7 +29,11 @@ def job(tmp_path):
             recalls=[tmp_path / "deterministic-0.csv", tmp_path / "mc_dropout-0.csv"],
         ),
         output=SimpleNamespace(
-            csv=tmp_path / "t.csv", members=tmp_path / "t-members.csv", md=tmp_path / "t.md", tex=tmp_path / "t.tex"
+            csv=tmp_path / "t.csv",
+            members=tmp_path / "t-members.csv",
+            summary=tmp_path / "t.json",
+            md=tmp_path / "t.md",
+            tex=tmp_path / "t.tex",
         ),
         params=SimpleNamespace(spec=SPEC, benchmarks={"mscoco": "coco"}),
         wildcards=SimpleNamespace(table="t"),
@@ -47,6 +52,18 @@ def test_table_contains_the_declared_rows_and_the_published_numbers(job):
     for path in (job.output.md, job.output.tex):
         assert "Table 1 of Gomez" in path.read_text()
         assert "Includes encoders whose recall differs" in path.read_text()
+
+
+def test_summary_has_the_key_numbers_of_each_posterior(job):
+    script.main(job)
+    table, summary = pd.read_csv(job.output.csv), json.loads(job.output.summary.read_text())
+    assert list(summary) == ["mscoco"]
+    assert list(summary["mscoco"]["i2t"]) == ["my-deterministic", "my-mc_dropout"]
+    row = table.query("direction == 'i2t' and kind == 'mc_dropout' and estimator == 'top1_similarity'").iloc[0]
+    assert summary["mscoco"]["i2t"]["my-mc_dropout"] == {
+        "recall_at_1": pytest.approx(row["recall_at_1"], abs=1e-6),
+        "aurc": {"top1_similarity": pytest.approx(row["aurc"], abs=1e-6)},
+    }
 
 
 def test_other_splits_are_not_compared_with_the_papers_test_split(job):

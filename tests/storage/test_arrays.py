@@ -43,7 +43,7 @@ def test_missing_file_is_rejected(tmp_path):
 def test_truncated_file_is_rejected(path, length):
     content = path.read_bytes()
     path.write_bytes(content[: int(length * len(content)) if length < 1 else length])
-    with pytest.raises(OvertopError, match=r"file\.h5: .*rebuild"):
+    with pytest.raises(OvertopError, match=r"file\.h5: .*; delete it and run the same command again"):
         read_arrays(path, "thing/1")
 
 

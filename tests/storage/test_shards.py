@@ -43,7 +43,7 @@ def test_requested_samples_of_several_runs_of_passes_are_the_first_ones(tmp_path
             assert source.n_samples == (samples or 5) == len(source.dims)
             embeddings = [source.read(sample, 0, 7) for sample in range(source.n_samples)]
             np.testing.assert_array_equal(embeddings, expected[:samples])
-    with pytest.raises(OvertopError, match="has 5 samples, but 6 are requested"):
+    with pytest.raises(OvertopError, match=r"b\.h5: has 5 samples with those before it, but 6 are requested"):
         ShardSource([[tmp_path / "a.h5"], [tmp_path / "b.h5"]], 6)
 
 
@@ -191,6 +191,22 @@ def test_posterior_of_images_and_captions_is_opened_by_folder(tmp_path):
         assert (images.n_samples, images.n_items, texts.n_samples, texts.n_items) == (2, 3, 2, 4)
     with open_posterior(paths["image"], paths["text"], samples=1) as (images, texts):
         assert (images.n_samples, texts.n_samples) == (1, 1)
+
+
+def test_error_names_the_shards_of_the_encoder_that_differs(tmp_path):
+    paths = {}
+    for modality in ("image", "text"):
+        paths[modality] = [tmp_path / encoder / f"{modality}.h5" for encoder in "ab"]
+        for path in paths[modality]:
+            encoder = "other" if modality == "text" and path.parent.name == "b" else path.parent.name
+            _write_random_shard(path, samples=1, encoder=encoder, sampling="x")
+    with (
+        pytest.raises(
+            OvertopError, match=r"/b/image\.h5 and .*/b/text\.h5: images and captions differ in their encoder"
+        ),
+        open_posterior(paths["image"], paths["text"]),
+    ):
+        pass
 
 
 @pytest.mark.parametrize("key", ["encoder", "sampling"])

@@ -5,20 +5,20 @@ include: "adapters.inputs.smk"
 
 
 rule adapt:
-    """Train the probabilistic adapters of an encoder on its embeddings."""
+    """Train the probabilistic adapters of an encoder under one protocol; a killed job continues where it stopped."""
     input:
         unpack(adapt_files),
     output:
         paths.ADAPTER,
     log:
-        log_file("adapt", "{adapter}"),
+        log_file("adapt", "{adapter}/{protocol}"),
     benchmark:
-        benchmark_file("adapt", "{adapter}")
+        benchmark_file("adapt", "{adapter}/{protocol}")
     conda:
         "../../envs/overtop.yaml"
+    threads: field("adapters", "threads")
     resources:
-        mem_mb=4000,
-        runtime=240,
+        **request("adapt"),
     params:
         adapter=entry("adapters"),
         seed=settings.seed,
@@ -31,7 +31,7 @@ rule spread:
     """Predict the variance of the embedding of each query with the adapters."""
     input:
         unpack(posterior_on_split),
-        adapter=adapter_file,
+        adapters=adapter_files,
     output:
         paths.SPREAD,
     log:
@@ -41,7 +41,7 @@ rule spread:
     conda:
         "../../envs/overtop.yaml"
     resources:
-        mem_mb=4000,
+        **request("spread"),
     params:
         passes=field("posteriors", "passes"),
         version=VERSIONS["spread"],

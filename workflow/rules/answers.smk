@@ -18,7 +18,7 @@ rule calibrate:
     conda:
         "../../envs/overtop.yaml"
     resources:
-        mem_mb=4000,
+        **request("calibrate"),
     params:
         **settings.operating.model_dump(exclude={"val", "estimator"}),
         candidates=candidates,
@@ -46,7 +46,7 @@ rule prepare:
         "../../envs/overtop.yaml"
     threads: 2
     resources:
-        mem_mb=8000,
+        **request("prepare"),
     params:
         direction=answer_direction,
         source=items_spec("gallery"),
@@ -79,7 +79,7 @@ rule answer:
         "../../envs/overtop.yaml"
     threads: 2
     resources:
-        mem_mb=8000,
+        **request("answer"),
     params:
         direction=answer_direction,
         source=items_spec("queries"),

@@ -17,8 +17,7 @@ rule attack:
     conda:
         "../../envs/overtop.yaml"
     resources:
-        mem_mb=8000,
-        runtime=480,
+        **request("attack"),
         gpu=attack_gpus,
     params:
         attack=entry("attacks"),
@@ -52,7 +51,7 @@ rule perturb:
     conda:
         "../../envs/overtop.yaml"
     resources:
-        mem_mb=8000,
+        **request("perturb"),
         gpu=1,
     params:
         attack=entry("attacks"),

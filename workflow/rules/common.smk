@@ -14,8 +14,10 @@ from overtop.pipeline import robustness as studies
 from overtop.pipeline.banks import find_bank
 from overtop.pipeline.fits import find_fit
 from overtop.pipeline.loading import load_config
+from overtop.pipeline.needs import request
+from overtop.pipeline.run_lock import hold_folder
 from overtop.pipeline.stages import VERSIONS
-from overtop.terms import IMPORTED, MODALITIES
+from overtop.terms import IMPORTED, MODALITIES, PROTOCOLS
 
 try:
     settings = load_config(dict(config))
@@ -29,6 +31,16 @@ def log_file(rule_name, tail):
 
 def benchmark_file(rule_name, tail):
     return f"benchmarks/{rule_name}/{tail}.tsv"
+
+
+def hold_run_lock():
+    """Refuse to run beside another run, whose lock was removed."""
+    if not is_started_by_user():
+        return
+    try:
+        hold_folder()
+    except OvertopError as error:
+        raise WorkflowError(f"\n{error}") from None
 
 
 def data_folder(wildcards):

@@ -17,8 +17,6 @@ rule fetch:
     retries: 2
     conda:
         "../../envs/overtop.yaml"
-    resources:
-        mem_mb=4000,
     params:
         spec=fetch_spec,
         sources=fetch_sources,
@@ -41,6 +39,8 @@ rule split:
         benchmark_file("split", paths.OF_SPLIT)
     conda:
         "../../envs/overtop.yaml"
+    resources:
+        **request("split"),
     params:
         spec=split_spec,
         data=data_folder,
@@ -72,7 +72,7 @@ rule import_embeddings:
     conda:
         "../../envs/overtop.yaml"
     resources:
-        mem_mb=4000,
+        **request("import_embeddings"),
     params:
         on_error=imported_on_error,
         data=data_folder,

@@ -19,8 +19,7 @@ rule features:
         "../../envs/overtop.yaml"
     threads: 2
     resources:
-        mem_mb=4000,
-        runtime=240,
+        **request("features"),
         gpu=1,
     params:
         data=data_folder,
@@ -45,8 +44,7 @@ rule train:
         "../../envs/overtop.yaml"
     threads: train_threads
     resources:
-        mem_mb=4000,
-        runtime=240,
+        **request("train"),
         gpu=1,
     params:
         encoder=entry("encoders"),
@@ -74,8 +72,7 @@ rule finetune:
         "../../envs/overtop.yaml"
     threads: finetune_threads
     resources:
-        mem_mb=16000,
-        runtime=1440,
+        **request("finetune"),
         gpu=finetune_gpus,
     params:
         encoder=entry("encoders"),
@@ -123,9 +120,9 @@ rule embed:
     priority: 1
     conda:
         "../../envs/overtop.yaml"
+    threads: embed_threads
     resources:
-        mem_mb=8000,
-        runtime=240,
+        **request("embed"),
         gpu=1,
     params:
         encoder=entry("encoders"),

@@ -18,8 +18,7 @@ rule predict:
     conda:
         "../../envs/overtop.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        **request("predict"),
     params:
         dirichlet=settings.temperature.dirichlet,
         passes=field("posteriors", "passes"),
@@ -41,8 +40,7 @@ rule multilabel:
     conda:
         "../../envs/overtop.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        **request("multilabel"),
     params:
         bootstrap=plain(settings.evaluation.bootstrap),
         passes=field("posteriors", "passes"),

@@ -16,6 +16,7 @@ rule table:
         md=f"{paths.TABLE}.md",
         tex=f"{paths.TABLE}.tex",
         members=paths.MEMBERS,
+        summary=paths.SUMMARY,
     log:
         log_file("table", "{table}"),
     benchmark:

@@ -1,5 +1,8 @@
 # Input and params functions of the rules in retrieval.smk (the linter wants rules and functions in separate files).
 
+NO_NAME = r"(?!)"
+"""A pattern that matches no name."""
+
 
 def ranking_inputs(wildcards):
     """The manifest of a split and the shards of a posterior; deleted shards are made again."""
@@ -8,6 +11,16 @@ def ranking_inputs(wildcards):
         shards = [path for modality in MODALITIES for path in files[modality]]
         remake_deleted(path for path in shards if not Path(path).exists())
     return files
+
+
+def slices_to_merge(wildcards):
+    """What `rank` reads, and the slices of the gallery."""
+    count = settings.ranking.slices[wildcards.dataset]
+    slices = [
+        paths.RANKING_SLICE.format(**wildcards, slice=number, slices=count)
+        for number in range(count)
+    ]
+    return {**ranking_inputs(wildcards), "slices": slices}
 
 
 def bank_inputs(wildcards):

@@ -18,7 +18,7 @@ rule temperature:
         "../../envs/overtop.yaml"
     threads: 2
     resources:
-        mem_mb=8000,
+        **request("temperature"),
     params:
         passes=field("posteriors", "passes"),
         version=VERSIONS["temperature"],
@@ -41,7 +41,7 @@ rule bank:
         "../../envs/overtop.yaml"
     threads: 2
     resources:
-        mem_mb=8000,
+        **request("bank"),
     params:
         spec=bank_spec,
         temperature=plain(settings.temperature),
@@ -67,14 +67,72 @@ rule rank:
         "../../envs/overtop.yaml"
     threads: 2
     resources:
-        mem_mb=8000,
+        **request("rank"),
     params:
-        **plain(settings.ranking),
+        top=settings.ranking.top,
+        search=settings.ranking.search,
         temperature=plain(settings.temperature),
         passes=field("posteriors", "passes"),
         version=VERSIONS["rank"],
     script:
         "../../scripts/rank.py"
+
+
+rule rank_slice:
+    """Rank a slice of a gallery that is beyond one node."""
+    input:
+        unpack(posterior_on_split),
+        temperatures=fitted_temperatures,
+        bank=bank_if_declared,
+    output:
+        temp(paths.RANKING_SLICE),
+    log:
+        log_file("rank_slice", f"{paths.OF_POSTERIOR}/{{slice}}of{{slices}}"),
+    benchmark:
+        benchmark_file("rank_slice", f"{paths.OF_POSTERIOR}/{{slice}}of{{slices}}")
+    conda:
+        "../../envs/overtop.yaml"
+    threads: 2
+    resources:
+        **request("rank_slice"),
+    params:
+        top=settings.ranking.top,
+        temperature=plain(settings.temperature),
+        passes=field("posteriors", "passes"),
+        version=VERSIONS["rank_slice"],
+    script:
+        "../../scripts/rank_slice.py"
+
+
+rule merge_rankings:
+    """Merge the slices of a gallery into the file that `rank` would write, byte for byte."""
+    input:
+        unpack(slices_to_merge),
+        temperatures=fitted_temperatures,
+        bank=bank_if_declared,
+    output:
+        paths.RANKING,
+    log:
+        log_file("merge_rankings", paths.OF_POSTERIOR),
+    benchmark:
+        benchmark_file("merge_rankings", paths.OF_POSTERIOR)
+    wildcard_constraints:
+        dataset="|".join(settings.ranking.slices) or NO_NAME,
+    conda:
+        "../../envs/overtop.yaml"
+    threads: 2
+    resources:
+        **request("merge_rankings"),
+    params:
+        top=settings.ranking.top,
+        temperature=plain(settings.temperature),
+        passes=field("posteriors", "passes"),
+        version=VERSIONS["merge_rankings"],
+    script:
+        "../../scripts/merge_rankings.py"
+
+
+ruleorder: merge_rankings > rank
 
 
 rule radius:
@@ -92,7 +150,7 @@ rule radius:
         "../../envs/overtop.yaml"
     threads: 2
     resources:
-        mem_mb=8000,
+        **request("radius"),
     params:
         **plain(settings.radius),
         search=settings.ranking.search,
@@ -118,6 +176,8 @@ rule score:
         benchmark_file("score", paths.OF_POSTERIOR)
     conda:
         "../../envs/overtop.yaml"
+    resources:
+        **request("score"),
     params:
         estimators=settings.estimators,
         protocols=field("posteriors", "protocols"),

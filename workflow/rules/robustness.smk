@@ -26,7 +26,7 @@ rule robustness:
     conda:
         "../../envs/overtop.yaml"
     resources:
-        mem_mb=8000,
+        **request("robustness"),
     params:
         spec=entry("robustness"),
         views=as_params(views_of_study),
@@ -63,8 +63,7 @@ rule attack_effects:
         "../../envs/overtop.yaml"
     threads: 2
     resources:
-        mem_mb=8000,
-        runtime=240,
+        **request("attack_effects"),
     params:
         spec=entry("robustness"),
         views=as_params(views_of_study),
@@ -96,8 +95,7 @@ rule view_calibration:
     conda:
         "../../envs/overtop.yaml"
     resources:
-        mem_mb=8000,
-        runtime=240,
+        **request("view_calibration"),
     params:
         split=field("robustness", "split"),
         views=as_params(classified_views),

@@ -19,6 +19,8 @@ rule evaluate:
     conda:
         "../../envs/overtop.yaml"
     threads: 2
+    resources:
+        **request("evaluate"),
     params:
         spec=plain(settings.evaluation),
         seed=settings.seed,
@@ -42,7 +44,7 @@ rule recall:
         "../../envs/overtop.yaml"
     threads: 2
     resources:
-        mem_mb=8000,
+        **request("recall"),
     params:
         encoder=entry("encoders"),
         benchmark=field("datasets", "benchmark"),
@@ -70,7 +72,7 @@ rule compare:
         "../../envs/overtop.yaml"
     threads: 2
     resources:
-        mem_mb=8000,
+        **request("compare"),
     params:
         spec=entry("tables"),
         evaluation=plain(settings.evaluation),
@@ -94,6 +96,8 @@ rule operate:
         benchmark_file("operate", paths.OF_POSTERIOR)
     conda:
         "../../envs/overtop.yaml"
+    resources:
+        **request("operate"),
     params:
         **settings.operating.model_dump(exclude={"estimator", "mapping"}),
         seed=settings.seed,
@@ -122,7 +126,7 @@ rule transfer:
     conda:
         "../../envs/overtop.yaml"
     resources:
-        mem_mb=8000,
+        **request("transfer"),
     params:
         spec=entry("transfers"),
         banks=transfer_banks,
@@ -148,6 +152,8 @@ rule judge:
         benchmark_file("judge", paths.OF_POSTERIOR)
     conda:
         "../../envs/overtop.yaml"
+    resources:
+        **request("judge"),
     params:
         judgments=judgment_files,
         data=data_folder,
@@ -173,6 +179,8 @@ rule cascade:
         benchmark_file("cascade", "{cascade}")
     conda:
         "../../envs/overtop.yaml"
+    resources:
+        **request("cascade"),
     params:
         spec=entry("cascades"),
         bootstrap=plain(settings.evaluation.bootstrap),
@@ -195,7 +203,7 @@ rule thinning:
     conda:
         "../../envs/overtop.yaml"
     resources:
-        mem_mb=8000,
+        **request("thinning"),
     params:
         spec=entry("figures"),
         passes=thinning_passes,
@@ -221,7 +229,7 @@ rule ablate_bank:
         "../../envs/overtop.yaml"
     threads: 2
     resources:
-        mem_mb=8000,
+        **request("ablate_bank"),
     params:
         spec=ablation_spec,
         temperature=plain(settings.temperature),

@@ -1,19 +1,16 @@
 """Trained adapters and their file: the weights under each protocol, and what they were trained on."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 
 from overtop.adapters.model import Adapter
 from overtop.config.adapters import AdapterSpec
 from overtop.errors import OvertopError
-from overtop.storage.files import atomic_path
+from overtop.storage.tensors import read_tensors, write_tensors
 from overtop.terms import MODALITIES, Modality, Protocol
 
 SCHEMA = "adapters/1"
@@ -46,7 +43,7 @@ class AdapterBundle:
         width: D of the embeddings.
         encoder: provenance of the encoder that computed the embeddings.
         seed: seed of the run.
-        by_protocol: trained adapters.
+        by_protocol: trained adapters; the rule `adapt` writes a file per protocol.
     """
 
     name: str
@@ -75,8 +72,9 @@ class AdapterBundle:
                 )
             if different:
                 raise OvertopError(
-                    f"adapter {self.name!r} was trained on another state of encoder {self.encoder.get('name')!r} "
-                    f"({', '.join(different)} differ); delete the adapter's file and run the same command again"
+                    f"adapter {self.name!r} was trained on another state of encoder {self.encoder.get('name')!r} than "
+                    f"these embeddings are of ({', '.join(different)} differ); delete the older one of the adapter's "
+                    "file and the encoder's shards, and run the same command again"
                 )
         if set(dims) != {self.width}:
             raise OvertopError(
@@ -88,12 +86,12 @@ class AdapterBundle:
 def write_adapters(path: str | Path, bundle: AdapterBundle) -> None:
     """Write adapters as safetensors, atomically; equal adapters give equal bytes."""
     tensors = {
-        f"{protocol}.{modality}.{key}": value.contiguous()
+        f"{protocol}.{modality}.{key}": value
         for protocol, trained in bundle.by_protocol.items()
         for modality, adapter in trained.by_modality.items()
         for key, value in adapter.state_dict().items()
     }
-    metadata = {
+    facts = {
         "name": bundle.name,
         "spec": bundle.spec.model_dump(mode="json"),
         "width": bundle.width,
@@ -108,37 +106,22 @@ def write_adapters(path: str | Path, bundle: AdapterBundle) -> None:
             for protocol, trained in bundle.by_protocol.items()
         },
     }
-    # A single metadata entry, because safetensors writes several in no fixed order.
-    content = save(tensors, metadata={SCHEMA: json.dumps(metadata, sort_keys=True)})
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(content)
+    write_tensors(path, SCHEMA, tensors, facts)
 
 
 def read_adapters(path: str | Path) -> AdapterBundle:
     """Read the adapters that `write_adapters` wrote, in evaluation mode and without gradients.
 
     Raises:
-        OvertopError: the file is missing or truncated, or is not a file of adapters.
+        OvertopError: the file is missing or damaged, or is not a file of adapters.
     """
-    if not Path(path).is_file():
-        raise OvertopError(f"{path}: no such file; run the rule that makes it")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = json.loads((file.metadata() or {})[SCHEMA])
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
-        spec = AdapterSpec.model_validate(metadata["spec"])
-        by_protocol: dict[Protocol, TrainedAdapters] = {
-            protocol: TrainedAdapters(_build_adapters(tensors, protocol, metadata["width"], spec), **history)
-            for protocol, history in metadata["history"].items()
-        }
-        return AdapterBundle(
-            metadata["name"], spec, metadata["width"], metadata["encoder"], metadata["seed"], by_protocol
-        )
-    except (OSError, SafetensorError, LookupError, TypeError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise OvertopError(
-            f"{path}: damaged, or not an adapter file of this version ({reason}); delete it and rebuild"
-        ) from error
+    tensors, facts = read_tensors(path, SCHEMA)
+    spec = AdapterSpec.model_validate(facts["spec"])
+    by_protocol: dict[Protocol, TrainedAdapters] = {
+        protocol: TrainedAdapters(_build_adapters(tensors, protocol, facts["width"], spec), **history)
+        for protocol, history in facts["history"].items()
+    }
+    return AdapterBundle(facts["name"], spec, facts["width"], facts["encoder"], facts["seed"], by_protocol)
 
 
 def _build_adapters(

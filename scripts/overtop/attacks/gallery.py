@@ -62,7 +62,9 @@ class Gallery:
         with ShardSource([paths]) as source:
             (provenance,) = source.provenance
             if provenance["encoder"] != encoder or source.item_ids != split.caption_ids:
-                raise OvertopError(f"{paths[0]}: is of another encoder or of other captions; delete it and rebuild")
+                raise OvertopError(
+                    f"{paths[0]}: is of another encoder or of other captions; delete it and run the same command again"
+                )
             texts = source.read(0, 0, source.n_items)
         groups = None if split.is_classes else declare_groups(split, "i2t", split.caption_ids)
         return cls(texts, groups, float(encoder["logit_scale"]), device, provenance)

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from overtop.confidence.answering import batch_warnings, tabulate_answers
 from overtop.confidence.galleries import check_encoder, check_model_fits_gallery, place
@@ -18,8 +17,8 @@ from overtop.errors import OvertopError
 from overtop.progress import Progress, no_progress
 from overtop.retrieval.gallery_files import PreparedGallery
 from overtop.retrieval.sources import SelectedItems
-from overtop.storage.files import atomic_path
 from overtop.storage.shards import EmbeddingSource
+from overtop.storage.tables import atomic_csv, atomic_parquet
 from overtop.terms import DIRICHLET_TEMPERATURE
 
 BLOCK_QUERIES = 2**16
@@ -134,8 +133,8 @@ class AnswerFiles:
 
     def __enter__(self) -> "AnswerFiles":
         with ExitStack() as stack:
-            parquet, csv = (stack.enter_context(atomic_path(path)) for path in (self.parquet, self.csv))
-            self._parquet = stack.enter_context(pq.ParquetWriter(parquet, SCHEMA))
+            self._parquet = stack.enter_context(atomic_parquet(self.parquet, SCHEMA))
+            csv = stack.enter_context(atomic_csv(self.csv))
             self._csv = stack.enter_context(open(csv, "w", encoding="utf-8", newline=""))
             self._similarities: list[np.ndarray] = []
             self._stack = stack.pop_all()

@@ -17,7 +17,7 @@ from pydantic import dataclasses as validated
 
 from overtop.confidence.mappings import Mapping as ProbabilityMapping
 from overtop.errors import OvertopError
-from overtop.storage.json_files import write_json
+from overtop.storage.json_files import read_json, write_json
 from overtop.terms import SOFTMAX_TEMPERATURE
 
 SCHEMA: Literal["confidence/1"] = "confidence/1"
@@ -174,6 +174,9 @@ class _File:
 
 _ADAPTER: TypeAdapter[_File] = TypeAdapter(_File)
 
+_MAKE = "make it with `overtop calibrate` or `judge.save`"
+"""What to do about a file that is missing or damaged."""
+
 
 def write_models(path: str | Path, models: Mapping[str, ConfidenceModel]) -> None:
     """Write confidence models to one JSON file, atomically. Infinite numbers are written as strings.
@@ -191,16 +194,15 @@ def read_models(path: str | Path) -> dict[str, ConfidenceModel]:
     Raises:
         OvertopError: the file is missing, damaged, or not a confidence model of this version.
     """
+    if not Path(path).exists():
+        raise OvertopError(f"{path}: no such file; {_MAKE}")
+    content = read_json(path, _MAKE)
     try:
-        content = Path(path).read_bytes()
-    except FileNotFoundError:
-        raise OvertopError(f"{path}: no such file; make it with `overtop calibrate` or `judge.save`") from None
-    try:
-        return _ADAPTER.validate_json(content).models
+        return _ADAPTER.validate_json(json.dumps(content)).models
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         raise OvertopError(
             f"{path}: is not a confidence model ({SCHEMA}), or is damaged{f': {place}' if place else ''}: "
-            f"{first['msg'].removeprefix('Value error, ')}; make it again with `overtop calibrate` or `judge.save`"
+            f"{first['msg'].removeprefix('Value error, ')}; {_MAKE}"
         ) from None

@@ -1,10 +1,10 @@
 """`ranking` in config.yaml: how many items are ranked per query, and how they are searched."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from overtop.config.base import Model
+from overtop.config.base import Model, Name
 
 
 class RankingSpec(Model):
@@ -14,3 +14,12 @@ class RankingSpec(Model):
     search: Literal["stream", "flat", "hnsw"] = Field(
         "stream", description="stream: the exact pass; flat, hnsw: a FAISS index, for very large galleries"
     )
+    slices: dict[Name, Annotated[int, Field(ge=2)]] = Field(
+        {}, description="by data set: the number of jobs that its gallery is ranked in, for galleries beyond one node"
+    )
+
+    @model_validator(mode="after")
+    def _check_slices(self) -> Self:
+        if self.slices and self.search != "stream":
+            raise ValueError(f"slices: only the exact pass ranks in slices, not {self.search}; set search to stream")
+        return self

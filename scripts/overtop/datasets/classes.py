@@ -95,10 +95,13 @@ def read(name: str, spec: ClassesDataset, raw: Path, split: str) -> Split:
     rows = read_columns(raw / LABELS_FILE, ["image", "classes"])
     with report_damage(raw / CLASSES_FILE, "fetch the split again"):
         classes = json.loads(read_text(raw / CLASSES_FILE))
+        names, templates = list(classes["names"]), list(classes["templates"])
+    with report_damage(raw / LABELS_FILE, "fetch the split again"):
+        numbers = [[int(number) for number in text.split()] for text in rows["classes"]]
     return split_from_labels(
         image_ids=rows["image"].tolist(),
         image_paths=[f"{IMAGES_FOLDER}/{image}" for image in rows["image"]],
-        classes_of_image=[[int(number) for number in numbers.split()] for numbers in rows["classes"]],
-        names=classes["names"],
-        templates=spec.templates or classes["templates"] or [DEFAULT_TEMPLATE],
+        classes_of_image=numbers,
+        names=names,
+        templates=spec.templates or templates or [DEFAULT_TEMPLATE],
     )

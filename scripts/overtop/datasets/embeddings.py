@@ -25,9 +25,9 @@ from overtop.datasets.raw import FetchContext, copy_into, remove_other_files, re
 from overtop.errors import OvertopError
 from overtop.storage.arrays import decode_strings, read_arrays
 from overtop.storage.embedding_files import in_numerical_order
-from overtop.storage.foreign import report_damage
 from overtop.storage.foreign_tables import column_names, read_columns
 from overtop.storage.numpy_files import check_real, map_array
+from overtop.storage.shard_contents import check_contents
 from overtop.storage.shards import SCHEMA, write_shard
 from overtop.storage.split import Split, read_split
 from overtop.terms import IMPORTED, Modality, OnError
@@ -232,24 +232,13 @@ def _load_shards(folder: Path) -> ImportedEmbeddings:
     for modality, expected_ids in (("image", split.image_ids), ("text", split.caption_ids)):
         path = folder / f"{modality}.h5"
         arrays, _ = read_arrays(path, SCHEMA)
-        embedding[modality], item_ids = _check_shard(path, arrays)
-        if item_ids != expected_ids:
+        check_contents(path, arrays)
+        if decode_strings(arrays["item_id"]) != expected_ids:
             raise OvertopError(f"{path}: its items are not those of split.parquet in the same order; write both again")
+        embedding[modality], valid = arrays["embedding"], arrays["valid"]
+        if not valid.all():
+            embedding[modality] = np.where(valid[:, None], embedding[modality], np.float32(np.nan))
     return ImportedEmbeddings(split, embedding["image"], embedding["text"])
-
-
-def _check_shard(path: Path, arrays: Mapping[str, np.ndarray]) -> tuple[np.ndarray, list[str]]:
-    """The embeddings (S, n, D) and the names of the items of a shard that another program may have written."""
-    with report_damage(path, "write it as docs/own-data.md describes", "has no embedding, item_id and valid"):
-        embedding, item_ids, valid = (arrays[name] for name in ("embedding", "item_id", "valid"))
-        names = decode_strings(item_ids)
-    if embedding.ndim != 3 or valid.dtype != bool or not embedding.shape[1:2] == valid.shape == (len(names),):
-        raise OvertopError(
-            f"{path}: embedding {embedding.shape}, item_id {item_ids.shape} and valid {valid.shape}, {valid.dtype}, "
-            "must be (S, n, D), (n,) and (n,) bool; write it again"
-        )
-    check_real(path, embedding)
-    return embedding if valid.all() else np.where(valid[:, None], embedding, np.float32(np.nan)), names
 
 
 def _order_by_image(

@@ -27,7 +27,7 @@ def decode_image(path: str | Path) -> Image.Image:
             stated range.
     """
     fix = "repair or remove it, or skip such images: on_error: skip of its data set, or --on-error skip of the command"
-    with report_damage(f"image {path}", fix), warnings.catch_warnings():
+    with report_damage(f"image {path}", fix, also=Image.DecompressionBombError), warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the bound is checked here
         if Path(path).stat().st_size > MAX_IMAGE_BYTES:
             raise ValueError(f"it has more than {MAX_IMAGE_BYTES:,} bytes")

@@ -95,7 +95,7 @@ def load_encoder(
     """
     location = checkpoint or spec.checkpoint
     if location is not None:
-        path, preprocessing = locate_weights(name, location, data)
+        path, preprocessing = locate_weights(name, location, data, is_trained_here=spec.is_trained_here)
         return assemble_encoder(name, spec, build_model(name, spec, str(path), preprocessing), path, device)
     if spec.tag is None:
         raise OvertopError(f"encoder {name!r}: it has no weights yet; train it first, or set `tag` or `checkpoint`")

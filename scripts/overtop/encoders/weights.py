@@ -17,7 +17,8 @@ from overtop.errors import MissingFileError, OvertopError
 from overtop.storage.bounds import MAX_TENSORS
 from overtop.storage.files import resolve_inside, sha256
 from overtop.storage.foreign import read_text, report_damage
-from overtop.storage.json_files import write_json
+from overtop.storage.json_files import read_json, write_json
+from overtop.storage.tensors import read_facts
 
 CONFIG_FILE = "open_clip_config.json"
 WEIGHTS_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin")
@@ -27,7 +28,7 @@ _TYPES = ("F64", "F32", "F16", "BF16", "I64", "BOOL")
 """Types of the tensors of open_clip's models: weights, and positions and masks beside them."""
 
 METADATA_KEY = "overtop"
-"""Key of the facts in the metadata of checkpoints that are written here: JSON, with `preprocessing` among them."""
+"""Schema of the checkpoints that are written here; `preprocessing` is among their facts."""
 
 
 class WeightsRecord(BaseModel):
@@ -37,6 +38,7 @@ class WeightsRecord(BaseModel):
         file: file with the weights, relative to the data folder.
         sha256, bytes: hex digest and size of that file.
         config: file with open_clip's description of the model, relative to the data folder; None if there is none.
+        config_sha256: hex digest of that file.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -45,6 +47,7 @@ class WeightsRecord(BaseModel):
     sha256: str
     bytes: int
     config: str | None = None
+    config_sha256: str | None = None
 
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -113,6 +116,7 @@ def _make_record(path: Path, data: Path, config: Path | None = None) -> WeightsR
         sha256=digest.sha256,
         bytes=digest.bytes,
         config=str(config.relative_to(data)) if config else None,
+        config_sha256=sha256(config) if config else None,
     )
 
 
@@ -121,18 +125,23 @@ def write_weights_record(path: str | Path, record: WeightsRecord) -> None:
     write_json(path, record.model_dump(mode="json"))
 
 
-def locate_weights(name: str, location: str | Path, data: str | Path) -> tuple[Path, dict[str, Any]]:
+def locate_weights(
+    name: str, location: str | Path, data: str | Path, *, is_trained_here: bool = False
+) -> tuple[Path, dict[str, Any]]:
     """The file with an encoder's weights, and the preprocessing options stored with it (empty if there are none).
 
     Args:
         name: the encoder's name in config.yaml.
         location: a record that `write_weights_record` wrote, a folder in open_clip's layout, or the file itself.
         data: the data folder, which paths in a record are relative to.
+        is_trained_here: whether the location is a checkpoint of this pipeline, which has a digest.
 
     Raises:
-        OvertopError: the file is missing, or is not the recorded one.
+        OvertopError: the file is missing or damaged, or is not the recorded one.
     """
     location = Path(location)
+    if is_trained_here:
+        return location, _check_preprocessing(read_facts(location, METADATA_KEY).get("preprocessing", {}))
     if location.suffix == ".json" and location.is_file():
         return _locate_recorded_weights(name, location, Path(data))
     if location.is_dir():
@@ -146,14 +155,16 @@ def locate_weights(name: str, location: str | Path, data: str | Path) -> tuple[P
 
 
 def _read_stored_preprocessing(file: Path) -> dict[str, Any]:
-    """The preprocessing options in a checkpoint that was written here; empty if there are none."""
+    """The preprocessing options in a file that a user names, and that may be a checkpoint that was written here."""
     try:
         with safe_open(file, framework="pt") as content:
-            metadata = (content.metadata() or {}).get(METADATA_KEY, "{}")
+            metadata = content.metadata() or {}
     except SafetensorError:  # another format, or damaged: reported when the weights are loaded
         return {}
-    with report_damage(file, "delete it, or get it again", "its metadata are damaged"):
-        return _check_preprocessing(json.loads(metadata).get("preprocessing", {}))
+    if METADATA_KEY not in metadata:
+        return {}
+    facts = read_facts(file, METADATA_KEY, "train the encoder again")
+    return _check_preprocessing(facts.get("preprocessing", {}))
 
 
 def check_tensors(file: Path) -> None:
@@ -191,20 +202,27 @@ def find_weights(name: str, folder: str | Path) -> Path:
 
 
 def _locate_recorded_weights(name: str, record_path: Path, data: Path) -> tuple[Path, dict[str, Any]]:
-    with report_damage(record_path, "delete it and run the same command again", "is no record of weights"):
-        record = WeightsRecord.model_validate_json(read_text(record_path))
+    record = WeightsRecord.model_validate(read_json(record_path))
     file = resolve_inside(data, record.file)
+    _check_recorded(name, file, record.sha256, record_path)
+    if record.config is None:
+        return file, {}
+    config = resolve_inside(data, record.config)
+    _check_recorded(name, config, record.config_sha256, record_path)
+    return file, _read_preprocessing(config)
+
+
+def _check_recorded(name: str, file: Path, digest: str | None, record_path: Path) -> None:
     if not file.is_file():
         raise OvertopError(
-            f"encoder {name!r}: its weights {file} are missing; delete {record_path} and run the same command again "
-            "on a node with network to download them"
+            f"encoder {name!r}: its file {file} is missing; delete {record_path} and run the same command again "
+            "on a node with network to download it"
         )
-    if file.stat().st_size != record.bytes or sha256(file) != record.sha256:
+    if sha256(file) != digest:
         raise OvertopError(
             f"encoder {name!r}: {file} is not the file recorded in {record_path}; "
             "delete both and run the same command again"
         )
-    return file, _read_preprocessing(resolve_inside(data, record.config)) if record.config else {}
 
 
 def _read_preprocessing(config: Path) -> dict[str, Any]:

@@ -32,7 +32,7 @@ def read_attack_record(paths: Sequence[str | Path]) -> AttackRecord:
     provenances = [(path, read_provenance(path)) for path in paths]
     for path, provenance in provenances:
         if "attack" not in provenance or "outcome" not in provenance:
-            raise OvertopError(f"{path}: contains no attacked images; delete it and rebuild")
+            raise OvertopError(f"{path}: contains no attacked images; delete it and run the same command again")
     outcomes = [provenance["outcome"] for _, provenance in provenances]
     perturbations = combine_perturbations(
         [Perturbations(o["max_perturbation"], o["pixel_min"], o["pixel_max"]) for o in outcomes]

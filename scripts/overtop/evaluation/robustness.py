@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 
 from overtop.config.evaluation import BootstrapSpec
 from overtop.errors import OvertopError
 from overtop.evaluation.bootstrap import bootstrap_seed, draw_cluster_weights, sum_in_resamples
 from overtop.evaluation.significance import Bounds, symmetric_interval
 from overtop.means import harmonic_mean
+from overtop.storage.tables import open_parquet
 from overtop.terms import CLEAN
 
 AVERAGE = "average"
@@ -129,9 +129,11 @@ def read_hits(path: str | Path) -> pd.DataFrame:
     Returns:
         Columns `image_id` and `hit`, one row per image.
     """
-    has_directions = "direction" in pq.read_schema(path).names
-    filters = [("direction", "==", "i2t")] if has_directions else None
-    table = pd.read_parquet(path, columns=["image_id", "hit"], filters=filters)
+    file = open_parquet(path)
+    columns = [name for name in ("image_id", "hit", "direction") if name in file.schema_arrow.names]
+    table = file.read(columns).to_pandas()
+    if "direction" in columns:
+        table = table[table["direction"] == "i2t"]
     return table[~table.duplicated("image_id")][["image_id", "hit"]]  # the hits of an image are equal in its rows
 
 

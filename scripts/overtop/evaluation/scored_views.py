@@ -9,6 +9,7 @@ import pandas as pd
 
 from overtop.errors import OvertopError
 from overtop.evaluation.inputs import validate_scores
+from overtop.storage.tables import read_table
 from overtop.terms import CLEAN, PUBLISHED_ONLY
 
 ALL, RIGHT_BEFORE = "all", "right_before"
@@ -39,7 +40,8 @@ def read_uncertainties(path: str | Path) -> pd.DataFrame:
     Args:
         path: a score table (`estimators.scoring`).
     """
-    scores = pd.read_parquet(path, columns=_SCORE_COLUMNS, filters=[("direction", "==", "i2t")])
+    scores = read_table(path, _SCORE_COLUMNS)
+    scores = scores[scores["direction"] == "i2t"]
     published = scores["estimator"].isin(PUBLISHED_ONLY)
     return scores[scores["protocol"] == published.map({True: "published", False: "corrected"})]
 

@@ -16,7 +16,7 @@ from overtop.evaluation.selection import select_rows
 from overtop.reference.architecture import join_architectures
 from overtop.reference.benchmarks import BENCHMARK_SPLIT
 from overtop.reference.paper import read_paper_table
-from overtop.storage.tables import read_table_metadata
+from overtop.storage.tables import read_table, read_table_metadata
 
 SCORE_COLUMNS = ["query_id", "image_id", "direction", "estimator", "protocol", "uncertainty", "hit"]
 """Columns of the score tables that a comparison needs."""
@@ -75,7 +75,7 @@ def compare_table(
 def read_method_scores(file: ScoresFile, table: TableSpec) -> pd.DataFrame:
     """Read the scores of the protocols and estimators that a table declares, with the columns that name a method."""
     encoders = json.loads(read_table_metadata(file.path)["provenance"])["encoders"]
-    scores = pd.read_parquet(file.path, columns=SCORE_COLUMNS)
+    scores = read_table(file.path, SCORE_COLUMNS)
     return select_rows(scores, protocol=table.protocols, estimator=table.estimators).assign(
         posterior=file.posterior, kind=file.kind, architecture=join_architectures(encoders)
     )

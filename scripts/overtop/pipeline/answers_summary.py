@@ -3,10 +3,8 @@
 import json
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from overtop.labels import format_count, shorten
-from overtop.storage.tables import read_table_metadata
+from overtop.storage.tables import open_parquet, read_table_metadata
 
 SHOWN_ROWS = 5
 """Answers that are shown."""
@@ -37,8 +35,7 @@ def answers_summary(path: Path) -> list[str]:
 
 def _first_rows(parquet: Path) -> list[str]:
     """The first answers as aligned columns."""
-    with pq.ParquetFile(parquet) as file:
-        batch = next(file.iter_batches(batch_size=SHOWN_ROWS), None)
+    batch = next(open_parquet(parquet).iter_batches(batch_size=SHOWN_ROWS), None)
     rows = [] if batch is None else batch.to_pylist()
     return _align(
         [

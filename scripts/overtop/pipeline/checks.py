@@ -38,6 +38,8 @@ def cross_checks(config: Config) -> Iterator[str]:
     for name in config.estimators:
         yield from check_name("estimators", "estimator", name, ESTIMATORS)
     yield from _check_bank(config)
+    for name in config.ranking.slices:
+        yield from check_name("ranking.slices", "data set", name, config.datasets)
     for name, dataset in config.datasets.items():
         if isinstance(dataset, KarpathyDataset):
             yield from _check_routes(config, name, dataset)

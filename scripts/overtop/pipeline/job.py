@@ -8,6 +8,9 @@ from typing import Any, Protocol
 
 from overtop.errors import OvertopError
 
+REFUSED = "overtop.refused"
+"""Logger of the last line of a job that ended with an `OvertopError`."""
+
 
 class Job(Protocol):
     """The attributes of Snakemake's `snakemake` object that scripts use."""
@@ -47,7 +50,7 @@ def run(main: Callable[[Job], None]) -> None:
     try:
         main(job)
     except OvertopError as error:
-        logging.error("%s", error)
+        logging.getLogger(REFUSED).error("%s", error)
         print(f"overtop: {error}", file=sys.stderr)
         sys.exit(1)
     except BaseException:

@@ -28,6 +28,8 @@ VERSIONS = {
     "temperature": 2,
     "bank": 2,
     "rank": 6,
+    "rank_slice": 1,
+    "merge_rankings": 1,
     "radius": 3,
     "score": 3,
     "evaluate": 4,

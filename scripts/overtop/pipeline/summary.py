@@ -9,14 +9,13 @@ from overtop import labels
 from overtop.pipeline import paths
 from overtop.pipeline.answers_summary import answers_summary
 from overtop.pipeline.transfer_checks import RESERVED_ENDINGS
+from overtop.storage.tables import read_table
 from overtop.tables.attack_checks import failed_checks
 from overtop.tables.differences import differences_summary
+from overtop.tables.key_numbers import SHOWN_ESTIMATORS, prefer_rows
 from overtop.tables.robustness import robustness_summary
 from overtop.tables.transfers import transfers_summary
 from overtop.tables.wide import GROUP
-
-SHOWN_ESTIMATORS = ("top1_similarity", "max_softmax", "bank_nnn")
-"""Estimators that the summary shows: the plain similarity, the usual confidence, and that with a bank of queries."""
 
 CHANCE_AUROC = 0.5
 """AUROC of an uncertainty that knows nothing about the hits."""
@@ -41,16 +40,16 @@ def summarise_run(targets: Iterable[str]) -> str:
 
 def _summarise_file(path: Path) -> list[str]:
     if path.match(paths.fill(paths.TABLE, table="*.csv")):
-        return summarise_table(pd.read_csv(path))
+        return summarise_table(read_table(path))
     if path.match(paths.fill(paths.DIFFERENCES, table="*.csv")):
-        return differences_summary(pd.read_csv(path))
+        return differences_summary(read_table(path))
     if path.match(f"{paths.ANSWER.format(answer='*')}.*"):
         return answers_summary(path)
     if path.match(paths.TRANSFER.format(transfer="*") + ".csv") and not path.stem.endswith(RESERVED_ENDINGS):
-        return transfers_summary(pd.read_csv(path))
+        return transfers_summary(read_table(path))
     checks = path.with_name(f"{path.stem}-checks.csv")
     if path.match(paths.ROBUSTNESS.format(robustness="*") + ".csv") and checks.is_file():
-        return [*robustness_summary(pd.read_csv(path)), *_check_warnings(pd.read_csv(checks))]
+        return [*robustness_summary(read_table(path)), *_check_warnings(read_table(checks))]
     return []
 
 
@@ -63,7 +62,7 @@ def summarise_table(table: pd.DataFrame) -> list[str]:
     Args:
         table: a long table of results. If possible, labelled positives and the corrected protocol are summarised.
     """
-    rows = _prefer(_prefer(table, "positives", "labelled"), "protocol", "corrected")
+    rows = prefer_rows(table)
     rows = rows.drop_duplicates([*GROUP, "posterior", "estimator"])  # recall and AUROC do not depend on the binning
     posteriors = labels.posterior_labels(rows)
     lines, warnings = [], []
@@ -121,12 +120,6 @@ def _enumerate(names: list[str]) -> str:
     """The first names, and the number of further ones."""
     hidden = len(names) - MAX_NAMES
     return ", ".join(names[:MAX_NAMES]) + (f" and {hidden} more" if hidden > 0 else "")
-
-
-def _prefer(rows: pd.DataFrame, column: str, value: str) -> pd.DataFrame:
-    """The rows with that value, or all rows if none has it."""
-    preferred = rows[rows[column] == value]
-    return rows if preferred.empty else preferred
 
 
 def _check_warnings(checks: pd.DataFrame) -> list[str]:

@@ -44,6 +44,7 @@ class QueryAccumulator:
         contents: what the ranking is to contain.
         normalisation: offsets of the items of the gallery, copies included; None for none.
         device: torch device of the blocks.
+        part: the distinct queries to accumulate rankings of; all by default.
     """
 
     def __init__(
@@ -53,13 +54,16 @@ class QueryAccumulator:
         contents: RankingContents,
         normalisation: Normalisation | None,
         device: str,
+        part: slice | None = None,
     ) -> None:
         self._queries, self._gallery, self._contents, self._device = queries, gallery, contents, device
-        rows, items, samples = queries.source.n_items, gallery.items.source.n_items, queries.source.n_samples
+        self._part = part or slice(0, queries.source.n_items)
+        rows, items = self._part.stop - self._part.start, gallery.items.source.n_items
+        samples = queries.source.n_samples
         top, vote_top = min(contents.top, items), min(contents.vote_top, items)
         self._mean_topk = TopK(rows, max(top, vote_top) if samples == 1 else top, device)  # a single sample is the mean
         self._sample_topks = [TopK(rows, vote_top, device) for _ in range(samples)] if samples > 1 else []
-        self._softmax = SoftmaxSums(rows, contents.temperatures, device)
+        self._softmax = SoftmaxSums(rows, contents.temperatures, gallery.are_single, device)
         self._normalised = {}
         if normalisation is not None:
             arguments = rows, min(RERANKED_TOP, items), normalisation.temperature
@@ -75,16 +79,21 @@ class QueryAccumulator:
             queries: queries of the first rows.
             items: items of the first columns.
         """
-        self._sample_topks[sample].update(block, queries, items.start)
+        self._sample_topks[sample].update(block, self._rows(queries), items.start)
 
     def add_mean(self, block: torch.Tensor, queries: slice, items: slice) -> None:
         """Add a block of mean similarities; arguments as in `add_sample`."""
         groups = None if self._gallery.are_single else self._gallery.within(items, self._device)
+        queries = self._rows(queries)
         if block.device.type != "cpu" or not block.is_contiguous():
             self._add_rows(block, queries, items, groups)
             return
         for rows in blocks(queries.stop - queries.start, 4 * block.shape[1], CACHE_BYTES):
             self._add_rows(block[rows], slice(queries.start + rows.start, queries.start + rows.stop), items, groups)
+
+    def _rows(self, queries: slice) -> slice:
+        """Return the rows of some queries."""
+        return slice(queries.start - self._part.start, queries.stop - self._part.start)
 
     def _add_rows(self, block: torch.Tensor, queries: slice, items: slice, groups: BlockGroups | None) -> None:
         self._mean_topk.update(block, queries, items.start)
@@ -92,6 +101,33 @@ class QueryAccumulator:
         self._softmax.update(unpadded, queries, items.start, self._mean_topk, groups)
         for sums in self._normalised.values():
             sums.update(block, queries, items, self._mean_topk, groups)
+
+    def merge(self, other: "QueryAccumulator") -> None:
+        """Add what was accumulated of some of the queries over later items of the gallery, with whole groups.
+
+        Args:
+            other: accumulator with the same arguments, of the same or fewer queries.
+        """
+        rows = self._rows(other._part)
+        is_later = other._mean_topk.best_entries(other._all)[0] > self._mean_topk.best_entries(rows)[0]
+        self._mean_topk.merge(other._mean_topk, rows)
+        for topk, further in zip(self._sample_topks, other._sample_topks, strict=True):
+            topk.merge(further, rows)
+        self._softmax.merge(other._softmax, rows)
+        for name, sums in self._normalised.items():
+            sums.merge(other._normalised[name], rows, is_later)
+
+    @property
+    def _all(self) -> slice:
+        """All rows."""
+        return self._rows(self._part)
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Return the whole state by name, each (number of queries, ...): what `merge` and `ranking` read."""
+        parts: dict[str, TopK | SoftmaxSums | NormalisedSums] = {"top": self._mean_topk, "softmax": self._softmax}
+        parts |= {f"samples/{number}": topk for number, topk in enumerate(self._sample_topks)}
+        parts |= {f"normalised/{name}": sums for name, sums in self._normalised.items()}
+        return {f"{name}/{key}": values for name, part in parts.items() for key, values in part.tensors().items()}
 
     def ranking(self) -> Ranking:
         """Return the ranking of all queries and items, copies included, after all blocks of the gallery."""

@@ -21,10 +21,10 @@ from overtop.errors import OvertopError
 from overtop.memory import READ_ITEMS
 from overtop.retrieval.accumulator import RankingContents
 from overtop.retrieval.duplicates import DistinctItems
-from overtop.retrieval.exact import rank_items
 from overtop.retrieval.groups import GroupedItems
 from overtop.retrieval.normalisation import Normalisation
 from overtop.retrieval.ranking import Ranking
+from overtop.retrieval.ranking_pass import RankingPass
 from overtop.retrieval.sources import SelectedItems, check_sources
 from overtop.seeds import derive_seed
 from overtop.storage.shards import EmbeddingSource, ShardSource
@@ -112,7 +112,7 @@ def normalise_items(
         device: torch device; by default the GPU if there is one.
     """
     swapped, contents = _SWAPPED[direction], RankingContents(NEAREST, 1, (temperature,), rivals=False)
-    rankings = rank_items(images, texts, contents, normalisations={}, directions=[swapped], device=device)
+    rankings = RankingPass(images, texts, contents, normalisations={}, directions=[swapped], device=device).rank()
     return Normalisation(temperature, item_offsets(rankings[swapped], temperature))
 
 

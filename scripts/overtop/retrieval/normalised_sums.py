@@ -80,6 +80,29 @@ class NormalisedSums:
         self._others[rows][inside] += former[inside]
         self._reference[rows], self._log_mass[rows] = reference, new_log_mass
 
+    def merge(self, other: "NormalisedSums", rows: slice, is_later: torch.Tensor) -> None:
+        """Add what was accumulated of later columns, which hold no group of the earlier ones.
+
+        Args:
+            other: accumulator of the same normalisation.
+            rows: rows of the matrix that its rows are.
+            is_later: (rows of `other`,) whether the largest similarity is in the later columns.
+        """
+        self._topk.merge(other._topk, rows)
+        reference = torch.maximum(self._reference[rows], other._reference)
+        others = torch.zeros_like(reference)
+        for part, at in ((self, rows), (other, slice(None))):
+            others += torch.exp((part._reference[at] - reference) / self._temperature) * part._others[at]
+        former = torch.where(is_later, self._log_mass[rows], other._log_mass)
+        self._log_mass[rows] = torch.where(is_later, other._log_mass, self._log_mass[rows])
+        self._others[rows] = others + torch.exp(former - reference / self._temperature)
+        self._reference[rows] = reference
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Return the state by name: the sums, each (rows,) float64, and the best items."""
+        sums = {"reference": self._reference, "log_mass": self._log_mass, "others": self._others}
+        return sums | {f"top/{name}": values for name, values in self._topk.tensors().items()}
+
     def neg_log_probability(self) -> np.ndarray:
         """Return minus the log of the probability of the best item by similarity, with its group, (rows,) float64."""
         exponent = self._others.log() + self._reference / self._temperature - self._log_mass

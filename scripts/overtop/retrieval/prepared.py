@@ -20,11 +20,13 @@ from overtop.progress import Progress, no_progress
 from overtop.retrieval.accumulator import RankingContents
 from overtop.retrieval.bank import normalise_items
 from overtop.retrieval.duplicates import DistinctItems
-from overtop.retrieval.exact import rank_items, sort_temperatures
-from overtop.retrieval.gallery_files import FACTS, SAMPLE, PreparedGallery, open_gallery, write_facts, write_sample
+from overtop.retrieval.exact import sort_temperatures
+from overtop.retrieval.gallery_files import FACTS, PreparedGallery, open_gallery, write_facts
 from overtop.retrieval.groups import GroupedItems
 from overtop.retrieval.normalisation import Normalisation
 from overtop.retrieval.ranking import Ranking
+from overtop.retrieval.ranking_pass import RankingPass
+from overtop.retrieval.unit_files import SAMPLE, write_sample
 from overtop.retrieval.vectors import UnitSource, read_unit_vectors
 from overtop.storage.files import atomic_folder
 from overtop.storage.shards import EmbeddingSource
@@ -183,15 +185,15 @@ def rank_queries(
         raise OvertopError("there are no queries; give at least one")
     _check_dims("queries have", queries, gallery.dims)
     contents = RankingContents(top, VOTE_TOP, sort_temperatures(temperatures), rivals)
-    return rank_items(
+    ranking_pass = RankingPass(
         gallery.items,
         GroupedItems(DistinctItems.find(queries)),
         contents,
         normalisations=_select_normalisations(gallery, normalisations),
         directions=["t2i"],
         device=device,
-        progress=progress,
-    )["t2i"]
+    )
+    return ranking_pass.rank(progress)["t2i"]
 
 
 def _select_normalisations(gallery: PreparedGallery, names: Collection[str] | None) -> dict[Direction, Normalisation]:

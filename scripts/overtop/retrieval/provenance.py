@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+from pathlib import Path
 
+from overtop.retrieval.normalisation import read_bank
 from overtop.storage.shards import ShardSource
 
 FURTHER_PASSES = "+"
@@ -29,6 +31,15 @@ def embedding_provenance(images: ShardSource, texts: ShardSource) -> dict[str, o
         "skipped": images.skipped + texts.skipped,
         "n_truncated": max(group["truncated_captions"] for group in texts.provenance),
     }
+
+
+def ranking_provenance(images: ShardSource, texts: ShardSource, bank: str | Path | None) -> dict[str, object]:
+    """Return the attributes of the file of a ranking: those of its embeddings, and those of its bank if there is one.
+
+    Raises:
+        OvertopError: the file of the bank is missing or damaged.
+    """
+    return embedding_provenance(images, texts) | ({"bank": read_bank(bank)} if bank else {})
 
 
 def encoder_label(source: ShardSource) -> str | None:

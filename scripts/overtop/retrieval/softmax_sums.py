@@ -5,7 +5,7 @@ of the whole matrix in float64.
 """
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
@@ -52,6 +52,24 @@ class Peaks(NamedTuple):
     columns: torch.Tensor
 
 
+class MergedPeaks(NamedTuple):
+    """The largest entries of the rows in some columns and in later ones, each (rows,).
+
+    Attributes:
+        is_later: whether the largest of all is in the later columns.
+        falls: for both parts by how much their largest entry is below that, float64.
+    """
+
+    is_later: torch.Tensor
+    falls: tuple[torch.Tensor, torch.Tensor]
+
+    @classmethod
+    def find(cls, before: torch.Tensor, after: torch.Tensor, peak: torch.Tensor) -> Self:
+        """Compare the largest entries of both parts, float64 (rows,), with the larger of them."""
+        falls = [torch.where(part.isfinite(), peak - part, EXCLUDED_GAP) for part in (before, after)]
+        return cls(after > before, (falls[0], falls[1]))
+
+
 class SoftmaxSums:
     """Accumulator of the sums over each row of exp((s - s_(1))/temperature), where s_(1) is the largest entry.
 
@@ -61,14 +79,15 @@ class SoftmaxSums:
     Args:
         rows: number of rows of the matrix.
         temperatures: T temperatures.
+        are_single: whether every column is a group of its own and occurs once.
         device: torch device of the blocks.
     """
 
-    def __init__(self, rows: int, temperatures: tuple[float, ...], device: str) -> None:
+    def __init__(self, rows: int, temperatures: tuple[float, ...], are_single: bool, device: str) -> None:
         self._peak = torch.full((rows,), -torch.inf, dtype=torch.float64, device=device)
         self._items = [_ItemSums(rows, temperature, device) for temperature in temperatures]
         self._groups = [_GroupSums(rows, temperature, device) for temperature in temperatures]
-        self._are_single = True
+        self._are_single = are_single
 
     def update(
         self, block: torch.Tensor, rows: slice, first_column: int, topk: TopK, groups: BlockGroups | None = None
@@ -80,7 +99,7 @@ class SoftmaxSums:
             rows: rows of the matrix that the block belongs to.
             first_column: column of the matrix that the first column of the block belongs to.
             topk: accumulator that has already been updated with this block.
-            groups: of the columns; None if in all blocks every column is a group of its own and occurs once.
+            groups: of the columns; None if all are single.
         """
         peaks = self._raise_peaks(block.shape[1], rows, first_column, topk)
         gap = peaks.score[:, None] - block
@@ -89,7 +108,6 @@ class SoftmaxSums:
         for items, of_groups in zip(self._items, self._groups, strict=True):
             torch.mul(gap, -LOG2_E / items.temperature, out=weight).exp2_()
             if groups is not None:
-                self._are_single = False
                 groups.multiply_by_copies(weight)
                 of_groups.update(groups, weight, rows, peaks)
             items.update(weight, gap, rows, peaks, groups)
@@ -103,6 +121,30 @@ class SoftmaxSums:
         position = column - first_column
         inside = ((position >= 0) & (position < width)).nonzero().flatten()
         return Peaks(score, rise, inside, position[inside])
+
+    def merge(self, other: "SoftmaxSums", rows: slice) -> None:
+        """Add the sums over later columns of the same matrix.
+
+        Args:
+            other: accumulator at the same temperatures.
+            rows: rows of the matrix that its rows are.
+        """
+        before, after = self._peak[rows], other._peak
+        peak = torch.maximum(before, after)
+        peaks = MergedPeaks.find(before, after, peak)
+        for items, further in zip(self._items, other._items, strict=True):
+            items.merge(further, rows, peaks)
+        for groups, further_groups in zip(self._groups, other._groups, strict=True):
+            groups.merge(further_groups, rows, peaks)
+        self._peak[rows] = peak
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Return the state by name: of each row the largest entry and the sums at each temperature, float64."""
+        named = {"peak": self._peak}
+        for number, (items, groups) in enumerate(zip(self._items, self._groups, strict=True)):
+            named |= {f"items/{number}/{name}": values for name, values in items.tensors().items()}
+            named |= {f"groups/{number}/{name}": values for name, values in groups.tensors().items()}
+        return named
 
     def results(self) -> SumsOfRows:
         """Return the sums of all rows, after all blocks."""
@@ -136,6 +178,26 @@ class _ItemSums:
         if groups is not None:  # further copies of the largest entry have its weight, 1, and no gap
             self._others[rows].index_add_(0, peaks.rows, (groups.copies[peaks.columns] - 1.0).to(torch.float64))
 
+    def merge(self, other: "_ItemSums", rows: slice, peaks: MergedPeaks) -> None:
+        """Add the sums over later columns."""
+        parts = zip(
+            (~peaks.is_later, peaks.is_later),
+            peaks.falls,
+            ((self._others[rows], self._gaps[rows]), (other._others, other._gaps)),
+            strict=True,
+        )
+        others, gaps = torch.zeros(2, len(peaks.is_later), dtype=torch.float64, device=peaks.is_later.device)
+        for has_peak, fall, (of_part, gaps_of_part) in parts:
+            shrink = torch.exp(-fall / self.temperature)
+            count = of_part + ~has_peak  # the largest entry of the other part is now one of the others
+            others += shrink * count
+            gaps += shrink * (gaps_of_part + count * fall)
+        self._others[rows], self._gaps[rows] = others, gaps
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Return the sums by name, each (rows,)."""
+        return {"others": self._others, "gaps": self._gaps}
+
     def results(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Return log partition and mean gap, each (rows,)."""
         return self._others.log1p(), self._gaps / (1.0 + self._others)
@@ -167,6 +229,28 @@ class _GroupSums:
         self._others[rows] = shrink * others + sums.sum(dim=1)
         self._entropy[rows] = entropy - torch.xlogy(sums, sums).sum(dim=1)
         self._mass[rows] = self._mass[rows].index_copy(0, peaks.rows, mass)
+
+    def merge(self, other: "_GroupSums", rows: slice, peaks: MergedPeaks) -> None:
+        """Add the sums over later columns, which hold no group of the earlier ones."""
+        parts = zip(
+            (~peaks.is_later, peaks.is_later),
+            peaks.falls,
+            ((self._others[rows], self._entropy[rows], self._mass[rows]), (other._others, other._entropy, other._mass)),
+            strict=True,
+        )
+        others, entropy, mass = torch.zeros(3, len(peaks.is_later), dtype=torch.float64, device=peaks.is_later.device)
+        for has_peak, fall, (of_part, entropy_of_part, mass_of_part) in parts:
+            shrink = torch.exp(-fall / self._temperature)
+            former = torch.where(has_peak, 0.0, mass_of_part)  # the group is now one of the others
+            weights = of_part + former
+            others += shrink * weights
+            entropy += shrink * (entropy_of_part - torch.xlogy(former, former) + weights * fall / self._temperature)
+            mass += torch.where(has_peak, mass_of_part, 0.0)
+        self._others[rows], self._entropy[rows], self._mass[rows] = others, entropy, mass
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Return the sums by name, each (rows,)."""
+        return {"others": self._others, "entropy": self._entropy, "mass": self._mass}
 
     def results(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Return minus the log probability of the group of the largest entry, and the entropy, each (rows,)."""

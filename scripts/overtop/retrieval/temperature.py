@@ -1,10 +1,10 @@
 """The temperatures of the softmax over the gallery: configured, or read from a fit on a validation split."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from overtop.storage.json_files import read_json
 from overtop.terms import DIRECTIONS, DIRICHLET_TEMPERATURE, SOFTMAX_TEMPERATURE, Direction
 
 FITTED = "fitted"
@@ -37,7 +37,7 @@ def load_temperatures(spec: Mapping[str, float | str], fit_path: str | Path | No
     softmax: dict[Direction, float]
     if spec["softmax"] == FITTED:
         assert fit_path, "a fitted temperature needs the file of the fit"
-        fits = json.loads(Path(fit_path).read_text(encoding="utf-8"))
+        fits = read_json(fit_path)
         softmax = {direction: fits[direction]["temperature"] for direction in DIRECTIONS if direction in fits}
     else:
         softmax = dict.fromkeys(DIRECTIONS, float(spec["softmax"]))

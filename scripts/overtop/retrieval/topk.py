@@ -88,6 +88,21 @@ class TopK:
         keys = self._keys[rows].amax(dim=1)
         return _unpack_scores(keys), _unpack_columns(keys)
 
+    def merge(self, other: "TopK", rows: slice) -> None:
+        """Add the entries of an accumulator of other columns of the same matrix.
+
+        Args:
+            other: accumulator of the same k.
+            rows: rows of the matrix that its rows are.
+        """
+        for part in blocks(len(other._keys), 16 * self.k, CACHE_BYTES):
+            keys = self._keys[rows][part]
+            keys[:] = _largest_entries(torch.cat([keys, other._keys[part]], dim=1), self.k)
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Return the state by name: the keys (rows, k), int64."""
+        return {"keys": self._keys}
+
     def results(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the scores, float32, and the columns, int32, of all rows, each (rows, k), best first."""
         scores = np.empty(self._keys.shape, dtype=np.float32)

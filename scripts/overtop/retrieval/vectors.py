@@ -10,6 +10,9 @@ from overtop.errors import OvertopError
 from overtop.memory import READ_ITEMS
 from overtop.storage.shards import CHUNK_ITEMS, ArraySource, EmbeddingSource
 
+_SAFE_LENGTHS = (1e-15, 1e15)
+"""Lengths whose squares float32 represents with all digits; other vectors are divided by their largest entry first."""
+
 
 class UnitSource(ArraySource):
     """An `EmbeddingSource` of embeddings that are known to have length one, and that are used where they are stored.
@@ -68,14 +71,24 @@ def _read_part(
         embeddings = embeddings[rows - start]
     raw = _share_memory(embeddings).to(device, dtype)
     length = torch.linalg.vector_norm(raw, dim=1, keepdim=True)
-    invalid = (~(torch.isfinite(length) & (length > 0))).flatten().nonzero().flatten()
+    extreme = (~((length > _SAFE_LENGTHS[0]) & (length < _SAFE_LENGTHS[1]))).flatten()
+    if extreme.any():
+        raw = raw.clone()
+        raw[extreme] /= raw[extreme].abs().amax(dim=1, keepdim=True)
+        length = torch.linalg.vector_norm(raw, dim=1, keepdim=True)
+        _check_finite(length, source, sample, rows)
+    return raw / length
+
+
+def _check_finite(length: torch.Tensor, source: EmbeddingSource, sample: int, rows: np.ndarray) -> None:
+    """Raise an error that names the first item without a length."""
+    invalid = (~torch.isfinite(length)).flatten().nonzero().flatten()
     if invalid.numel():
         name = source.item_ids[rows[int(invalid[0])]]
         raise OvertopError(
             f"the embedding of item {name!r} in sample {sample} is zero or not finite ({invalid.numel()} such items); "
             "remove the item or embed it again"
         )
-    return raw / length
 
 
 def _share_memory(array: np.ndarray) -> torch.Tensor:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,10 @@ import h5py
 import numpy as np
 
 from overtop.errors import OvertopError
+from overtop.storage.bounds import largest_array
+from overtop.storage.digests import DIGEST_KEY, REBUILD, differs_error
 from overtop.storage.files import atomic_path
+from overtop.storage.foreign import report_damage
 
 
 def write_arrays(
@@ -33,14 +37,41 @@ def write_arrays(
     """
     chunks = chunks or {}
     with atomic_path(path) as temporary:
-        with h5py.File(temporary, "w", libver=("v110", "v110"), track_order=False) as file:
+        with (
+            _PatientFile(temporary, "w+") as target,
+            h5py.File(target, "w", libver=("v110", "v110"), track_order=False) as file,
+        ):
             for name in sorted(arrays):
                 layout = {"chunks": chunks[name], "fletcher32": True} if name in chunks else {}
                 file.create_dataset(name, data=arrays[name], track_times=False, **layout)
             file.attrs["schema"] = schema
             file.attrs["attributes"] = json.dumps(dict(attributes), sort_keys=True)
-            file.attrs["content_sha256"] = _content_digest(schema, arrays, attributes)
+            file.attrs[DIGEST_KEY] = _content_digest(schema, arrays, attributes)
         read_arrays(temporary, schema)
+
+
+class _PatientFile(FileIO):
+    """A file that seems to accept everything when the disk is full, and raises the error when it is closed.
+
+    HDF5 cannot close a file that it cannot write to; it tries again when the process ends, which then crashes.
+    """
+
+    _failure: OSError | None = None
+
+    def write(self, content: Any) -> int:
+        """Write all bytes, or none after a failure."""
+        rest = memoryview(content).cast("B")
+        try:
+            while len(rest) and self._failure is None:
+                rest = rest[super().write(rest) :]
+        except OSError as error:
+            self._failure = error
+        return memoryview(content).nbytes
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+        if self._failure is not None:
+            raise self._failure
 
 
 def read_arrays(path: str | Path, schema: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -51,25 +82,43 @@ def read_arrays(path: str | Path, schema: str) -> tuple[dict[str, np.ndarray], d
     """
     if not Path(path).is_file():
         raise OvertopError(f"{path}: no such file; run the rule that makes it")
+    with report_damage(path, REBUILD, "truncated or not written by overtop"), open_arrays(path) as file:
+        stored_schema, stored_digest = str(file.attrs["schema"]), str(file.attrs[DIGEST_KEY])
+        attributes = dict(json.loads(file.attrs["attributes"]))
+        arrays = _read_datasets(file) if stored_schema == schema else {}
+        digest = _content_digest(stored_schema, arrays, attributes)
+    if stored_schema != schema:
+        raise OvertopError(f"{path}: has schema {stored_schema!r}, expected {schema!r}; {REBUILD}")
+    if stored_digest != digest:
+        raise differs_error(path)
+    return arrays, attributes
+
+
+def _read_datasets(file: h5py.File) -> dict[str, np.ndarray]:
+    """All arrays of an open file; links are not followed.
+
+    Raises:
+        ValueError: an array is in another file, or larger than the bytes that are stored for it can reasonably be.
+    """
     arrays: dict[str, np.ndarray] = {}
 
     def collect(name: str, node: h5py.Dataset | h5py.Group) -> None:
-        if isinstance(node, h5py.Dataset):
-            arrays[name] = node[...]
+        if not isinstance(node, h5py.Dataset):
+            return
+        if node.external or node.is_virtual or node.nbytes > largest_array(node.id.get_storage_size()):
+            raise ValueError(f"array {name!r} claims {node.nbytes:,} bytes, which are not in the file")
+        arrays[name] = node[...]
 
-    try:
-        with h5py.File(path, "r") as file:
-            stored_schema = file.attrs["schema"]
-            attributes = json.loads(file.attrs["attributes"])
-            stored_digest = file.attrs["content_sha256"]
-            file.visititems(collect)
-    except (OSError, KeyError, ValueError, RuntimeError) as error:
-        raise OvertopError(f"{path}: truncated or not written by overtop ({error}); delete it and rebuild") from error
-    if stored_schema != schema:
-        raise OvertopError(f"{path}: has schema {stored_schema!r}, expected {schema!r}; delete it and rebuild")
-    if stored_digest != _content_digest(schema, arrays, attributes):
-        raise OvertopError(f"{path}: content differs from its digest; delete it and rebuild")
-    return arrays, attributes
+    file.visititems(collect)
+    return arrays
+
+
+def open_arrays(path: str | Path) -> h5py.File:
+    """Open a file that `write_arrays` wrote, to read parts of it.
+
+    There are no locks: no process writes to a file under its final name, and many file systems of clusters have none.
+    """
+    return h5py.File(path, "r", locking=False)
 
 
 def encode_strings(strings: Sequence[str]) -> np.ndarray:

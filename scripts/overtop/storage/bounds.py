@@ -30,8 +30,8 @@ MAX_SHARDS = 10**6
 """Shards of a split: a number with more digits is damage."""
 
 MAX_EXPANSION = 100
-"""Bytes of an array per byte that the file stores for it, beyond `FREE_EXPANSION`: embeddings hardly compress, and
-texts padded to the longest one less than this."""
+"""Bytes of an array, or of the columns of a table, per byte that the file stores for them, beyond `FREE_EXPANSION`:
+embeddings hardly compress, and texts padded to the longest one less than this."""
 
 FREE_EXPANSION = 2**28
 """Bytes that an array may have however few bytes the file stores for it, 256 MiB: zeros, or equal names."""

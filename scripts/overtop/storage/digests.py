@@ -9,10 +9,12 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from io import BytesIO
-from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 from overtop.errors import OvertopError
+
+Kind = Literal["json", "parquet", "safetensors"]
+"""A kind of files that carry their digest themselves."""
 
 DIGEST_KEY = "content_sha256"
 """Key of the digest, in all kinds of files."""
@@ -27,52 +29,55 @@ _CHUNK_BYTES = 1 << 20
 _DIGITS = re.compile(rb"[0-9a-f]{64}")
 
 
-def store_digest(path: str | os.PathLike[str]) -> None:
+def store_digest(path: str | os.PathLike[str], kind: Kind) -> None:
     """Write the digest of a file into its place, which has `UNSET`.
 
     Args:
-        path: a `.json`, `.parquet` or `.safetensors` file.
+        path: the file.
+        kind: what it is.
     """
     with open(path, "rb+") as file:
-        place = _PLACES[Path(path).suffix](file)
+        place = _PLACES[kind](file)
         assert place is not None, f"{path}: its writer left no place for the digest"
         digest = _digest(file, place)
         file.seek(place)
         file.write(digest.encode())
 
 
-def check_digest(path: str | os.PathLike[str], fix: str = REBUILD) -> None:
+def check_digest(path: str | os.PathLike[str], kind: Kind, fix: str = REBUILD) -> None:
     """Compare a file, which is not kept in memory, with the digest in it.
 
     Args:
-        path: a `.json`, `.parquet` or `.safetensors` file.
+        path: the file.
+        kind: what it is.
         fix: what to do about a damaged file.
 
     Raises:
         OvertopError: the file is missing, truncated or altered, or has no digest.
     """
     with _open(path, fix) as file:
-        _check(path, file, fix)
+        _check(path, file, kind, fix)
 
 
-def has_digest(path: str | os.PathLike[str]) -> bool:
+def has_digest(path: str | os.PathLike[str], kind: Kind) -> bool:
     """Whether a file has a place for a digest, right or wrong."""
     with open(path, "rb") as file:
-        return _PLACES[Path(path).suffix](file) is not None
+        return _PLACES[kind](file) is not None
 
 
-def read_checked(path: str | os.PathLike[str], fix: str = REBUILD) -> bytes:
+def read_checked(path: str | os.PathLike[str], kind: Kind, fix: str = REBUILD) -> bytes:
     """Read a whole file and compare it with the digest in it.
 
     Args:
-        path: a `.json`, `.parquet` or `.safetensors` file.
+        path: the file.
+        kind: what it is.
         fix: what to do about a damaged file.
 
     Raises:
         OvertopError: the file is missing, truncated or altered, or has no digest.
     """
     content = read_bytes(path, fix)
-    _check(path, BytesIO(content), fix)
+    _check(path, BytesIO(content), kind, fix)
     return content
 
 
@@ -103,8 +108,8 @@ def _open(path: str | os.PathLike[str], fix: str) -> BinaryIO:
         raise OvertopError(f"{path}: cannot be read ({error}); {fix}") from error
 
 
-def _check(path: str | os.PathLike[str], file: BinaryIO, fix: str) -> None:
-    place = _PLACES[Path(path).suffix](file)
+def _check(path: str | os.PathLike[str], file: BinaryIO, kind: Kind, fix: str) -> None:
+    place = _PLACES[kind](file)
     if place is None:
         raise OvertopError(f"{path}: has no digest, so it is damaged or not written by this version; {fix}")
     file.seek(place)
@@ -163,9 +168,9 @@ def _read_from(file: BinaryIO, start: int, size: int = -1) -> bytes:
     return file.read(size)
 
 
-_PLACES: Mapping[str, Callable[[BinaryIO], int | None]] = {
-    ".json": _place_in_json,
-    ".parquet": _place_in_parquet,
-    ".safetensors": _place_in_safetensors,
+_PLACES: Mapping[Kind, Callable[[BinaryIO], int | None]] = {
+    "json": _place_in_json,
+    "parquet": _place_in_parquet,
+    "safetensors": _place_in_safetensors,
 }
 """For each kind of file the function that finds the place of the digest in it."""

@@ -18,6 +18,7 @@ from functools import cache
 from pathlib import Path
 
 from overtop.errors import OvertopError
+from overtop.storage.names import problem_of
 
 _DISK_FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -207,8 +208,10 @@ def resolve_inside(root: str | os.PathLike[str], relative: str) -> Path:
     """`root / relative`, after checking that it does not leave `root` (absolute path, `..`, symbolic link).
 
     Raises:
-        OvertopError: the path points outside `root`.
+        OvertopError: the path points outside `root`, or is no path.
     """
+    if problem := problem_of(relative):
+        raise OvertopError(f"the name {relative[:80]!a} {problem}; rename the file")
     base = Path(root).resolve()
     path = (base / relative).resolve()
     if not path.is_relative_to(base):

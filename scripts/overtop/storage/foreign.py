@@ -6,6 +6,7 @@ import io
 import lzma
 import struct
 import tarfile
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -34,6 +35,7 @@ READ_ERRORS = (
     lzma.LZMAError,
     struct.error,
     tarfile.TarError,
+    tokenize.TokenError,  # headers of .npy files
     zipfile.BadZipFile,
     zlib.error,
     ArrowException,
@@ -46,7 +48,9 @@ _FIX = "it is damaged or another file, get it again"
 
 
 @contextmanager
-def report_damage(place: str | Path, fix: str, what: str = "cannot be read") -> Iterator[None]:
+def report_damage(
+    place: str | Path, fix: str, what: str = "cannot be read", also: type[Exception] = OSError
+) -> Iterator[None]:
     """Convert what a library raises while it reads a file into an `OvertopError`: `PLACE: WHAT (REASON); FIX`.
 
     Only calls of readers belong into the block: a mistake of our own in it would be blamed on the file.
@@ -55,10 +59,11 @@ def report_damage(place: str | Path, fix: str, what: str = "cannot be read") -> 
         place: the file, and where known the place in it.
         fix: what to do about it.
         what: what is wrong.
+        also: the error of a library that is not among `READ_ERRORS`.
     """
     try:
         yield
-    except READ_ERRORS as error:
+    except (*READ_ERRORS, also) as error:
         raise OvertopError(f"{place}: {what} ({describe(error)}); {fix}") from error
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from overtop.errors import OvertopError
-from overtop.storage.bounds import MAX_TABLE_BYTES, MAX_TABLE_ROWS
+from overtop.storage.bounds import MAX_TABLE_BYTES, MAX_TABLE_ROWS, largest_array
 from overtop.storage.foreign import report_damage
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
@@ -105,11 +105,11 @@ def _read_parquet(path: Path, places: Sequence[int]) -> list[list[str]]:
     """Some columns of a parquet file, by their places, in batches: a few bytes can stand for any number of values."""
     with report_damage(path, _FIX, _WHAT), _open_parquet(path) as file:
         names = [file.schema_arrow.names[place] for place in places]
-        batches, size = [], 0
+        batches, size, bound = [], 0, min(MAX_TABLE_BYTES, largest_array(path.stat().st_size))
         for batch in file.iter_batches(_BATCH_ROWS, columns=names, use_threads=False):
             size += batch.nbytes
-            if size > MAX_TABLE_BYTES:
-                raise ValueError(f"its columns have more than {MAX_TABLE_BYTES:,} bytes")
+            if size > bound:
+                raise ValueError(f"its columns have more than {bound:,} bytes")
             batches.append(batch)
         schema = pa.schema([file.schema_arrow.field(place) for place in places])
         table = pa.Table.from_batches(batches, schema).select(names)

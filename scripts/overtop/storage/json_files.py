@@ -13,25 +13,25 @@ def write_json(path: str | os.PathLike[str], value: Mapping[str, Any]) -> None:
     """Write indented JSON with sorted keys and a digest under the key `content_sha256`, atomically.
 
     Args:
-        path: the file, `.json`.
+        path: the file.
         value: what JSON can represent.
     """
     with atomic_path(path) as temporary:
         temporary.write_text(_format({**value, DIGEST_KEY: UNSET}), encoding="utf-8")
-        store_digest(temporary)
+        store_digest(temporary, "json")
 
 
 def read_json(path: str | os.PathLike[str], fix: str = REBUILD) -> dict[str, Any]:
     """Read what `write_json` wrote.
 
     Args:
-        path: the file, `.json`.
+        path: the file.
         fix: what to do about a damaged file.
 
     Raises:
         OvertopError: the file is missing, truncated or altered, or has no digest.
     """
-    value: dict[str, Any] = json.loads(read_checked(path, fix))
+    value: dict[str, Any] = json.loads(read_checked(path, "json", fix))
     del value[DIGEST_KEY]
     return value
 

@@ -42,6 +42,8 @@ class FileNames:
         if problem := problem_of(name):
             raise OvertopError(f"{place}: the name {name[:80]!a} {problem}; rename the file")
         path = posixpath.normpath(name)
+        if path == "." or name.endswith("/"):
+            raise OvertopError(f"{place}: the name {name!r} is not the name of a file; rename the file")
         if (former := self._files.get(path)) is not None:
             spelled = f"{name!r} occurs" if former == name else f"{name!r} and {former!r} are one file, which occurs"
             raise OvertopError(f"{place}: {spelled} more than once; keep one")
@@ -55,15 +57,13 @@ class FileNames:
 
 
 def problem_of(name: str) -> str | None:
-    """What keeps a text from being the name of a file inside a folder; None if nothing does."""
+    """What keeps a text from being a path inside a folder; None if nothing does."""
     if "\0" in name:
         return "contains a null character"
     try:
         encoded = name.encode()
     except UnicodeEncodeError:
         return "contains a half of a character"
-    if posixpath.normpath(name) in (".", "") or name.endswith("/"):
-        return "is not the name of a file"
     if len(encoded) > _LONGEST_NAME or max(map(len, encoded.split(b"/"))) > _LONGEST_PART:
         return f"is too long (at most {_LONGEST_PART} bytes between slashes, and {_LONGEST_NAME} in all)"
     return None

@@ -15,7 +15,8 @@ import h5py
 import numpy as np
 
 from overtop.errors import OvertopError
-from overtop.storage.arrays import decode_strings, encode_strings, read_arrays, write_arrays
+from overtop.storage.arrays import decode_strings, encode_strings, open_arrays, read_arrays, write_arrays
+from overtop.storage.shard_contents import check_contents
 
 SCHEMA = "shard/1"
 
@@ -127,7 +128,9 @@ def read_provenance(path: str | Path) -> dict[str, Any]:
     Raises:
         OvertopError: the file is missing, truncated or altered, or not a shard of this version.
     """
-    return read_arrays(path, SCHEMA)[1]
+    arrays, provenance = read_arrays(path, SCHEMA)
+    check_contents(path, arrays)
+    return provenance
 
 
 @dataclass(frozen=True)
@@ -149,7 +152,7 @@ class _OpenShards:
     @classmethod
     def open(cls, paths: Sequence[str | Path], stack: ExitStack) -> Self:
         """Open verified shards; `stack` closes them."""
-        files = [stack.enter_context(h5py.File(path, "r")) for path in paths]
+        files = [stack.enter_context(open_arrays(path)) for path in paths]
         n_samples, _, dim = files[0]["embedding"].shape
         return cls(files, np.cumsum([0, *(file["embedding"].shape[1] for file in files)]), n_samples, dim)
 
@@ -205,7 +208,8 @@ class ShardSource:
             self.dims = tuple(group.dim for group in self._groups for _ in range(group.n_samples))[:samples]
             if samples is not None and len(self.dims) < samples:
                 raise OvertopError(
-                    f"{groups[0][0]}: has {len(self.dims)} samples, but {samples} are requested; delete it and rebuild"
+                    f"{groups[-1][0]}: has {len(self.dims)} samples with those before it, but {samples} are "
+                    "requested; delete it and run the same command again"
                 )
             if not item_ids:
                 raise OvertopError(f"{groups[0][0]}: {_NO_ITEMS}")
@@ -242,7 +246,9 @@ def _check_further_passes(provenance: Sequence[Mapping[str, Any]], groups: Seque
     """Further MC-dropout passes (`+` in their sampling) must be of the encoder of the passes before them."""
     for (before, after), paths in zip(pairwise(provenance), groups[1:], strict=True):
         if "+" in after.get("sampling", "") and after["encoder"] != before["encoder"]:
-            raise OvertopError(f"{paths[0]}: further passes are of another encoder; delete all passes and rebuild")
+            raise OvertopError(
+                f"{paths[0]}: further passes are of another encoder; delete all passes and run the same command again"
+            )
 
 
 def _common_item_ids(shards: Sequence[_OpenShards], groups: Sequence[Sequence[str | Path]]) -> list[str]:
@@ -250,7 +256,9 @@ def _common_item_ids(shards: Sequence[_OpenShards], groups: Sequence[Sequence[st
     item_ids = shards[0].item_ids()
     for group, paths in zip(shards[1:], groups[1:], strict=True):
         if group.item_ids() != item_ids:
-            raise OvertopError(f"{paths[0]}: has other items than {groups[0][0]}; delete the older one and rebuild")
+            raise OvertopError(
+                f"{paths[0]}: has other items than {groups[0][0]}; delete the older one and run the same command again"
+            )
     return item_ids
 
 
@@ -266,7 +274,9 @@ def _read_common_provenance(paths: Sequence[str | Path]) -> dict[str, Any]:
         provenance = read_provenance(path)
         truncated += provenance.get("truncated_captions", 0)
         if provenance.get("shard") != number or provenance.get("shards") != len(paths):
-            raise OvertopError(f"{path}: is not shard {number} of {len(paths)}; delete it and rebuild")
+            raise OvertopError(
+                f"{path}: is not shard {number} of {len(paths)}; delete it and run the same command again"
+            )
         shared = {key: value for key, value in provenance.items() if key not in _KEYS_OF_ONE_SHARD}
         if common is not None and shared != common:
             key = next(key for key in {*shared, *common} if shared.get(key) != common.get(key))
@@ -299,11 +309,12 @@ def open_posterior(
     """
     images_by_folder, texts_by_folder = _group_by_folder(image_paths), _group_by_folder(text_paths)
     with ShardSource(images_by_folder, samples) as images, ShardSource(texts_by_folder, samples) as texts:
-        for image_provenance, text_provenance in zip(images.provenance, texts.provenance, strict=True):
+        groups = zip(images_by_folder, texts_by_folder, images.provenance, texts.provenance, strict=True)
+        for image_group, text_group, image_provenance, text_provenance in groups:
             for key in ("encoder", "sampling"):
                 if image_provenance.get(key) != text_provenance.get(key):
                     raise OvertopError(
-                        f"{image_paths[0]} and {text_paths[0]}: images and captions differ in their {key}; "
+                        f"{image_group[0]} and {text_group[0]}: images and captions differ in their {key}; "
                         "delete the older shards and run the same command again"
                     )
         yield images, texts

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from overtop.errors import OvertopError
-from overtop.storage.files import atomic_path
 from overtop.storage.split_types import EccvJudgments, Split, split_from_labels
+from overtop.storage.tables import open_parquet, write_arrow
 
 __all__ = ["EccvJudgments", "Split", "read_split", "split_from_frame", "split_from_labels", "write_split"]
 
@@ -75,8 +74,7 @@ def write_split(path: str | Path, split: Split) -> None:
         columns["eccv_image_judged"] = _take(split.eccv.judged_images.tolist(), images)
     if split.is_sample:
         schema = schema.with_metadata({SAMPLE_KEY: b"true"})
-    with atomic_path(path) as temporary:
-        pq.write_table(pa.table(columns, schema=schema), temporary)
+    write_arrow(path, pa.table(columns, schema=schema))
 
 
 def _rows(split: Split) -> tuple[np.ndarray, np.ndarray]:
@@ -102,14 +100,15 @@ def read_split(path: str | Path) -> Split:
     """Read a split that `write_split` wrote.
 
     Raises:
-        OvertopError: the content is not a valid split; the message names the file and the problem.
+        OvertopError: the file is missing or damaged, or its content is not a valid split; the message names the file
+            and the problem.
     """
-    metadata = pq.read_schema(path).metadata or {}
-    if CLASSES_KEY in metadata:
-        return _read_classes(path, json.loads(metadata[CLASSES_KEY]))
-    frame = pq.read_table(path, schema=pa.schema([*SCHEMA, ABSENT_FIELD, *ECCV_FIELDS])).to_pandas()
+    file = open_parquet(path)
+    metadata, table = file.schema_arrow.metadata or {}, file.read()
     try:
-        return split_from_frame(frame, is_sample=SAMPLE_KEY in metadata)
+        if CLASSES_KEY in metadata:
+            return _classes_from_columns(table.to_pydict(), json.loads(metadata[CLASSES_KEY]))
+        return split_from_frame(table.to_pandas(), is_sample=SAMPLE_KEY in metadata)
     except OvertopError as error:
         raise OvertopError(f"{path}: {error}") from error
 
@@ -123,18 +122,13 @@ def _write_classes(path: str | Path, split: Split) -> None:
     classes = {"ids": split.caption_ids, "names": split.captions, "templates": split.templates}
     schema = CLASSES_SCHEMA.with_metadata({CLASSES_KEY: json.dumps(classes)})
     columns = {"image_id": split.image_ids, "image_path": split.image_paths, "classes": classes_of_image}
-    with atomic_path(path) as temporary:
-        pq.write_table(pa.table(columns, schema=schema), temporary)
+    write_arrow(path, pa.table(columns, schema=schema))
 
 
-def _read_classes(path: str | Path, classes: Mapping[str, list[str]]) -> Split:
-    columns = pq.read_table(path).to_pydict()
-    try:
-        return split_from_labels(
-            columns["image_id"], columns["image_path"], columns["classes"], classes["names"], classes["templates"]
-        )
-    except OvertopError as error:
-        raise OvertopError(f"{path}: {error}") from error
+def _classes_from_columns(columns: Mapping[str, list[Any]], classes: Mapping[str, list[str]]) -> Split:
+    return split_from_labels(
+        columns["image_id"], columns["image_path"], columns["classes"], classes["names"], classes["templates"]
+    )
 
 
 def split_from_frame(frame: pd.DataFrame, is_sample: bool = False) -> Split:

@@ -25,7 +25,7 @@ def write_table(path: str | os.PathLike[str], frame: pd.DataFrame, metadata: Map
     """Write `frame` without its index, atomically and with a digest.
 
     Args:
-        path: the file, `.csv` or `.parquet`.
+        path: the file; any suffix other than `.csv` means parquet.
         frame: the table.
         metadata: key-value provenance that a parquet file stores in its schema; ignored for CSV.
     """
@@ -39,16 +39,18 @@ def write_table(path: str | os.PathLike[str], frame: pd.DataFrame, metadata: Map
 
 def write_arrow(path: str | os.PathLike[str], table: pa.Table) -> None:
     """Write an Arrow table, with the metadata of its schema, as parquet, atomically and with a digest."""
+    with atomic_parquet(path, table.schema) as writer:
+        writer.write_table(table)
+
+
+@contextmanager
+def atomic_parquet(path: str | os.PathLike[str], schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
+    """Yield a writer of a parquet file, which appears with its digest when it is complete."""
     with atomic_path(path) as temporary:
-        with pq.ParquetWriter(temporary, table.schema) as writer:
-            writer.write_table(table)
-            leave_place(writer)
-        store_digest(temporary)
-
-
-def leave_place(writer: pq.ParquetWriter) -> None:
-    """Leave the place where `store_digest` writes the digest when the file is closed."""
-    writer.add_key_value_metadata({DIGEST_KEY: UNSET})
+        with pq.ParquetWriter(temporary, schema) as writer:
+            yield writer
+            writer.add_key_value_metadata({DIGEST_KEY: UNSET})
+        store_digest(temporary, "parquet")
 
 
 def write_plain_table(path: str | os.PathLike[str], frame: pd.DataFrame) -> None:
@@ -66,7 +68,7 @@ def read_table(
     """Read what `write_table` wrote.
 
     Args:
-        path: the file, `.csv` or `.parquet`.
+        path: the file; any suffix other than `.csv` means parquet.
         columns: those to return; by default all.
         text_as_is: whether an empty cell of a CSV file is an empty text, not a missing value.
 
@@ -79,13 +81,17 @@ def read_table(
     return open_parquet(path).read(columns).to_pandas()
 
 
-def open_parquet(path: str | os.PathLike[str]) -> pq.ParquetFile:
+def open_parquet(path: str | os.PathLike[str], fix: str = REBUILD) -> pq.ParquetFile:
     """Open a parquet file that `write_table` or `write_arrow` wrote, after its content was checked.
+
+    Args:
+        path: the file.
+        fix: what to do about a damaged file.
 
     Raises:
         OvertopError: the file is missing, truncated or altered, or has no digest.
     """
-    return pq.ParquetFile(pa.BufferReader(read_checked(path)))
+    return pq.ParquetFile(pa.BufferReader(read_checked(path, "parquet", fix)))
 
 
 def read_table_metadata(path: str | os.PathLike[str]) -> dict[str, str]:

@@ -18,7 +18,7 @@ def write_tensors(path: str | Path, schema: str, tensors: Mapping[str, torch.Ten
     """Write tensors and facts, atomically and with a digest.
 
     Args:
-        path: the file, `.safetensors`.
+        path: the file.
         schema: kind and version of the content, such as `adapters/1`; the reader must expect the same.
         tensors: by name.
         facts: JSON-serialisable provenance.
@@ -28,7 +28,7 @@ def write_tensors(path: str | Path, schema: str, tensors: Mapping[str, torch.Ten
     content = save({key: value.contiguous() for key, value in tensors.items()}, metadata={schema: entry})
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)  # `save_file` creates a file that only its owner can read
-        store_digest(temporary)
+        store_digest(temporary, "safetensors")
 
 
 def read_tensors(path: str | Path, schema: str, fix: str = REBUILD) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
@@ -49,7 +49,7 @@ def read_tensors(path: str | Path, schema: str, fix: str = REBUILD) -> tuple[dic
 
 def read_facts(path: str | Path, schema: str, fix: str = REBUILD) -> dict[str, Any]:
     """Read the facts of a file after its whole content was checked; see `read_tensors`."""
-    check_digest(path, fix)
+    check_digest(path, "safetensors", fix)
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}

@@ -1,14 +1,11 @@
 """The checkpoint file of a trained encoder."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save
-
 from overtop.encoders.weights import METADATA_KEY
-from overtop.storage.files import atomic_path
+from overtop.storage.tensors import write_tensors
 
 
 def save_checkpoint(model: Any, path: str | Path, facts: Mapping[str, Any] | None = None) -> None:
@@ -22,8 +19,5 @@ def save_checkpoint(model: Any, path: str | Path, facts: Mapping[str, Any] | Non
     Raises:
         OvertopError: no space is left on the disk.
     """
-    weights = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
-    metadata = None if facts is None else {METADATA_KEY: json.dumps(facts, sort_keys=True)}
-    with atomic_path(path) as temporary:
-        # `save_file` creates a file that only its owner can read.
-        temporary.write_bytes(save(weights, metadata=metadata))
+    weights = {key: value.detach().cpu() for key, value in model.state_dict().items()}
+    write_tensors(path, METADATA_KEY, weights, facts or {})

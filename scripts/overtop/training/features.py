@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 
 from overtop.errors import OvertopError
-from overtop.storage.files import atomic_path
 from overtop.storage.split import Split
+from overtop.storage.tensors import read_tensors, write_tensors
+
+SCHEMA = "features/1"
 
 
 @dataclass(frozen=True)
@@ -36,26 +36,21 @@ def write_trunk_features(path: str | Path, features: TrunkFeatures, architecture
         split: the images, and the captions or the prompts of classes.
     """
     tensors = {"image": features.image, "text": features.text}
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(save(tensors, metadata={"items": _digest_inputs(architecture, split)}))
+    write_tensors(path, SCHEMA, tensors, {"items": _digest_inputs(architecture, split)})
 
 
 def read_trunk_features(path: str | Path, architecture: str, split: Split) -> TrunkFeatures:
     """Read what `write_trunk_features` wrote.
 
     Raises:
-        OvertopError: the file is damaged, or was computed from another split or with another architecture.
+        OvertopError: the file is missing or damaged, or was computed from another split or with another architecture.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            digest, image, text = file.metadata()["items"], file.get_tensor("image"), file.get_tensor("text")
-    except (OSError, SafetensorError) as error:
-        raise OvertopError(f"{path}: cannot be read ({error}); delete it and compute the features again") from error
-    if digest != _digest_inputs(architecture, split):
+    tensors, facts = read_tensors(path, SCHEMA)
+    if facts["items"] != _digest_inputs(architecture, split):
         raise OvertopError(
-            f"{path}: was computed from another split or with other towers; delete it and compute the features again"
+            f"{path}: was computed from another split or with other towers; delete it and run the same command again"
         )
-    return TrunkFeatures(image, text)
+    return TrunkFeatures(tensors["image"], tensors["text"])
 
 
 def _digest_inputs(architecture: str, split: Split) -> str:

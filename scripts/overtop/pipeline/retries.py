@@ -1,0 +1,32 @@
+"""Failed jobs that another attempt cannot help."""
+
+import os
+from collections.abc import Iterable
+
+from overtop.pipeline.job import REFUSED
+
+# A download may succeed the next time.
+DOWNLOADS = ("fetch", "weights", "prefetch")
+
+
+def is_permanent(rule: str, logs: Iterable[str], since: float) -> bool:
+    """Whether a job ended with an error in its input, which a retry would repeat.
+
+    Args:
+        rule: the job's rule.
+        logs: its log files.
+        since: start of the run in seconds since the epoch; an older log is of an earlier run.
+    """
+    return rule not in DOWNLOADS and any(_ends_refused(log, since) for log in logs)
+
+
+def _ends_refused(log: str, since: float) -> bool:
+    try:
+        if os.stat(log).st_mtime < since:
+            return False
+        with open(log, "rb") as file:
+            file.seek(max(0, os.stat(log).st_size - 10_000))
+            last = file.read().decode(errors="replace").rstrip().rpartition("\n")[2]
+    except OSError:
+        return False
+    return f" {REFUSED}: " in last
