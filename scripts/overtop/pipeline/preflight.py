@@ -5,9 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from overtop.errors import OvertopError, did_you_mean
-from overtop.pipeline.slurm import Partition, jobs_of, read_partitions
-
-PROFILE = "workflow/profiles/slurm/config.yaml"
+from overtop.pipeline.slurm import PROFILE, Partition, jobs_of, read_partitions
 
 
 class Request(NamedTuple):

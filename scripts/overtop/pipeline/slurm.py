@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 from overtop.errors import OvertopError
 
+PROFILE = "workflow/profiles/slurm/config.yaml"
+
 TIMEOUT = 5
 """Limit of a command in seconds; without a controller it retries for longer."""
 
