@@ -232,6 +232,8 @@ def test_a_run_survives_a_kill_of_a_daemon(slurm, project, daemon):
 
 
 def test_an_interrupt_cancels_the_jobs(slurm, project):
+    # A shell starts background processes with ignored interrupts, which children inherit.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     known = _known(slurm)
     _open(False)
     head = Head(project, TRAINED, *TINY_CONFIG)
