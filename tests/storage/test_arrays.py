@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 
 from overtop.errors import OvertopError
-from overtop.storage.arrays import decode_strings, encode_strings, read_arrays, write_arrays
+from overtop.storage import arrays as arrays_module
+from overtop.storage.arrays import decode_strings, encode_strings, read_arrays, verify_arrays, write_arrays
 
 ARRAYS = {
     "a/ids": encode_strings(["x", "café", ""]),
@@ -47,11 +48,24 @@ def test_truncated_file_is_rejected(path, length):
         read_arrays(path, "thing/1")
 
 
-def test_file_with_altered_value_is_rejected(path):
+@pytest.mark.parametrize("check", [read_arrays, verify_arrays])
+def test_file_with_altered_value_is_rejected(path, check):
     with h5py.File(path, "r+") as file:
         file["a/values"][1, 2] += 1e-9
     with pytest.raises(OvertopError, match="digest"):
-        read_arrays(path, "thing/1")
+        check(path, "thing/1")
+
+
+@pytest.mark.parametrize("rows", [1, 2, 100])
+def test_file_is_verified_in_blocks_of_any_size(tmp_path, rows, monkeypatch):
+    """The digest is that of whole arrays, whatever their number of dimensions."""
+    rng = np.random.default_rng(0)
+    arrays = {str(ndim): rng.random((3, 5, 2, 4)[:ndim]) for ndim in range(5)}
+    write_arrays(tmp_path / "whole.h5", "thing/1", arrays, {"a": 1})
+    monkeypatch.setattr(arrays_module, "READ_ITEMS", rows)
+    assert verify_arrays(tmp_path / "whole.h5", "thing/1") == {"a": 1}
+    write_arrays(tmp_path / "blocks.h5", "thing/1", arrays, {"a": 1})
+    assert (tmp_path / "blocks.h5").read_bytes() == (tmp_path / "whole.h5").read_bytes()
 
 
 def test_file_with_removed_array_is_rejected(path):
