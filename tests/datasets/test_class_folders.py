@@ -140,3 +140,14 @@ def test_repository_cannot_be_listed(source_files):
     sources = {"set": HubSource(kind="hub", repo="a/b", licence="none")}
     with pytest.raises(OvertopError, match=r"sources\.set is of kind hub; this layout needs a folder or an archive"):
         source_files.fetch_classes({"layout": "folders", "download": "set"}, sources=sources)
+
+
+def test_name_that_differs_between_directory_and_header_of_a_zip_is_rejected(source_files):
+    """The image would be missing from its folder, unnoticed."""
+    keys, sources = source_files.add_tree("zip", {"cat/a.png": b"a", "dog/b.png": b"b"})
+    path = source_files.data / "downloads" / "set" / "set.zip"
+    content = path.read_bytes()
+    start = content.rindex(b"dog/b.png")
+    path.write_bytes(content[:start] + b"dof" + content[start + 3 :])
+    with pytest.raises(OvertopError, match=r"set\.zip: cannot be decompressed"):
+        source_files.fetch_classes({"layout": "folders", **keys}, sources=sources)

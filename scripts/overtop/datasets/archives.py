@@ -98,3 +98,14 @@ def read_zip_member(archive: zipfile.ZipFile, member: str, limit: int = MAX_IMAG
         if size > limit:
             raise ValueError(f"member {member!r} has {size:,} bytes, more than {limit:,}")
         return archive.read(member)
+
+
+def check_zip_names(archive: zipfile.ZipFile) -> None:
+    """Compare the directory of an open archive with the headers of its members: its names have no checksum.
+
+    Raises:
+        OvertopError: they differ, so that a file may be missing from its folder.
+    """
+    with report_damage(str(archive.filename), _FIX, _WHAT):
+        for member in archive.infolist():
+            archive.open(member).close()
