@@ -48,7 +48,9 @@ def weight_readers(scratch: Path) -> dict[str, Reader]:
     small = save({"a": torch.ones(3)})
     config = json.dumps({"preprocess_cfg": {"mean": [0.1, 0.2, 0.3], "std": [1, 1, 1], "size": 48}}).encode()
     (scratch / WEIGHTS).write_bytes(small)
-    record = WeightsRecord(file=WEIGHTS, sha256=sha256(scratch / WEIGHTS), bytes=len(small), config=CONFIG)
+    (scratch / CONFIG).write_bytes(config)
+    digests = {"sha256": sha256(scratch / WEIGHTS), "config_sha256": sha256(scratch / CONFIG)}
+    record = WeightsRecord(file=WEIGHTS, bytes=len(small), config=CONFIG, **digests)
     write_weights_record(scratch / "record.json", record)
     files = {WEIGHTS: small, CONFIG: config, "record.json": (scratch / "record.json").read_bytes()}
     torch.manual_seed(0)
