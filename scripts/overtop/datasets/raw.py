@@ -102,7 +102,8 @@ def resolve_source(key: str, source: str, mirror: str | None) -> Path:
 
 def unknown_split_error(split: str, place: str, splits: Iterable[str]) -> OvertopError:
     """The error that `place` has no split of this name, with the names of its splits."""
-    return OvertopError(f"{place} has no split {split!r}; its splits: {', '.join(sorted(splits)) or 'none'}")
+    names = ", ".join(name if name.isprintable() else ascii(name) for name in sorted(splits))
+    return OvertopError(f"{place} has no split {split!r}; its splits: {names or 'none'}")
 
 
 def copy_into(raw: Path, folder: Path, files: Mapping[str, str]) -> None:
