@@ -16,6 +16,7 @@ from overtop.datasets.source_records import SourceRecord, list_files, read_sourc
 from overtop.downloads.digests import Digest
 from overtop.downloads.lock import exclusive_lock
 from overtop.errors import OvertopError
+from overtop.storage.files import resolve_inside
 
 _FILES_PER_TASK = 64
 
@@ -118,7 +119,7 @@ def _restore(
                 f"snakemake --forcerun {record_path} -- TARGET"
             )
         for name in damaged:
-            _move(staging / name, raw / name)
+            _move(staging / name, resolve_inside(raw, name))
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
