@@ -1,7 +1,8 @@
-"""Train the probabilistic adapters of one encoder under both protocols.
+"""Train the probabilistic adapters of one encoder under one protocol.
 
 Reads: the training and validation splits, and the encoder's shards of both.
-Writes: data/adapters/{adapter}.safetensors.
+Writes: data/adapters/{adapter}/{protocol}.safetensors, and until it is done data/adapters/{adapter}/.{protocol}.state,
+from which a killed job continues.
 """
 
 from collections.abc import Sequence
@@ -15,16 +16,29 @@ from overtop.pipeline.job import Job, run
 from overtop.progress import progress_bar
 from overtop.storage.shards import open_posterior
 from overtop.storage.split import read_split
+from overtop.training.progress_state import state_path
 
 
 def main(job: Job) -> None:
     """Train one adapter of config.yaml."""
-    name, spec, files = job.wildcards.adapter, AdapterSpec.model_validate(job.params.adapter), job.input
+    wildcards, files = job.wildcards, job.input
+    spec = AdapterSpec.model_validate(job.params.adapter)
     train = read_pairs(files.train, files.train_image, files.train_text)
     val = read_pairs(files.val, files.val_image, files.val_text)
-    with progress_bar(f"adapt {name}", "epoch") as progress:
-        bundle = train_bundle(name, spec, train, val, job.params.seed, progress=progress)
+    state = state_path(job.output[0])
+    with progress_bar(f"adapt {wildcards.adapter} ({wildcards.protocol})", "epoch") as progress:
+        bundle = train_bundle(
+            wildcards.adapter,
+            spec,
+            train,
+            val,
+            wildcards.protocol,
+            job.params.seed,
+            state=state,
+            progress=progress,
+        )
     write_adapters(job.output[0], bundle)
+    state.unlink(missing_ok=True)
 
 
 def read_pairs(split: str, image: Sequence[str | Path], text: Sequence[str | Path]) -> Pairs:

@@ -52,7 +52,7 @@ def _write_shard(job: Job, split: Split, encoder: Encoder, modality: Modality) -
             params.batch_size[modality],
             data=params.data,
             on_error=params.on_error,
-            options=ComputeOptions(params.precision, params.compile),
+            options=ComputeOptions(params.precision, params.compile, job.threads),
             progress=progress,
         )
     dtype = params.many_samples_dtype if len(batch.embedding) > 1 else "float32"

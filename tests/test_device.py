@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from overtop.device import default_device, reproducible
+from overtop.device import default_device, reproducible, tensor_float_32
 
 
 @pytest.mark.parametrize(("gpu_available", "device"), [(True, "cuda"), (False, "cpu")])
@@ -18,6 +18,21 @@ def test_reproducible_draws_depend_on_the_seed_alone():
             samples.append(torch.rand(5))
     assert torch.equal(samples[0], samples[1])
     assert not torch.equal(samples[0], samples[2])
+
+
+def tf32_flags():
+    return torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_choice_of_tf32_holds_for_products_and_convolutions_and_ends_with_the_context(allowed):
+    before = tf32_flags()
+    with tensor_float_32(allowed):
+        assert tf32_flags() == (allowed, allowed)
+        with reproducible(1, 0):
+            assert tf32_flags() == (False, False)
+        assert tf32_flags() == (allowed, allowed)
+    assert tf32_flags() == before
 
 
 def _fail_inside_reproducible(threads):

@@ -1,4 +1,4 @@
-"""The device a job computes on, and a context in which torch is deterministic."""
+"""The device a job computes on, and contexts in which torch is deterministic or rounds as stated."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,8 +12,23 @@ def default_device() -> str:
 
 
 @contextmanager
+def tensor_float_32(allowed: bool) -> Iterator[None]:
+    """Whether a GPU may round the factors of float32 products to TF32, a mantissa of 10 bits in place of 23.
+
+    By default torch does so in convolutions and not in matrix products. On exit its choice is restored.
+    """
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    previous = matmul.allow_tf32, cudnn.allow_tf32
+    matmul.allow_tf32 = cudnn.allow_tf32 = allowed
+    try:
+        yield
+    finally:
+        matmul.allow_tf32, cudnn.allow_tf32 = previous
+
+
+@contextmanager
 def reproducible(threads: int, seed: int) -> Iterator[None]:
-    """Run torch with a fixed seed, a fixed number of CPU threads and deterministic kernels.
+    """Run torch with a fixed seed, a fixed number of CPU threads, deterministic kernels and float32 without TF32.
 
     On exit torch's random state, its number of threads and its choice of kernels are restored.
 
@@ -26,7 +41,7 @@ def reproducible(threads: int, seed: int) -> Iterator[None]:
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
     try:
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(), tensor_float_32(False):
             torch.manual_seed(seed)
             yield
     finally:

@@ -54,26 +54,73 @@ def test_trained_weights_are_those_of_the_best_epoch():
     np.testing.assert_allclose(loss, trained.val_loss[trained.best_epoch], rtol=1e-5)
 
 
-def test_bundle_equals_training_each_protocol_alone():
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_bundle_has_the_adapters_of_its_protocol(protocol):
     pairs = random_pairs(0), random_pairs(1)
-    bundle = train_bundle("a", SPEC, *pairs, seed=0)
+    bundle = train_bundle("a", SPEC, *pairs, protocol, seed=0)
     assert (bundle.name, bundle.spec, bundle.width, bundle.encoder, bundle.seed) == ("a", SPEC, WIDTH, ENCODER, 0)
-    assert tuple(bundle.by_protocol) == PROTOCOLS
-    for protocol, trained in bundle.by_protocol.items():
-        alone = train_adapters("a", SPEC, *pairs, protocol, seed=0)
-        assert torch.equal(flat_weights(trained), flat_weights(alone))
+    assert list(bundle.by_protocol) == [protocol]
+    alone = train_adapters("a", SPEC, *pairs, protocol, seed=0)
+    assert torch.equal(flat_weights(bundle.by_protocol[protocol]), flat_weights(alone))
 
 
-def test_progress_of_a_bundle_counts_the_epochs_of_both_protocols():
+def test_progress_counts_epochs():
     calls = []
-    train_bundle("a", SPEC, random_pairs(0), random_pairs(1), 0, progress=lambda *call: calls.append(call))
-    assert calls == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    pairs = random_pairs(0), random_pairs(1)
+    train_bundle("a", SPEC, *pairs, "corrected", 0, progress=lambda *call: calls.append(call))
+    assert calls == [(1, 2), (2, 2)]
 
 
 def test_validation_pairs_of_another_encoder_are_refused():
     val = dataclasses.replace(random_pairs(1), encoder={**ENCODER, "name": "other"})
     with pytest.raises(OvertopError, match="these are of 'other'"):
-        train_bundle("a", SPEC, random_pairs(0), val, seed=0)
+        train_bundle("a", SPEC, random_pairs(0), val, "corrected", seed=0)
+
+
+class Killed(BaseException):
+    """Stands for the end of a process."""
+
+
+@pytest.mark.parametrize("epochs_done", [1, 3])
+def test_killed_training_continues_and_ends_as_an_undisturbed_one(tmp_path, epochs_done):
+    spec, state = SPEC.model_copy(update={"epochs": 4}), tmp_path / ".a.state"
+    arguments = ("a", spec, random_pairs(0), random_pairs(1), "corrected", 0)
+
+    def kill(done, total):
+        if done == epochs_done:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train_adapters(*arguments, state=state, progress=kill)
+    calls = []
+    resumed = train_adapters(*arguments, state=state, progress=lambda done, total: calls.append(done))
+    assert calls == list(range(epochs_done + 1, 5)), "epochs that were done are not repeated"
+    undisturbed = train_adapters(*arguments)
+    assert torch.equal(flat_weights(resumed), flat_weights(undisturbed))
+    for field in ("train_loss", "val_loss", "best_epoch"):
+        assert getattr(resumed, field) == getattr(undisturbed, field)
+
+
+@pytest.mark.parametrize("changed", ["spec", "protocol", "seed", "train", "val", "damage"])
+def test_state_of_another_training_is_not_used(tmp_path, changed, caplog):
+    arguments = {"spec": SPEC, "train": random_pairs(0), "val": random_pairs(1), "protocol": "corrected", "seed": 0}
+    others = {
+        "spec": SPEC.model_copy(update={"learning_rate": 2e-2}),
+        "protocol": "published",
+        "seed": 1,
+        "train": random_pairs(2),
+        "val": random_pairs(2),
+    }
+    state = tmp_path / ".a.state"
+    train_adapters("a", **arguments, state=state)
+    assert state.is_file()
+    if changed == "damage":
+        state.write_bytes(state.read_bytes()[:1000])
+    else:
+        arguments[changed] = others[changed]
+    trained = train_adapters("a", **arguments, state=state)
+    assert "training starts from the beginning" in caplog.text
+    assert torch.equal(flat_weights(trained), flat_weights(train_adapters("a", **arguments)))
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

@@ -60,8 +60,8 @@ def test_variance_is_determined_by_the_seed(bundle):
 @pytest.mark.parametrize("samples", [1, 3])
 def test_spreads_contain_captions_for_t2i_and_images_for_i2t(bundle, samples):
     images, texts = random_source(4, "i", samples), random_source(7, "c", samples)
-    spreads = predict_spreads(bundle, images, texts, [ENCODER])
-    again = predict_spreads(bundle, images, texts, [ENCODER] * samples)
+    spreads = predict_spreads([bundle], images, texts, [ENCODER])
+    again = predict_spreads([bundle], images, texts, [ENCODER] * samples)
     assert spreads["t2i"].query_ids == texts.item_ids
     assert spreads["i2t"].query_ids == images.item_ids
     for direction, source in (("t2i", texts), ("i2t", images)):
@@ -75,7 +75,7 @@ def test_spreads_contain_captions_for_t2i_and_images_for_i2t(bundle, samples):
 
 
 def test_spreads_of_one_item_are_finite(bundle):
-    spreads = predict_spreads(bundle, random_source(1, "i"), random_source(1, "c"), [ENCODER])
+    spreads = predict_spreads([bundle], random_source(1, "i"), random_source(1, "c"), [ENCODER])
     assert np.isfinite(spreads["t2i"].variance["corrected"]).all()
 
 
@@ -86,9 +86,9 @@ def test_embeddings_of_another_encoder_are_refused_before_they_are_read(bundle):
 
     wide, matching = ([Unreadable([np.ones((2, width))]) for _ in range(2)] for width in (WIDTH + 2, WIDTH))
     with pytest.raises(OvertopError, match="width 6, these have 8"):
-        predict_spreads(bundle, *wide, [ENCODER])
+        predict_spreads([bundle], *wide, [ENCODER])
     with pytest.raises(OvertopError, match="these are of 'other'"):
-        predict_spreads(bundle, *matching, [{"name": "other"}])
+        predict_spreads([bundle], *matching, [{"name": "other"}])
 
 
 @pytest.mark.parametrize("bad", [0.0, np.nan])
@@ -96,4 +96,4 @@ def test_zero_or_non_finite_embedding_is_refused_by_name(bundle, bad):
     broken = RNG.normal(size=(2, WIDTH))
     broken[1] = bad
     with pytest.raises(OvertopError, match="'1' .*zero or not finite"):
-        predict_spreads(bundle, random_source(2, "i"), ArraySource([broken]), [ENCODER])
+        predict_spreads([bundle], random_source(2, "i"), ArraySource([broken]), [ENCODER])

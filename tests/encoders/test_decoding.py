@@ -72,3 +72,12 @@ def test_skipped_images_are_reported_and_do_not_change_the_others(
 def test_unreadable_image_fails_with_its_name(encoder: Encoder, paths_with_unreadable: list[Path]) -> None:
     with pytest.raises(OvertopError, match=r"truncated\.png: cannot be read .* on_error: skip"):
         embed_images(encoder, paths_with_unreadable, Sampling(), seed=0)
+
+
+@pytest.mark.parametrize(("device", "readers", "count"), [("cuda", 8, 8), ("cuda", None, 16), ("cpu", 8, 2)])
+def test_job_decodes_with_its_threads_beside_a_gpu(
+    device: str, readers: int | None, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a CPU most cores are left to the network."""
+    monkeypatch.setattr(decoding.os, "sched_getaffinity", lambda pid: set(range(16)))
+    assert decoding._reader_count(torch.device(device), readers) == count

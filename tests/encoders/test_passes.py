@@ -14,7 +14,7 @@ from overtop.encoders.dropout import attention_dropout
 from overtop.encoders.embedding import embed_images, embed_texts
 from overtop.encoders.loading import Encoder
 from overtop.encoders.masks import DropoutMasks
-from overtop.encoders.passes import ComputeOptions, TowerPasses
+from overtop.encoders.passes import ComputeOptions, TowerPasses, open_tower
 from overtop.encoders.sampling import Sampling
 from overtop.errors import OvertopError
 from overtop.seeds import derive_seed
@@ -120,6 +120,16 @@ def test_mixed_precision_embeddings_are_close_and_float32(
         assert mixed.dtype == np.float32
         assert (mixed != full).any()
         np.testing.assert_allclose(mixed, full, atol=atol)
+
+
+@pytest.mark.parametrize(("precision", "allowed"), [("fp32", False), ("tf32", True), ("bf16", False)])
+def test_products_are_in_tf32_only_if_that_is_the_precision(
+    encoder: Encoder, precision: Any, allowed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)  # torch's default
+    with open_tower(encoder, "image", Sampling(), 0, 1, ComputeOptions(precision)):
+        assert (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32) == (allowed, allowed)
+    assert torch.backends.cudnn.allow_tf32
 
 
 @pytest.mark.parametrize(

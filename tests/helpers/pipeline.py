@@ -81,6 +81,7 @@ class Project:
             str(path.relative_to(self.root)): path.read_bytes()
             for pattern in patterns
             for path in sorted(self.root.glob(pattern))
+            if path.is_file()
         }
 
 

@@ -15,6 +15,7 @@ from overtop.estimators.scoring import compute_uncertainty
 from overtop.retrieval.exact import rank
 from overtop.storage.shards import open_posterior, write_shard
 from overtop.storage.split import Split, write_split
+from overtop.terms import PROTOCOLS
 
 adapt = load_script("adapt")
 spread = load_script("spread")
@@ -30,7 +31,7 @@ def make_job(inputs, output, **params):
         input=Files(**inputs),
         output=[output],
         params=SimpleNamespace(**{"seed": 0, "passes": None} | params),
-        wildcards=SimpleNamespace(adapter="a"),
+        wildcards=SimpleNamespace(adapter="a", protocol=output.stem),
     )
 
 
@@ -52,21 +53,34 @@ def write_split_and_shards(folder, name, images, encoder=ENCODER, width=WIDTH, s
     return {name: folder / f"{name}.parquet", **{f"{name}_{m}": [path] for m, path in paths.items()}}
 
 
+def train(folder):
+    """Train under both protocols; returns the folder of the files."""
+    inputs = {
+        **write_split_and_shards(folder, "train", 12, skipped=("i3", "c0")),
+        **write_split_and_shards(folder, "val", 6),
+    }
+    for protocol in PROTOCOLS:
+        output = folder / "adapters" / f"{protocol}.safetensors"
+        adapt.main(make_job(inputs, output, adapter=SPEC.model_dump(mode="json")))
+    return folder / "adapters"
+
+
+def adapter_files(folder, protocols=PROTOCOLS):
+    return [folder / f"{protocol}.safetensors" for protocol in protocols]
+
+
 @pytest.fixture
 def trained(tmp_path):
-    inputs = {
-        **write_split_and_shards(tmp_path, "train", 12, skipped=("i3", "c0")),
-        **write_split_and_shards(tmp_path, "val", 6),
-    }
-    adapt.main(make_job(inputs, tmp_path / "a.safetensors", adapter=SPEC.model_dump(mode="json")))
-    return tmp_path / "a.safetensors"
+    return train(tmp_path)
 
 
 def test_adapters_and_spread_from_shards_give_the_uncertainty_of_probvlm(trained, tmp_path):
-    bundle = read_adapters(trained)
-    assert (bundle.encoder, bundle.width) == (ENCODER, WIDTH)
+    for path in adapter_files(trained):
+        bundle = read_adapters(path)
+        assert (bundle.encoder, bundle.width) == (ENCODER, WIDTH)
+        assert list(bundle.by_protocol) == [path.stem]
     files = write_split_and_shards(tmp_path, "test", 5, skipped=("i1",))
-    inputs = {"adapter": trained, "image": files["test_image"], "text": files["test_text"]}
+    inputs = {"adapters": adapter_files(trained), "image": files["test_image"], "text": files["test_text"]}
     spread.main(make_job(inputs, tmp_path / "spread.h5"))
     spreads, attributes = read_spread(tmp_path / "spread.h5")
     assert attributes["adapter"] == "a"
@@ -74,25 +88,57 @@ def test_adapters_and_spread_from_shards_give_the_uncertainty_of_probvlm(trained
         rankings = rank(*sources, 10)
     for direction, ranking in rankings.items():
         estimator_inputs = EstimatorInputs(ranking, variance=spreads[direction].variance_for(ranking))
-        for protocol in ("published", "corrected"):
+        for protocol in PROTOCOLS:
             uncertainty = compute_uncertainty("probvlm", estimator_inputs, protocol)
             assert uncertainty.shape == (len(ranking.query_ids),)
             np.testing.assert_array_equal(uncertainty, spreads[direction].variance[protocol])
 
 
-def test_same_inputs_give_the_same_bytes(trained, tmp_path):
-    inputs = {
-        **write_split_and_shards(tmp_path, "train", 12, skipped=("i3", "c0")),
-        **write_split_and_shards(tmp_path, "val", 6),
-    }
-    adapt.main(make_job(inputs, tmp_path / "again.safetensors", adapter=SPEC.model_dump(mode="json")))
-    assert (tmp_path / "again.safetensors").read_bytes() == trained.read_bytes()
+def test_same_inputs_give_the_same_bytes_and_no_state_is_left(trained, tmp_path):
+    again = train(tmp_path / "again")
+    for path in adapter_files(trained):
+        assert (again / path.name).read_bytes() == path.read_bytes()
+    assert {path.name for path in trained.iterdir()} == {path.name for path in adapter_files(trained)}
+
+
+def test_killed_job_continues_and_ends_with_the_same_bytes(trained, tmp_path, monkeypatch):
+    folder = tmp_path / "again"
+    monkeypatch.setattr(adapt, "write_adapters", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        train(folder)
+    state = folder / "adapters" / f".{PROTOCOLS[0]}.state"
+    assert state.is_file()
+    monkeypatch.undo()
+    train(folder)
+    assert not state.exists()
+    for path in adapter_files(trained):
+        assert (folder / "adapters" / path.name).read_bytes() == path.read_bytes()
+
+
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+
+def test_spread_of_one_protocol_needs_no_adapters_of_the_other(trained, tmp_path):
+    files = write_split_and_shards(tmp_path, "test", 5)
+    spreads = {}
+    for protocols in (PROTOCOLS, ["corrected"]):
+        inputs = {
+            "adapters": adapter_files(trained, protocols),
+            "image": files["test_image"],
+            "text": files["test_text"],
+        }
+        spread.main(make_job(inputs, tmp_path / "spread.h5"))
+        spreads[len(protocols)] = read_spread(tmp_path / "spread.h5")[0]
+    for direction, one in spreads[1].items():
+        assert list(one.variance) == ["corrected"]
+        np.testing.assert_array_equal(one.variance["corrected"], spreads[2][direction].variance["corrected"])
 
 
 def test_embeddings_of_another_encoder_are_refused(trained, tmp_path):
     other = {**ENCODER, "name": "other"}
     files = write_split_and_shards(tmp_path, "test", 5, encoder=other)
-    inputs = {"adapter": trained, "image": files["test_image"], "text": files["test_text"]}
+    inputs = {"adapters": adapter_files(trained), "image": files["test_image"], "text": files["test_text"]}
     with pytest.raises(OvertopError, match="these are of 'other'"):
         spread.main(make_job(inputs, tmp_path / "spread.h5"))
     assert not (tmp_path / "spread.h5").exists()
@@ -101,4 +147,4 @@ def test_embeddings_of_another_encoder_are_refused(trained, tmp_path):
         **write_split_and_shards(tmp_path, "val", 6, encoder=other),
     }
     with pytest.raises(OvertopError, match="these are of 'other'"):
-        adapt.main(make_job(inputs, tmp_path / "b.safetensors", adapter=SPEC.model_dump(mode="json")))
+        adapt.main(make_job(inputs, tmp_path / "corrected.safetensors", adapter=SPEC.model_dump(mode="json")))

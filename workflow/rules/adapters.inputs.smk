@@ -15,11 +15,14 @@ def adapt_files(wildcards):
     return files
 
 
-def adapter_file(wildcards):
-    """The trained adapters of a posterior."""
-    name = look_up("posteriors", wildcards).adapter
-    if name is None:
+def adapter_files(wildcards):
+    """The trained adapters of a posterior, one file per protocol that it is evaluated under."""
+    posterior = look_up("posteriors", wildcards)
+    if posterior.adapter is None:
         raise WorkflowError(
             f"config.yaml: posteriors.{wildcards.posterior} has no adapter; add `adapter: NAME`"
         )
-    return paths.ADAPTER.format(adapter=name)
+    return [
+        paths.ADAPTER.format(adapter=posterior.adapter, protocol=protocol)
+        for protocol in posterior.protocols
+    ]

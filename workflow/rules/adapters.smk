@@ -5,17 +5,18 @@ include: "adapters.inputs.smk"
 
 
 rule adapt:
-    """Train the probabilistic adapters of an encoder on its embeddings."""
+    """Train the probabilistic adapters of an encoder under one protocol; a killed job continues where it stopped."""
     input:
         unpack(adapt_files),
     output:
         paths.ADAPTER,
     log:
-        log_file("adapt", "{adapter}"),
+        log_file("adapt", "{adapter}/{protocol}"),
     benchmark:
-        benchmark_file("adapt", "{adapter}")
+        benchmark_file("adapt", "{adapter}/{protocol}")
     conda:
         "../../envs/overtop.yaml"
+    threads: field("adapters", "threads")
     resources:
         **request("adapt"),
     params:
@@ -30,7 +31,7 @@ rule spread:
     """Predict the variance of the embedding of each query with the adapters."""
     input:
         unpack(posterior_on_split),
-        adapter=adapter_file,
+        adapters=adapter_files,
     output:
         paths.SPREAD,
     log:

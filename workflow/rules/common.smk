@@ -17,7 +17,7 @@ from overtop.pipeline.loading import load_config
 from overtop.pipeline.needs import request
 from overtop.pipeline.run_lock import hold_folder
 from overtop.pipeline.stages import VERSIONS
-from overtop.terms import IMPORTED, MODALITIES
+from overtop.terms import IMPORTED, MODALITIES, PROTOCOLS
 
 try:
     settings = load_config(dict(config))

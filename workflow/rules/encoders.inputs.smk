@@ -100,6 +100,11 @@ def embed_files(wildcards):
     }
 
 
+def embed_threads(wildcards):
+    """CPUs to decode images beside a GPU, or for the network; an encoder that is trained here from scratch is small."""
+    return 1 if look_up("encoders", wildcards).train else 8
+
+
 def embed_on_error(wildcards):
     """What to do with unreadable images."""
     return look_up_stored(wildcards).on_error

@@ -120,6 +120,7 @@ rule embed:
     priority: 1
     conda:
         "../../envs/overtop.yaml"
+    threads: embed_threads
     resources:
         **request("embed"),
         gpu=1,

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from overtop.errors import OvertopError
+from overtop.memory import READ_ITEMS
 from overtop.retrieval.vectors import read_unit_vectors
 from overtop.storage.shards import ArraySource, EmbeddingSource
 from overtop.storage.split import Split
@@ -34,15 +35,19 @@ def read_adapter_inputs(source: EmbeddingSource) -> torch.Tensor:
     """The mean direction of each item over its samples, scaled to length sqrt(D), (n, D) float32.
 
     Components then have size one. The scale is the same for images and texts, so a variance that is a mean over the D
-    components equals the variance of the unit embedding summed over them.
+    components equals the variance of the unit embedding summed over them. Only the result is in memory as a whole.
 
     Raises:
         OvertopError: an embedding is zero or not finite.
     """
-    all_items = slice(0, source.n_items)
-    mean = torch.stack([read_unit_vectors(source, s, all_items, "cpu") for s in range(source.n_samples)]).mean(dim=0)
-    directions = read_unit_vectors(ArraySource([mean.numpy()], source.item_ids), 0, all_items, "cpu")
-    return directions * source.dims[0] ** 0.5
+    inputs = torch.empty(source.n_items, source.dims[0])
+    for start in range(0, source.n_items, READ_ITEMS):
+        rows = slice(start, min(start + READ_ITEMS, source.n_items))
+        samples = [read_unit_vectors(source, sample, rows, "cpu") for sample in range(source.n_samples)]
+        mean = ArraySource([torch.stack(samples).mean(dim=0).numpy()], source.item_ids[rows])
+        directions = read_unit_vectors(mean, 0, slice(0, mean.n_items), "cpu")
+        torch.mul(directions, source.dims[0] ** 0.5, out=inputs[rows])
+    return inputs
 
 
 def build_pairs(split: Split, images: EmbeddingSource, texts: EmbeddingSource, encoder: Mapping[str, Any]) -> Pairs:
@@ -61,4 +66,7 @@ def build_pairs(split: Split, images: EmbeddingSource, texts: EmbeddingSource, e
     captions = np.flatnonzero(image_of_caption >= 0)
     if not captions.size:
         raise OvertopError("no caption has an embedded image; check the skipped items of the data set")
-    return Pairs(read_adapter_inputs(images), read_adapter_inputs(texts)[captions], image_of_caption[captions], encoder)
+    text = read_adapter_inputs(texts)
+    if captions.size < len(text):  # else a second copy for nothing
+        text = text[captions]
+    return Pairs(read_adapter_inputs(images), text, image_of_caption[captions], encoder)

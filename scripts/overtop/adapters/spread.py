@@ -21,7 +21,7 @@ class Spread:
 
     Attributes:
         query_ids: Q names: captions for t2i, images for i2t.
-        variance: by protocol, (Q,) float64; higher is less trustworthy.
+        variance: by protocol that adapters were trained under, (Q,) float64; higher is less trustworthy.
     """
 
     query_ids: list[str]
@@ -65,7 +65,7 @@ def read_spread(path: str | Path) -> tuple[dict[Direction, Spread], dict[str, An
     spreads = {
         direction: Spread(
             decode_strings(arrays[f"{direction}/query_ids"]),
-            {protocol: arrays[f"{direction}/{protocol}"] for protocol in PROTOCOLS},
+            {name: arrays[f"{direction}/{name}"] for name in PROTOCOLS if f"{direction}/{name}" in arrays},
         )
         for direction in DIRECTIONS
         if f"{direction}/query_ids" in arrays

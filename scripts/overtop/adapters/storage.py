@@ -43,7 +43,7 @@ class AdapterBundle:
         width: D of the embeddings.
         encoder: provenance of the encoder that computed the embeddings.
         seed: seed of the run.
-        by_protocol: trained adapters.
+        by_protocol: trained adapters; the rule `adapt` writes a file per protocol.
     """
 
     name: str

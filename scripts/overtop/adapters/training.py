@@ -1,10 +1,12 @@
 """Training of adapters, one per modality, on the embeddings of a frozen encoder."""
 
-import copy
+import hashlib
+import json
 import logging
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,36 +20,33 @@ from overtop.device import reproducible
 from overtop.errors import OvertopError
 from overtop.progress import Progress, no_progress
 from overtop.seeds import derive_seed
-from overtop.terms import MODALITIES, PROTOCOLS, Modality, Protocol
+from overtop.terms import MODALITIES, Modality, Protocol
+from overtop.training.progress_state import TrainingState, copy_weights, read_state, set_weights, write_state
 
 _LOG = logging.getLogger(__name__)
-_THREADS = 1  # fixed, because the order of sums depends on it
 _MAX_EVALUATION_PAIRS = 2048  # fixed, because the validation loss is a mean over blocks
 
 
 def train_bundle(
-    name: str, spec: AdapterSpec, train: Pairs, val: Pairs, seed: int, *, progress: Progress = no_progress
+    name: str,
+    spec: AdapterSpec,
+    train: Pairs,
+    val: Pairs,
+    protocol: Protocol,
+    seed: int,
+    *,
+    state: Path | None = None,
+    progress: Progress = no_progress,
 ) -> AdapterBundle:
-    """Train the adapters of one encoder under both protocols.
-
-    Args:
-        name: name of the adapter in config.yaml.
-        spec: its entry there.
-        train: pairs to train on.
-        val: pairs whose loss selects the epoch.
-        seed: seed of the run.
-        progress: called after every epoch with the number of epochs over both protocols.
+    """Train the adapters of one encoder under one protocol; the arguments are those of `train_adapters`.
 
     Raises:
-        OvertopError: train and val were not embedded by the same encoder, or the loss is not finite.
+        OvertopError: train and val were not embedded by the same encoder, or as `train_adapters`.
     """
     bundle = AdapterBundle(name, spec, train.image.shape[1], train.encoder, seed, by_protocol={})
     bundle.check_embeddings([val.image.shape[1]], [val.encoder])
-    by_protocol = {}
-    for number, protocol in enumerate(PROTOCOLS):
-        protocol_progress = _scale_progress(progress, number, len(PROTOCOLS))
-        by_protocol[protocol] = train_adapters(name, spec, train, val, protocol, seed, progress=protocol_progress)
-    return replace(bundle, by_protocol=by_protocol)
+    trained = train_adapters(name, spec, train, val, protocol, seed, state=state, progress=progress)
+    return replace(bundle, by_protocol={protocol: trained})
 
 
 def train_adapters(
@@ -58,12 +57,13 @@ def train_adapters(
     protocol: Protocol,
     seed: int,
     *,
+    state: Path | None = None,
     progress: Progress = no_progress,
 ) -> TrainedAdapters:
-    """Train the adapters of both modalities together under one protocol, on one thread.
+    """Train the adapters of both modalities together under one protocol.
 
-    Both protocols start from the same weights and see the same batches. On one machine the same arguments give the
-    same weights.
+    All protocols start from the same weights and see the same batches. On one machine the same arguments give the same
+    weights, wherever training was interrupted.
 
     Args:
         name: name of the adapter in config.yaml.
@@ -72,45 +72,100 @@ def train_adapters(
         val: pairs whose loss selects the epoch; all of them are used.
         protocol: likelihood term to use.
         seed: seed of the run; `spec.seed` distinguishes repetitions.
+        state: file that is written after every epoch, and from which the same training continues; None for none.
         progress: called after every epoch.
 
     Raises:
-        OvertopError: train and val differ in width, or the loss is not finite.
+        OvertopError: train and val differ in width, the loss is not finite, or no space is left for the state.
     """
     widths = train.image.shape[1], train.text.shape[1], val.image.shape[1], val.text.shape[1]
     if len(set(widths)) > 1:
         raise OvertopError(f"adapters.{name}: embeddings of widths {widths}; embed train and val by the same encoder")
-    train_loss, val_loss, best = [], [], {}
-    rng = np.random.default_rng(derive_seed(seed, "adapter batches", spec.seed))
-    with reproducible(_THREADS, derive_seed(seed, "adapter weights", spec.seed)):
-        adapters = {modality: Adapter(widths[0], spec) for modality in MODALITIES}
-        parameters = [p for adapter in adapters.values() for p in adapter.parameters()]
-        optimizer = torch.optim.Adam(parameters, lr=spec.learning_rate, fused=True)
-        for epoch in range(spec.epochs):
-            train_loss.append(_train_epoch(adapters, optimizer, train, protocol, spec, rng))
-            val_loss.append(_evaluate(adapters, val, protocol, spec))
-            if not math.isfinite(train_loss[-1] + val_loss[-1]):
+    with reproducible(spec.threads, derive_seed(seed, "adapter weights", spec.seed)):
+        training = _Training(spec, protocol, widths[0], seed)
+        digest = _digest(spec, protocol, seed, train, val) if state is not None else ""
+        if state is not None:
+            training.resume(read_state(state, digest))
+        for epoch in range(training.epochs_done, spec.epochs):
+            if not math.isfinite(training.run_epoch(train, val)):
                 raise OvertopError(
                     f"adapters.{name}: training under {protocol!r} diverged in epoch {epoch + 1}; lower learning_rate"
                 )
-            if val_loss[-1] < min(val_loss[:-1], default=math.inf):
-                best = {modality: copy.deepcopy(adapter.state_dict()) for modality, adapter in adapters.items()}
+            if state is not None and epoch + 1 < spec.epochs:
+                write_state(state, training.saved(), digest)
             progress(epoch + 1, spec.epochs)
-    for modality, adapter in adapters.items():
-        adapter.load_state_dict(best[modality])
-        adapter.eval().requires_grad_(False)
-    best_epoch = int(np.argmin(val_loss))
-    _LOG.info("%s, %s: val loss %.5f in epoch %d", name, protocol, val_loss[best_epoch], best_epoch + 1)
-    return TrainedAdapters(adapters, train_loss, val_loss, best_epoch)
+    trained = training.result()
+    best_loss = trained.val_loss[trained.best_epoch]
+    _LOG.info("%s, %s: val loss %.5f in epoch %d", name, protocol, best_loss, trained.best_epoch + 1)
+    return trained
 
 
-def _scale_progress(progress: Progress, part: int, parts: int) -> Progress:
-    """The progress of one of several parts of equal size, as progress of the whole."""
+class _Training:
+    """Adapters of both modalities, and everything that their next epoch depends on."""
 
-    def report(done: int, total: int) -> None:
-        progress(part * total + done, parts * total)
+    def __init__(self, spec: AdapterSpec, protocol: Protocol, width: int, seed: int) -> None:
+        self._spec, self._protocol = spec, protocol
+        self._adapters: dict[Modality, Adapter] = {modality: Adapter(width, spec) for modality in MODALITIES}
+        self._parameters = [p for adapter in self._adapters.values() for p in adapter.parameters()]
+        self._optimizer = torch.optim.Adam(self._parameters, lr=spec.learning_rate, fused=True)
+        self._rng = np.random.default_rng(derive_seed(seed, "adapter batches", spec.seed))
+        self._state = TrainingState()
 
-    return report
+    @property
+    def epochs_done(self) -> int:
+        """The number of epochs done."""
+        return self._state.step
+
+    def run_epoch(self, train: Pairs, val: Pairs) -> float:
+        """Train for one epoch, and keep the weights if they are the best; returns the sum of both losses."""
+        state = self._state
+        row = {
+            "train_loss": _train_epoch(self._adapters, self._optimizer, train, self._protocol, self._spec, self._rng),
+            "val_loss": _evaluate(self._adapters, val, self._protocol, self._spec),
+        }
+        state.step += 1
+        if row["val_loss"] < min(self._losses("val_loss"), default=math.inf):
+            state.best_weights, state.best_epoch = copy_weights(self._parameters), state.step
+        state.rows.append(row)
+        return row["train_loss"] + row["val_loss"]
+
+    def saved(self) -> TrainingState:
+        """The state after the last epoch; valid until the next one."""
+        self._state.weights = [parameter.detach() for parameter in self._parameters]
+        self._state.optimizer = self._optimizer.state_dict()
+        self._state.random = {"torch": torch.get_rng_state(), "numpy": self._rng.bit_generator.state}
+        return self._state
+
+    def resume(self, state: TrainingState | None) -> None:
+        """Continue after the last epoch of a state; None: from the start."""
+        if state is not None:
+            self._state = state
+            set_weights(self._parameters, state.weights)
+            self._optimizer.load_state_dict(state.optimizer)
+            torch.set_rng_state(state.random["torch"])
+            self._rng.bit_generator.state = state.random["numpy"]
+
+    def result(self) -> TrainedAdapters:
+        """The adapters of the best epoch, without gradients."""
+        set_weights(self._parameters, self._state.best_weights)
+        for adapter in self._adapters.values():
+            adapter.eval().requires_grad_(False)
+        losses = self._losses("train_loss"), self._losses("val_loss")
+        return TrainedAdapters(self._adapters, *losses, self._state.best_epoch - 1)
+
+    def _losses(self, name: str) -> list[float]:
+        return [row[name] for row in self._state.rows]
+
+
+def _digest(spec: AdapterSpec, protocol: Protocol, seed: int, train: Pairs, val: Pairs) -> str:
+    """Hex digest of everything that determines the weights after each epoch, on one machine."""
+    facts = [spec.model_dump(mode="json"), protocol, seed, train.encoder]
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+    for pairs in (train, val):
+        for array in (pairs.image.numpy(), pairs.text.numpy(), pairs.image_of_caption):
+            digest.update(f"{array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
 def draw_captions(image_of_caption: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -46,14 +46,17 @@ def predict_variance(adapter: Adapter, items: torch.Tensor, passes: int, seed: i
 
 
 def predict_spreads(
-    bundle: AdapterBundle, images: EmbeddingSource, texts: EmbeddingSource, encoders: Sequence[Mapping[str, Any]]
+    bundles: Sequence[AdapterBundle],
+    images: EmbeddingSource,
+    texts: EmbeddingSource,
+    encoders: Sequence[Mapping[str, Any]],
 ) -> dict[Direction, Spread]:
-    """The spread of every image and caption of a posterior, under both protocols.
+    """The spread of every image and caption of a posterior, under each protocol that adapters were trained under.
 
     An adapter receives one embedding per item: the mean direction over the posterior's samples.
 
     Args:
-        bundle: adapters trained on the same encoder.
+        bundles: adapters trained on the same encoder, such as one bundle per protocol.
         images: the queries of i2t.
         texts: the queries of t2i.
         encoders: provenance of each encoder of the posterior.
@@ -61,14 +64,20 @@ def predict_spreads(
     Raises:
         OvertopError: the adapters are for another encoder or width, or an embedding is zero or not finite.
     """
-    bundle.check_embeddings((*images.dims, *texts.dims), encoders)
+    for bundle in bundles:
+        bundle.check_embeddings((*images.dims, *texts.dims), encoders)
     queries: dict[Direction, tuple[Modality, EmbeddingSource]] = {"t2i": ("text", texts), "i2t": ("image", images)}
     spreads: dict[Direction, Spread] = {}
     for direction, (modality, source) in queries.items():
         items = read_adapter_inputs(source)
-        seed = derive_seed(bundle.seed, "adapter passes", bundle.spec.seed, modality)
         variance = {
-            protocol: predict_variance(trained.by_modality[modality], items, bundle.spec.passes, seed)
+            protocol: predict_variance(
+                trained.by_modality[modality],
+                items,
+                bundle.spec.passes,
+                derive_seed(bundle.seed, "adapter passes", bundle.spec.seed, modality),
+            )
+            for bundle in bundles
             for protocol, trained in bundle.by_protocol.items()
         }
         spreads[direction] = Spread(source.item_ids, variance)

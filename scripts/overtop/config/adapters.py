@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from overtop.config.base import Fraction, Model, Positive
+from overtop.config.base import Count, Fraction, Model, Positive
 
 Weight = Annotated[float, Field(ge=0)]
 
@@ -21,6 +21,7 @@ class AdapterSpec(Model):
         100, description="each image is paired with one random caption per epoch"
     )
     batch_size: Annotated[int, Field(ge=1)] = 64
+    threads: Count = Field(1, description="CPU threads; part of the result, since the order of sums depends on them")
     learning_rate: Positive = 1e-4
     dropout: Annotated[Fraction, Field(gt=0)] = 0.3
     passes: Annotated[int, Field(ge=2)] = Field(15, description="passes with dropout on, for the epistemic variance")

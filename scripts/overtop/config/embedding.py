@@ -18,8 +18,9 @@ class EmbeddingSpec(Model):
     """How shards are computed and stored."""
 
     batch_size: BatchSizes = BatchSizes()
-    precision: Literal["fp32", "bf16", "fp16"] = Field(
-        "fp32", description="precision of the forward pass: full, or automatic mixed precision"
+    precision: Literal["fp32", "tf32", "bf16", "fp16"] = Field(
+        "fp32",
+        description="precision of the forward pass: full, with products in TF32 on a GPU, or automatic mixed precision",
     )
     compile: bool = Field(False, description="use torch.compile on a GPU: minutes to start, then faster")
     passes_per_shard: Count = Field(50, description="most MC-dropout passes in one shard")

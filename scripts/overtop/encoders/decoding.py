@@ -36,7 +36,7 @@ def read_image(path: str | Path, preprocess: Callable[[Image.Image], torch.Tenso
 
 
 def decode_batches(
-    encoder: Encoder, batches: Sequence[Sequence[str | Path]], on_error: OnError
+    encoder: Encoder, batches: Sequence[Sequence[str | Path]], on_error: OnError, readers: int | None = None
 ) -> Iterator[tuple[torch.Tensor, np.ndarray]]:
     """Decode batches of image files; while one batch is used, the following ones are decoded in threads.
 
@@ -44,6 +44,7 @@ def decode_batches(
         encoder: gives the preprocessing and the device.
         batches: image files of each batch.
         on_error: what happens when an image cannot be read.
+        readers: threads that decode beside a GPU; None for one per core.
 
     Yields:
         The readable images of each batch, float32 (n, 3, H, W), and which of its files were readable, bool.
@@ -51,10 +52,10 @@ def decode_batches(
     Raises:
         OvertopError: an image cannot be read, and `on_error` is `fail`.
     """
-    with ThreadPoolExecutor(_reader_count(encoder.device)) as readers, ThreadPoolExecutor(1) as batcher:
+    with ThreadPoolExecutor(_reader_count(encoder.device, readers)) as pool, ThreadPoolExecutor(1) as batcher:
 
         def submit(batch: Sequence[str | Path]) -> Future[tuple[torch.Tensor, np.ndarray]]:
-            return batcher.submit(_decode_batch, encoder, batch, on_error, readers)
+            return batcher.submit(_decode_batch, encoder, batch, on_error, pool)
 
         pending = deque(submit(batch) for batch in batches[:_PREFETCHED_BATCHES])
         for number in range(len(batches)):
@@ -64,8 +65,10 @@ def decode_batches(
             yield decoded
 
 
-def _reader_count(device: torch.device) -> int:
+def _reader_count(device: torch.device, readers: int | None) -> int:
     """Number of images decoded at the same time; a network on the CPU needs most of the cores itself."""
+    if readers is not None and device.type == "cuda":
+        return readers
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return cores if device.type == "cuda" else max(1, cores // _CORES_PER_READER)
 

@@ -71,7 +71,7 @@ def embed_images(
     embedding = np.full((sampling.passes, len(paths), encoder.widths["image"]), np.nan, dtype=np.float32)
     valid = np.zeros(len(paths), dtype=bool)
     with open_tower(encoder, "image", sampling, seed, batch_size, options) as tower:
-        for number, (pixels, readable) in enumerate(decode_batches(encoder, batches, on_error)):
+        for number, (pixels, readable) in enumerate(decode_batches(encoder, batches, on_error, options.readers)):
             start = number * batch_size
             positions = np.flatnonzero(readable)
             if positions.size:

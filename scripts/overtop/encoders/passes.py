@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 import torch
 
+from overtop.device import tensor_float_32
 from overtop.encoders import shortcuts
 from overtop.encoders.dropout import NO_DROPOUT, attention_dropout
 from overtop.encoders.loading import Encoder
@@ -28,13 +29,16 @@ class ComputeOptions:
     """How a network is run.
 
     Attributes:
-        precision: full precision, or automatic mixed precision; embeddings are float32 in any case.
+        precision: full float32; float32 with products in TF32 on a GPU; or automatic mixed precision. Embeddings are
+            float32 in any case.
         compile: use `torch.compile` on a GPU without dropout. Compiled graphs cannot use our dropout masks, and on a
             CPU the compiled ViT-B/32 was a sixth slower.
+        readers: CPU threads that decode images beside a GPU; None for all.
     """
 
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    precision: Literal["fp32", "tf32", "bf16", "fp16"] = "fp32"
     compile: bool = False
+    readers: int | None = None
 
 
 FULL_PRECISION = ComputeOptions()
@@ -47,6 +51,7 @@ def open_tower(
     """Prepare one tower for the passes of `sampling`; see `TowerPasses`. Dropout is disabled again on exit."""
     with ExitStack() as stack:
         dropout = NO_DROPOUT
+        stack.enter_context(tensor_float_32(options.precision == "tf32"))
         if not sampling.is_deterministic:
             dropout = stack.enter_context(attention_dropout(encoder.model, sampling.rate))[modality]
         yield TowerPasses(encoder, modality, sampling, seed, batch_size, options, dropout)

@@ -25,7 +25,7 @@ FEATURES = f"{DATA}/features/{OF_SPLIT}/{{architecture}}.safetensors"
 CHECKPOINT = f"{DATA}/encoders/{{encoder}}.safetensors"
 WEIGHTS = f"{DATA}/weights/{{encoder}}.json"
 """Record of the downloaded weights of an encoder."""
-ADAPTER = f"{DATA}/adapters/{{adapter}}.safetensors"
+ADAPTER = f"{DATA}/adapters/{{adapter}}/{{protocol}}.safetensors"
 PREFETCH = f"{DATA}/prefetch/{{table}}.json"
 
 OF_SHARDS = f"{OF_SPLIT}/{{encoder}}/{{sampling}}/{{shard}}of{{shards}}"

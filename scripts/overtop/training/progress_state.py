@@ -26,6 +26,7 @@ class TrainingState:
         best_score: validation score of that epoch.
         best_epoch: number of that epoch, from 1.
         rows: rows of the training log.
+        random: states of random generators; empty if every step derives its seeds.
     """
 
     step: int = 0
@@ -35,6 +36,7 @@ class TrainingState:
     best_score: float = -1.0
     best_epoch: int = 0
     rows: list[dict[str, float]] = field(default_factory=list)
+    random: dict[str, Any] = field(default_factory=dict)
 
 
 def state_path(output: str | Path) -> Path:
