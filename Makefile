@@ -9,7 +9,7 @@ SNAKEMAKE := $(BIN)/snakemake --cores all
 SHARED := -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo robustness test test-fast test-slow slurm bench faults lint docs format schema stages clean
+.PHONY: help demo robustness plan test test-fast test-slow slurm bench faults lint docs format schema stages clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-11s %s\n", $$1, $$2}'
@@ -46,6 +46,11 @@ STUDY := $(addprefix results/robustness/scenes,.csv -calibration.csv -divergence
 robustness: .venv/installed-attacks ## adversarial attacks and fine-tuning on the shapes world, offline, on a CPU
 	@$(UNLOCK)
 	@$(SNAKEMAKE) --quiet rules -- $(STUDY)
+
+TARGETS = $(TABLE:%=results/tables/%.csv) $(FIGURE:%=results/figures/%.pdf)
+
+plan: .venv/installed ## what a run would do and cost: make plan TABLE=table1, FIGURE=figure3 or TARGETS="FILE FILE"
+	@$(BIN)/python -m overtop.pipeline.plan $(TARGETS)
 
 test: lint docs test-fast test-slow ## everything CI runs
 

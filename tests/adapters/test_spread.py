@@ -31,7 +31,7 @@ def test_truncated_file_is_refused(tmp_path):
     write_spread(tmp_path / "a.h5", SPREADS, {})
     content = (tmp_path / "a.h5").read_bytes()
     (tmp_path / "a.h5").write_bytes(content[:-100])
-    with pytest.raises(OvertopError, match=r"a\.h5: .*rebuild"):
+    with pytest.raises(OvertopError, match=r"a\.h5: .*; delete it and run the same command again"):
         read_spread(tmp_path / "a.h5")
 
 

@@ -1,15 +1,13 @@
 import dataclasses
-import json
-import pickle
 
 import pytest
 import torch
-from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from helpers.adapter_inputs import ENCODER, SPEC, WIDTH
-from overtop.adapters.storage import SCHEMA, read_adapters, write_adapters
+from overtop.adapters.storage import read_adapters, write_adapters
 from overtop.errors import OvertopError
+from overtop.storage.tensors import write_tensors
 
 
 @pytest.fixture
@@ -48,39 +46,20 @@ def test_missing_file_is_refused(tmp_path):
         read_adapters(tmp_path / "absent.safetensors")
 
 
-@pytest.mark.parametrize("share", [0, 0.0001, 0.1, 0.9])
-def test_truncated_file_is_refused(path, share):
-    content = path.read_bytes()
-    path.write_bytes(content[: int(share * len(content))])
-    with pytest.raises(OvertopError, match=r"a\.safetensors: damaged.*rebuild"):
+def test_damaged_file_is_refused(path):
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(OvertopError, match=r"a\.safetensors: content differs from its digest"):
         read_adapters(path)
 
 
 def test_file_of_another_kind_is_refused(path):
     save_file({"weight": torch.zeros(2)}, path)
-    with pytest.raises(OvertopError, match="not an adapter file of this version"):
+    with pytest.raises(OvertopError, match=r"a\.safetensors: has no digest"):
         read_adapters(path)
-    path.write_bytes(pickle.dumps({"weight": 1}))
-    with pytest.raises(OvertopError, match="not an adapter file of this version"):
-        read_adapters(path)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda metadata, tensors: metadata.update(width=WIDTH + 1),
-        lambda metadata, tensors: metadata.pop("seed"),
-        lambda metadata, tensors: metadata["spec"].update(dropout=2),
-        lambda metadata, tensors: tensors.pop("corrected.text.beta.0.bias"),
-    ],
-)
-def test_metadata_that_do_not_match_the_weights_are_refused(path, change):
-    with safe_open(path, framework="pt") as file:
-        metadata = json.loads(file.metadata()[SCHEMA])
-    tensors = load_file(path)
-    change(metadata, tensors)
-    save_file(tensors, path, metadata={SCHEMA: json.dumps(metadata)})
-    with pytest.raises(OvertopError, match="not an adapter file of this version"):
+    write_tensors(path, "checkpoint/1", {"weight": torch.zeros(2)}, {})
+    with pytest.raises(OvertopError, match="has schema 'checkpoint/1', expected 'adapters/1'"):
         read_adapters(path)
 
 
@@ -92,7 +71,11 @@ def test_embeddings_of_the_training_encoder_are_accepted(bundle):
     ("dims", "encoder", "message"),
     [
         ([WIDTH], {**ENCODER, "name": "other"}, "encoder 'tiny', these are of 'other'; declare"),
-        ([WIDTH], {**ENCODER, "checkpoint_sha256": "01"}, r"another state .*\(checkpoint_sha256 differ\); delete"),
+        (
+            [WIDTH],
+            {**ENCODER, "checkpoint_sha256": "01"},
+            r"another state .*\(checkpoint_sha256 differ\); delete the older one",
+        ),
         ([WIDTH], {"name": "tiny"}, r"\(checkpoint_sha256, versions differ\)"),
         ([WIDTH, 8], ENCODER, "width 6, these have 6, 8"),
         ([8], ENCODER, "width 6, these have 8"),

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 import pytest
 
 from overtop.confidence.answer_blocks import SCHEMA, AnswerFiles, answer_blocks, check_encoders
@@ -13,6 +12,7 @@ from overtop.errors import OvertopError
 from overtop.retrieval.prepared import prepare_gallery
 from overtop.retrieval.sources import SelectedItems
 from overtop.storage.shards import ArraySource
+from overtop.storage.tables import read_table, read_table_metadata
 
 TYPES = {"query": str, "top1": str, "act": bool, "warning": str}
 
@@ -71,10 +71,11 @@ def test_files_have_the_columns_of_answers_and_count_them(tmp_path, model, galle
             files.write(part)
         files.describe({"provenance": "{}"})
     assert SCHEMA.names == COLUMNS
-    table = pd.read_parquet(tmp_path / "a.parquet")
+    table = read_table(tmp_path / "a.parquet")
+    assert read_table(tmp_path / "a.csv")["p_right"].tolist() == pytest.approx(table["p_right"].tolist())
     assert (files.n_queries, files.n_acted) == (7, table["act"].sum())
-    assert pq.read_metadata(tmp_path / "a.parquet").metadata[b"provenance"] == b"{}"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "a.parquet"]
+    assert read_table_metadata(tmp_path / "a.parquet") == {"provenance": "{}"}
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".a.csv.sha256", "a.csv", "a.parquet"]
 
 
 def test_drift_is_that_of_all_blocks_together(tmp_path, model, gallery):

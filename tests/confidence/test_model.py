@@ -15,6 +15,7 @@ from overtop.confidence.model import (
     write_models,
 )
 from overtop.errors import OvertopError
+from overtop.storage.json_files import write_json
 
 MAPPINGS = [SoftmaxMapping(), LogisticMapping("logit", -0.25, 1.5), IsotonicMapping((0.1, 0.5), (0.75, 1 / 3))]
 
@@ -92,13 +93,12 @@ def test_precision_without_a_threshold_is_an_error():
         ('"kind": "softmax"', '"kind": "beta"', "models.t2i.mapping"),
         ('"n_hits": 120', '"n_hits": 120, "n_hitz": 3', "models.t2i.n_hitz: Unexpected keyword argument"),
         ('"similarity_quantiles": [', '"similarity_quantiles": [0, ', "models.t2i: similarity_quantiles has 44 values"),
-        ("}", "", "Invalid JSON"),
     ],
 )
-def test_damaged_file_is_reported_in_one_line(tmp_path, old, new, problem):
+def test_file_of_another_version_is_reported_in_one_line(tmp_path, old, new, problem):
     path = tmp_path / "trust.json"
     write_models(path, {"t2i": make_model()})
-    path.write_text(path.read_text().replace(old, new, 1))
+    write_json(path, json.loads(path.read_text().replace(old, new, 1)))
     with pytest.raises(OvertopError) as error:
         read_models(path)
     message = str(error.value)
@@ -110,9 +110,17 @@ def test_damaged_file_is_reported_in_one_line(tmp_path, old, new, problem):
 def test_foreign_file_is_reported_in_one_line(tmp_path, content):
     path = tmp_path / "trust.json"
     path.write_text(content)
-    with pytest.raises(OvertopError, match="is not a confidence model") as error:
+    with pytest.raises(OvertopError, match="has no digest, .*; make it with `overtop calibrate`") as error:
         read_models(path)
     assert "\n" not in str(error.value)
+
+
+def test_model_that_was_edited_by_hand_is_refused_with_the_fix(tmp_path):
+    path = tmp_path / "trust.json"
+    write_models(path, {"t2i": make_model()})
+    path.write_text(path.read_text().replace('"n_hits": 120', '"n_hits": 121'))
+    with pytest.raises(OvertopError, match="content differs from its digest; make it with `overtop calibrate`"):
+        read_models(path)
 
 
 def test_missing_file_is_reported(tmp_path):

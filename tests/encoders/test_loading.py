@@ -1,4 +1,6 @@
+import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -74,18 +76,36 @@ def test_no_caption_of_the_shapes_data_set_is_truncated(encoder: Encoder) -> Non
 
 
 def test_missing_damaged_and_foreign_weights_are_rejected(checkpoint: Path, tmp_path: Path) -> None:
-    with pytest.raises(OvertopError, match=r"tiny.*nowhere.* does not exist"):
+    local = EncoderSpec(architecture="shapes-vit", checkpoint="x")
+    with pytest.raises(OvertopError, match=r"nowhere.safetensors: no such file; run the rule that makes it"):
         load_encoder("tiny", SHAPES_SPEC, tmp_path / "nowhere.safetensors")
+    with pytest.raises(OvertopError, match=r"tiny.*nowhere.* does not exist"):
+        load_encoder("tiny", local, tmp_path / "nowhere.safetensors")
     with pytest.raises(OvertopError, match="train it first"):
         load_encoder("tiny", SHAPES_SPEC)
     damaged = tmp_path / "damaged.safetensors"
     damaged.write_bytes(checkpoint.read_bytes()[:5000])
-    with pytest.raises(OvertopError, match=r"damaged.*cannot be loaded into shapes-vit"):
+    with pytest.raises(OvertopError, match=r"damaged.safetensors: content differs from its digest; delete it"):
         load_encoder("tiny", SHAPES_SPEC, damaged)
+    with pytest.raises(OvertopError, match=r"damaged.*cannot be loaded into shapes-vit"):
+        load_encoder("tiny", local, damaged)
     foreign = tmp_path / "foreign.safetensors"
     save_file({"weight": torch.zeros(3)}, foreign)
     with pytest.raises(OvertopError, match=r"foreign.*cannot be loaded"):
+        load_encoder("tiny", local, foreign)
+    with pytest.raises(OvertopError, match=r"foreign.safetensors: has no digest"):
         load_encoder("tiny", SHAPES_SPEC, foreign)
+
+
+def test_checkpoint_of_overtop_with_a_flipped_bit_is_rejected_whoever_names_it(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    content = bytearray(checkpoint.read_bytes())
+    content[-7] ^= 1
+    (tmp_path / "c.safetensors").write_bytes(content)
+    for spec in (SHAPES_SPEC, EncoderSpec(architecture="shapes-vit", checkpoint="x")):
+        with pytest.raises(OvertopError, match=r"c.safetensors: content differs from its digest"):
+            load_encoder("tiny", spec, tmp_path / "c.safetensors")
 
 
 def test_unknown_architecture_is_rejected_before_building() -> None:
@@ -98,3 +118,26 @@ def test_weights_digest_depends_on_every_weight(encoder: Encoder) -> None:
     with torch.no_grad():
         encoder.model.logit_scale += 1e-3
     assert weights_digest(encoder.model) != before
+
+
+def test_weights_that_are_not_finite_are_rejected(encoder: Encoder, tmp_path: Path) -> None:
+    weights = encoder.model.state_dict()
+    weights["logit_scale"] = torch.tensor(float("nan"))
+    save_file(weights, tmp_path / "w.safetensors")
+    with pytest.raises(OvertopError, match=r"w\.safetensors has weights 'logit_scale' that are not finite"):
+        load_encoder("tiny", SHAPES_SPEC, tmp_path / "w.safetensors")
+
+
+@pytest.mark.parametrize("suffix", ["pt", "bin", "pth", "ckpt", "safetensors", "npz"])
+def test_pickle_is_not_executed(suffix: str, tmp_path: Path) -> None:
+    class Payload:
+        def __reduce__(self) -> Any:
+            return Path.touch, (tmp_path / "executed",)
+
+    path = tmp_path / f"w.{suffix}"
+    path.write_bytes(pickle.dumps(Payload()))
+    torch.save({"state_dict": Payload()}, tmp_path / f"t.{suffix}")
+    for file in (path, tmp_path / f"t.{suffix}"):
+        with pytest.raises(OvertopError, match="cannot be loaded into shapes-vit"):
+            load_encoder("tiny", SHAPES_SPEC, file)
+    assert not (tmp_path / "executed").exists()

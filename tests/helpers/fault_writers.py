@@ -49,7 +49,8 @@ def _numbers(state: int, *shape: int) -> np.ndarray:
 
 def _shard(folder: Path, state: int) -> None:
     ids = [f"image {number}" for number in range(500)]
-    write_shard(folder / "image-0of1.h5", _numbers(state, 2, 500, 64), ids, np.ones(500, bool), {"state": state})
+    facts = {"state": state, "shard": 0, "shards": 1}
+    write_shard(folder / "image-0of1.h5", _numbers(state, 2, 500, 64), ids, np.ones(500, bool), facts)
 
 
 def _arrays(folder: Path, state: int) -> None:

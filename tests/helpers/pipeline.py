@@ -32,6 +32,15 @@ def read_committed_config(repo: Path) -> dict[str, Any]:
     return values
 
 
+def listed_jobs(output: str) -> Counter[str]:
+    """Return the number of jobs of each rule that Snakemake lists before it starts them."""
+    table = re.search(r"^job +count\n-+  -+\n(.*?)^total", output, re.M | re.S)
+    if table is None:
+        return Counter()
+    rows = (line.split() for line in table[1].splitlines())
+    return Counter({rule: int(count) for rule, count in rows if rule != "all"})
+
+
 @dataclass(frozen=True)
 class Project:
     """A copy of the project at `root`; with `forks_jobs`, its jobs start faster (helpers.forking_snakemake)."""
@@ -61,14 +70,10 @@ class Project:
         assert not check or result.returncode == 0, result.stdout + result.stderr
         return result
 
-    def planned_jobs(self, *arguments: str) -> Counter[str]:
+    def planned_jobs(self, *arguments: str, environment: Mapping[str, str] = ENVIRONMENT) -> Counter[str]:
         """Return the number of jobs of each rule that a dry run lists."""
-        output = self.run(*arguments, "--dry-run", "--quiet", "rules")
-        table = re.search(r"^job +count\n-+  -+\n(.*?)^total", output.stdout + output.stderr, re.M | re.S)
-        if table is None:
-            return Counter()
-        rows = (line.split() for line in table[1].splitlines())
-        return Counter({rule: int(count) for rule, count in rows if rule != "all"})
+        output = self.run(*arguments, "--dry-run", "--quiet", "rules", environment=environment)
+        return listed_jobs(output.stdout + output.stderr)
 
     def read_files(self, *patterns: str) -> dict[str, bytes]:
         """Return the content of the files that match any of the glob patterns, by path."""
@@ -76,6 +81,7 @@ class Project:
             str(path.relative_to(self.root)): path.read_bytes()
             for pattern in patterns
             for path in sorted(self.root.glob(pattern))
+            if path.is_file()
         }
 
 

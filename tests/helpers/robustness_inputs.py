@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from overtop.storage.shards import write_shard
+from overtop.storage.tables import write_table
 from overtop.terms import CLEAN
 
 ENCODERS = {"CLIP": ["plain"], "UCAT": ["ucat-0", "ucat-1"]}
@@ -66,7 +67,7 @@ def write_hits(folder, views):
         else:
             table = pd.concat([score_table(view), score_table(view).assign(direction="t2i", hit=True)])
         paths.append(folder / f"hits-{number}.parquet")
-        table.to_parquet(paths[-1])
+        write_table(paths[-1], table)
     return paths
 
 
@@ -148,7 +149,7 @@ def effects_job(folder):
     paths = []
     for number, view in enumerate(views):
         paths.append(folder / f"scores-{number}.parquet")
-        score_table(view).to_parquet(paths[-1])
+        write_table(paths[-1], score_table(view))
     return SimpleNamespace(
         input=SimpleNamespace(scores=paths),
         output=SimpleNamespace(csv=folder / "out/mine-uncertainty.csv", md=folder / "out/mine-uncertainty.md"),

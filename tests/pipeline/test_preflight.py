@@ -8,7 +8,7 @@ import pytest
 from helpers.slurm_clients import NODE, write_clients
 from overtop.errors import OvertopError
 from overtop.pipeline import slurm
-from overtop.pipeline.preflight import Request, check_requests, find_problems
+from overtop.pipeline.preflight import Request, check_arrays, check_requests, find_problems
 from overtop.pipeline.slurm import Node, Partition, parse_minutes
 
 SMALL = Request("rank", "main", 2, 4000, 30, 0)
@@ -91,7 +91,7 @@ def test_an_unknown_partition_is_named_with_the_similar_one():
 )
 def test_a_request_beyond_the_partition_names_the_setting(change, setting):
     (problem,) = check_requests([SMALL, SMALL._replace(rule="adapt", **change), SMALL], PARTITIONS)
-    assert problem.startswith("rule adapt may ask for")
+    assert problem.startswith("rule adapt may request")
     assert f"`{setting}`" in problem
 
 
@@ -103,6 +103,14 @@ def test_memory_of_a_job_is_limited_by_the_partition_too():
 
 def test_a_partition_that_the_cluster_chooses_is_not_checked():
     assert check_requests([SMALL._replace(partition="", cpus=1000)], PARTITIONS) == []
+
+
+def test_limits_under_which_an_array_would_never_be_complete_are_named():
+    embed = [SMALL._replace(rule="embed", gpus=1)] * 9
+    assert check_arrays(embed, jobs=64, gpus=None) == check_arrays(embed, jobs=9, gpus=9) == []
+    (problem,) = check_arrays(embed, jobs=64, gpus=8)
+    assert "`--jobs 9 --resources gpu=9`" in problem
+    assert check_arrays(embed, jobs=8, gpus=None) == [problem]
 
 
 @pytest.mark.parametrize(
@@ -129,6 +137,12 @@ def test_accounts_are_used_only_where_a_database_answers(clients):
     assert not slurm.keeps_accounts()
     clients()
     assert not slurm.keeps_accounts()
+
+
+def test_a_cluster_that_forgets_finished_jobs_is_named(clients):
+    folder = clients(scontrol="!echo 'PartitionName=main MaxTime=UNLIMITED'; echo 'MinJobAge = 10 sec'")
+    (problem,) = find_problems(folder, [SMALL])
+    assert "forgets finished jobs after 10 s" in problem
 
 
 def test_a_missing_client_is_named(tmp_path, monkeypatch):

@@ -145,7 +145,7 @@ DAMAGES = {
     "altered items": (ITEMS, lambda path: flip_byte(path, 40), "content differs from its digest"),
     "no facts": (FACTS, lambda path: path.unlink(), "is not a prepared gallery"),
     "truncated facts": (FACTS, lambda path: path.write_text('{"schema": '), "has no digest"),
-    "altered facts": (FACTS, lambda path: flip_byte(path, 30), "content differs from its digest"),
+    "altered facts": (FACTS, lambda path: flip_byte(path, -10), "content differs from its digest"),
     "other schema": (FACTS, lambda path: write_json(path, {"schema": "gallery/0"}), "has schema 'gallery/0'"),
 }  # fmt: skip
 

@@ -70,7 +70,7 @@ def single_bytes(folder, ranking_pass):
     return (folder / "single.h5").read_bytes()
 
 
-@pytest.mark.parametrize("slices", [1, 2, 3, 5, 9])
+@pytest.mark.parametrize("slices", [2, 9])
 @pytest.mark.parametrize("samples", [1, 3])
 @pytest.mark.parametrize("make", [random_embeddings, with_duplicates, on_grid, one_for_all])
 def test_merged_slices_are_the_single_pass_byte_for_byte(tmp_path, make, samples, slices):

@@ -43,3 +43,16 @@ def test_invalid_embedding_is_named(value):
     source = ArraySource([embeddings], [f"item-{i}" for i in range(40)])
     with pytest.raises(OvertopError, match=r"'item-4' in sample 0 .*\(2 such"):
         read_unit_vectors(source, 0, slice(2, 20), "cpu")
+
+
+@pytest.mark.parametrize("scale", [1e-44, 1e-30, 1e-22, 1e-16, 1e16, 1e19, 1e30, 5e37])
+def test_embedding_of_any_length_is_normalised(scale):
+    """The squares of very long or short vectors are outside the range of float32."""
+    rows = np.array([[3.0, 4.0, 0.0], [1.0, 2.0, 2.0]], dtype=np.float32)
+    scaled = rows.copy()
+    scaled[0] = (rows[0].astype(np.float64) * scale).astype(np.float32)
+    units = read_unit_vectors(ArraySource([scaled]), 0, slice(0, 2), "cpu").numpy()
+    rounded = scaled[0].astype(np.float64) / np.linalg.norm(scaled[0].astype(np.float64))
+    np.testing.assert_allclose(units[0], rounded, rtol=1e-6)
+    np.testing.assert_array_equal(units[1], rows[1] / np.float32(3))
+    assert scaled[0, 0] == np.float32(3.0 * scale)

@@ -9,6 +9,7 @@ from helpers.scripts import load_script
 from overtop.evaluation.cascade import CascadeSettings, run_cascade
 from overtop.retrieval.ranking import write_ranking
 from overtop.seeds import derive_seed
+from overtop.storage.tables import write_table
 
 cascade = load_script("cascade")
 
@@ -21,7 +22,7 @@ def test_tables_are_those_of_the_library(tmp_path):
     for role, of_role in inputs.items():
         for name in ("cheap", "expensive"):
             paths[f"{name}_{role}"] = tmp_path / f"{name}-{role}.parquet"
-            getattr(of_role, name).to_parquet(paths[f"{name}_{role}"])
+            write_table(paths[f"{name}_{role}"], getattr(of_role, name))
         paths[f"ranking_{role}"] = tmp_path / f"ranking-{role}.h5"
         write_ranking(paths[f"ranking_{role}"], of_role.rankings, {})
     outputs = {name: tmp_path / f"{name}.csv" for name in ("curve", "votes", "spent")}

@@ -11,6 +11,7 @@ from helpers.scripts import load_script
 from overtop.errors import OvertopError
 from overtop.reference.ucat import DATASETS
 from overtop.storage.shards import write_shard
+from overtop.storage.tables import write_table
 from overtop.terms import CLEAN
 
 robustness = load_script("robustness")
@@ -67,7 +68,7 @@ def test_perturbation_outside_the_ball_is_at_the_top_of_the_table(job, tmp_path)
 
 def test_other_images_in_one_file_are_an_error(job, tmp_path):
     job.input.hits[1] = tmp_path / "other.parquet"
-    pd.DataFrame({"image_id": ["x"], "hit": [True], "probability": ["model"]}).to_parquet(job.input.hits[1])
+    write_table(job.input.hits[1], pd.DataFrame({"image_id": ["x"], "hit": [True], "probability": ["model"]}))
     with pytest.raises(OvertopError, match=r"cifar10: CLIP \(pgd-1\) was evaluated on other images"):
         robustness.main(job)
 
@@ -85,7 +86,7 @@ def test_measures_of_several_labels_have_their_own_sections(job, tmp_path):
     measures = {"measure": ["map", "f1_at_3"], "value": [0.5, 0.4], "low": 0.45, "high": 0.55, "n_images": 9}
     for number, view in enumerate(views):
         job.input.multilabel.append(tmp_path / f"{number}.csv")
-        pd.DataFrame(measures).assign(**view).to_csv(job.input.multilabel[-1], index=False)
+        write_table(job.input.multilabel[-1], pd.DataFrame(measures).assign(**view))
     job.params.multilabel_views = views
     robustness.main(job)
     rows = pd.read_csv(job.output.csv).query("dataset == 'coco' and model == 'UCAT' and view == 'pgd-1'")

@@ -16,6 +16,7 @@ from overtop.retrieval.exact import rank
 from overtop.retrieval.ranking import write_ranking
 from overtop.storage.shards import ArraySource, write_shard
 from overtop.storage.split import Split
+from overtop.storage.tables import write_table
 from overtop.terms import DIRECTIONS, SOFTMAX_TEMPERATURE
 
 thinning = load_script("thinning")
@@ -40,7 +41,7 @@ def write_inputs(folder, seed):
     write_ranking(folder / f"ranking{seed}.h5", rankings, {})
     names = ["margin", "max_softmax"]
     scores = [score_direction(SPLIT, d, EstimatorInputs(rankings[d]), names) for d in DIRECTIONS]
-    pd.concat(scores).to_parquet(folder / f"scores{seed}.parquet")
+    write_table(folder / f"scores{seed}.parquet", pd.concat(scores))
     return images, texts
 
 

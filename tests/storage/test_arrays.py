@@ -44,7 +44,7 @@ def test_missing_file_is_rejected(tmp_path):
 def test_truncated_file_is_rejected(path, length):
     content = path.read_bytes()
     path.write_bytes(content[: int(length * len(content)) if length < 1 else length])
-    with pytest.raises(OvertopError, match=r"file\.h5: .*rebuild"):
+    with pytest.raises(OvertopError, match=r"file\.h5: .*; delete it and run the same command again"):
         read_arrays(path, "thing/1")
 
 
@@ -100,3 +100,22 @@ def test_failed_write_leaves_previous_file_unchanged(path):
         write_arrays(path, "thing/1", {"bad": np.array([object()])}, {})
     assert path.read_bytes() == before
     assert [p.name for p in path.parent.iterdir()] == ["file.h5"]
+
+
+def test_array_that_claims_more_than_the_file_holds_is_rejected(path):
+    with h5py.File(path, "w") as file:
+        file.create_dataset("x", shape=(2**40,), dtype="f4", chunks=(1024,))
+        file.attrs.update({"schema": "test/1", "attributes": "{}", "content_sha256": "0" * 64})
+    with pytest.raises(OvertopError, match=r"array 'x' claims 4,398,046,511,104 bytes, which are not in the file"):
+        read_arrays(path, "test/1")
+
+
+@pytest.mark.parametrize(
+    "change", [{"attributes": 7}, {"attributes": "[1]"}, {"schema": [1, 2]}, {"content_sha256": 1.5}]
+)
+def test_attribute_of_another_type_is_one_line_error(path, change):
+    with h5py.File(path, "w") as file:
+        file.attrs.update({"schema": "test/1", "attributes": "{}", "content_sha256": "0" * 64, **change})
+    with pytest.raises(OvertopError, match=r"delete it") as caught:
+        read_arrays(path, "test/1")
+    assert "\n" not in str(caught.value)

@@ -150,6 +150,7 @@ def test_full_disk_is_one_line_error(tmp_path):
         check=False,
     )
     assert "no space left" in result.stdout, result.stderr
+    assert (result.returncode, result.stderr) == (0, "")  # HDF5 used to crash when the process ended
     assert "s.h5" in result.stdout
     assert list(tmp_path.iterdir()) == []
 

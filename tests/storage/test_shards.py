@@ -5,7 +5,16 @@ import numpy as np
 import pytest
 
 from overtop.errors import OvertopError
-from overtop.storage.shards import ArraySource, ShardSource, open_posterior, read_provenance, shard_slice, write_shard
+from overtop.storage.arrays import write_arrays
+from overtop.storage.shards import (
+    SCHEMA,
+    ArraySource,
+    ShardSource,
+    open_posterior,
+    read_provenance,
+    shard_slice,
+    write_shard,
+)
 
 
 def _write_random_shard(path, samples=2, items=7, width=5, seed=0, shard=0, shards=1, first=0, skip=(), **provenance):
@@ -43,7 +52,7 @@ def test_requested_samples_of_several_runs_of_passes_are_the_first_ones(tmp_path
             assert source.n_samples == (samples or 5) == len(source.dims)
             embeddings = [source.read(sample, 0, 7) for sample in range(source.n_samples)]
             np.testing.assert_array_equal(embeddings, expected[:samples])
-    with pytest.raises(OvertopError, match="has 5 samples, but 6 are requested"):
+    with pytest.raises(OvertopError, match=r"b\.h5: has 5 samples with those before it, but 6 are requested"):
         ShardSource([[tmp_path / "a.h5"], [tmp_path / "b.h5"]], 6)
 
 
@@ -193,6 +202,22 @@ def test_posterior_of_images_and_captions_is_opened_by_folder(tmp_path):
         assert (images.n_samples, texts.n_samples) == (1, 1)
 
 
+def test_error_names_the_shards_of_the_encoder_that_differs(tmp_path):
+    paths = {}
+    for modality in ("image", "text"):
+        paths[modality] = [tmp_path / encoder / f"{modality}.h5" for encoder in "ab"]
+        for path in paths[modality]:
+            encoder = "other" if modality == "text" and path.parent.name == "b" else path.parent.name
+            _write_random_shard(path, samples=1, encoder=encoder, sampling="x")
+    with (
+        pytest.raises(
+            OvertopError, match=r"/b/image\.h5 and .*/b/text\.h5: images and captions differ in their encoder"
+        ),
+        open_posterior(paths["image"], paths["text"]),
+    ):
+        pass
+
+
 @pytest.mark.parametrize("key", ["encoder", "sampling"])
 def test_images_and_captions_of_different_runs_are_rejected(tmp_path, key):
     _write_random_shard(tmp_path / "image.h5", sampling="x")
@@ -202,3 +227,22 @@ def test_images_and_captions_of_different_runs_are_rejected(tmp_path, key):
         open_posterior([tmp_path / "image.h5"], [tmp_path / "text.h5"]),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"item_id": np.arange(2)},
+        {"item_id": np.array([b"\xff", b"b"])},
+        {"item_id": np.array([b"a"])},
+        {"valid": np.ones(2)},
+        {"embedding": np.ones((2, 3), np.float32)},
+        {"embedding": np.ones((1, 2, 3), np.complex64)},
+    ],
+)
+def test_shard_of_another_program_with_other_arrays_is_one_line_error(tmp_path, change):
+    arrays = {"embedding": np.ones((1, 2, 3), np.float32), "item_id": np.array([b"a", b"b"]), "valid": np.ones(2, bool)}
+    write_arrays(tmp_path / "image.h5", SCHEMA, {**arrays, **change}, {"shard": 0, "shards": 1})
+    with pytest.raises(OvertopError, match=r"image\.h5:? ") as caught:
+        ShardSource([[tmp_path / "image.h5"]])
+    assert "\n" not in str(caught.value)

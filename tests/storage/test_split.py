@@ -1,11 +1,11 @@
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from overtop.errors import OvertopError
 from overtop.storage.split import EccvJudgments, Split, read_split, split_from_frame, split_from_labels, write_split
+from overtop.storage.tables import write_arrow, write_table
 
 
 def _split(**changes):
@@ -89,7 +89,7 @@ def test_invalid_split_file_is_named_in_error(tmp_path):
     write_split(tmp_path / "s.parquet", _split())
     frame = pd.read_parquet(tmp_path / "s.parquet")
     frame.loc[1, "caption"] = ""
-    frame.to_parquet(tmp_path / "s.parquet")
+    write_table(tmp_path / "s.parquet", frame)
     with pytest.raises(OvertopError, match=r"s\.parquet: caption 'a#1' is empty"):
         read_split(tmp_path / "s.parquet")
 
@@ -160,7 +160,7 @@ def test_row_of_unpaired_item_is_null_where_nothing_is_known(tmp_path):
     ]
 
 
-def test_file_of_complete_split_has_the_bytes_of_a_plain_table(tmp_path):
+def test_file_of_complete_split_has_the_bytes_of_its_table(tmp_path):
     """So that nothing is made again for data sets in which nothing is unpaired."""
     names = {"image_id": ["a", "a", "b"], "image_path": ["raw/x/a.png", "raw/x/a.png", "raw/x/b.png"]}
     texts = {"caption_id": ["a#0", "a#1", "b#0"], "caption": ["one", "two", "three"]}
@@ -168,7 +168,7 @@ def test_file_of_complete_split_has_the_bytes_of_a_plain_table(tmp_path):
     types = {"image_id": string, "image_path": string, "caption_id": string, "caption": string}
     schema = pa.schema({**types, "positives": lists, "level": string, "absent": pa.bool_()})
     columns = {**names, **texts, "positives": [None] * 3, "level": pa.nulls(3), "absent": np.array([0, 0, 1], bool)}
-    pq.write_table(pa.table(columns, schema=schema), tmp_path / "expected.parquet")
+    write_arrow(tmp_path / "expected.parquet", pa.table(columns, schema=schema))
     write_split(tmp_path / "s.parquet", _split(absent=np.array([False, True])))
     assert (tmp_path / "s.parquet").read_bytes() == (tmp_path / "expected.parquet").read_bytes()
 

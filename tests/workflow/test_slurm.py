@@ -39,6 +39,8 @@ def idle(slurm):
     """Every test begins and ends with an open partition and no jobs."""
     _open(True)
     yield
+    while HEADS:
+        HEADS.pop().kill()
     _open(True)
     slurm.forget()
 
@@ -61,6 +63,10 @@ def _open(is_open):
     output_of("scontrol", "update", "PartitionName=main", f"State={'UP' if is_open else 'DOWN'}")
 
 
+HEADS: list[subprocess.Popen] = []
+"""The heads of a test, which end with it."""
+
+
 class Head:
     """A Snakemake that submits jobs, in the background; its messages are in a file."""
 
@@ -70,6 +76,7 @@ class Head:
             self.process = subprocess.Popen(
                 [*project.snakemake, *arguments, *ON_SLURM], cwd=project.root, env=ENVIRONMENT, stdout=log, stderr=log
             )
+        HEADS.append(self.process)
 
     def end(self):
         """Wait for the end, and return the exit status and the messages."""
@@ -157,7 +164,7 @@ def test_a_job_over_its_memory_is_named_and_succeeds_with_more(slurm, project):
     known = _known(slurm)
     status, messages = Head(project, TRAINED, *TINY_CONFIG, "--set-resources", "train:mem_mb=500*attempt**4").end()
     assert status == 0, messages
-    assert "was killed for memory, mem_mb=500" in messages
+    assert "was killed for memory: it requested mem_mb=500" in messages
     assert len(_submitted(slurm, known)[TRAIN]) == 2
 
 
@@ -165,7 +172,7 @@ def test_a_job_over_its_time_is_named(slurm, project):
     arguments = (*_overlay(project, epochs=100_000), "--set-resources", "train:runtime=1", "--retries", "0")
     status, messages = Head(project, *arguments).end()
     assert status != 0
-    assert "was killed for run time, runtime=1" in messages
+    assert "was killed for run time: it requested runtime=1" in messages
 
 
 def test_a_cancelled_job_is_submitted_again_and_asks_for_no_gpu_where_there_is_none(slurm, project):
@@ -216,7 +223,8 @@ def test_a_run_survives_a_kill_of_a_daemon(slurm, project, daemon):
     head = Head(project, *_overlay(project, epochs=40))
     _wait_for_train(slurm, known, "RUNNING")
     slurm.kill(daemon)
-    time.sleep(8)
+    # The head looks at the queue every five seconds.
+    time.sleep(15)
     slurm.start(daemon)
     status, messages = head.end()
     assert status == 0, messages
@@ -224,6 +232,8 @@ def test_a_run_survives_a_kill_of_a_daemon(slurm, project, daemon):
 
 
 def test_an_interrupt_cancels_the_jobs(slurm, project):
+    # A shell starts background processes with ignored interrupts, which children inherit.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     known = _known(slurm)
     _open(False)
     head = Head(project, TRAINED, *TINY_CONFIG)
@@ -253,5 +263,5 @@ def test_requests_beyond_the_partition_end_the_run_before_it_submits(slurm, proj
     known = _known(slurm)
     status, messages = Head(project, TRAINED, *TINY_CONFIG, "--set-resources", "train:mem_mb=100000").end()
     assert status != 0
-    assert "rule train may ask for 100000 MB, partition main has 64000 MB for a job" in messages
+    assert "rule train may request 100000 MB, partition main has 64000 MB for a job" in messages
     assert _submitted(slurm, known) == {}

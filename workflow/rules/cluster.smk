@@ -1,12 +1,14 @@
-# Jobs on a cluster: what they are submitted with, checks before the first of them, and which are tried again.
+# Jobs on a cluster: checks before the first submission, which failed jobs are retried, and records of their files.
+import asyncio
 import time
 
+import snakemake_executor_plugin_slurm as slurm_executor
 from snakemake.jobs import GroupJob, Job
 from snakemake.persistence import PersistenceBase
 
 from overtop.pipeline import slurm
 from overtop.pipeline.kills import describe_kills
-from overtop.pipeline.preflight import Request, find_problems
+from overtop.pipeline.preflight import Request, check_arrays, find_problems
 from overtop.pipeline.retries import is_permanent
 
 RUN_STARTED = time.time()
@@ -19,7 +21,7 @@ def is_on_slurm():
 
 
 def largest_request(job):
-    """What a job asks for in its last attempt."""
+    """What a job requests in its last attempt."""
     asked = job.rule.expand_resources(
         job.wildcards_dict,
         job.input,
@@ -38,41 +40,60 @@ def check_slurm():
     if not is_on_slurm():
         return
     jobs = [job for job in workflow.dag.needrun_jobs() if not job.is_local]
-    problems = find_problems(Path.cwd(), map(largest_request, jobs))
+    requests = [largest_request(job) for job in jobs]
+    problems = find_problems(Path.cwd(), requests)
+    if workflow.executor_settings.array_jobs:
+        gpus = workflow.global_resources.get("gpu")
+        problems += check_arrays(requests, workflow.nodes, gpus and gpus.value)
     if problems:
         raise WorkflowError("\n" + "\n".join(problems))
-    workflow.executor_settings.status_command = (
-        "sacct" if slurm.keeps_accounts() else "squeue"
-    )
+    if slurm.keeps_accounts():
+        workflow.executor_settings.status_command = "sacct"
+    else:
+        # While the controller does not answer, the executor would try sacct, which then never answers.
+        slurm_executor.get_min_job_age = lambda: slurm.MIN_JOB_AGE
+    slurm_executor.query_job_status = until_answered(slurm_executor.query_job_status)
+
+
+def until_answered(query):
+    """Query the state of jobs until Slurm answers: the executor forgets its jobs after five failures in a second."""
+
+    async def states(command, logger):
+        answer = await query(command, logger)
+        while answer == (None, None) and workflow.scheduler._executor.wait:
+            logger.warning("Slurm does not answer; trying again in 10 s.")
+            await asyncio.sleep(10)
+            answer = await query(command, logger)
+        return answer
+
+    return states
 
 
 def print_kills():
-    """Say which jobs Slurm killed, and for what."""
+    """Print which jobs Slurm killed, and the cause."""
     if is_on_slurm():
         for line in describe_kills(RUN_STARTED):
             print(f"overtop: {line}", file=sys.stderr)
 
 
-def without_permanent(restart_times):
-    """How often a failed job is tried again: not at all after an error in its input."""
+def unless_permanent(restart_times):
+    """The number of retries of a job: none after an error in its input."""
 
     def of_job(job):
         jobs = job.jobs if job.is_group() else [job]
-        is_hopeless = any(
-            is_permanent(each.rule.name, each.log, RUN_STARTED) for each in jobs
-        )
-        return 0 if is_hopeless else restart_times(job)
+        failed = (is_permanent(each.rule.name, each.log, RUN_STARTED) for each in jobs)
+        return 0 if any(failed) else restart_times(job)
 
     return property(of_job)
 
 
-def recorded(finished):
-    """What makes a file's record, also in the process of a job on a cluster."""
+def with_record(finished):
+    """Record the provenance of files where they are written: in the process of a job on a cluster."""
 
     async def record(persistence, job):
         flow = persistence.dag.workflow
         settings = flow.remote_execution_settings
-        # The one setting under which such a process writes records; the outer one of each job need not do it again.
+        # The only setting under which such a process writes records; the innermost of a job's processes is enough.
         settings.immediate_submit = flow.local_exec
         await finished(persistence, job)
         settings.immediate_submit = False
@@ -82,11 +103,11 @@ def recorded(finished):
 
 # Snakemake has no hook for either.
 if is_started_by_user():
-    Job.restart_times = without_permanent(Job.restart_times.fget)
-    GroupJob.restart_times = without_permanent(GroupJob.restart_times.fget)
+    Job.restart_times = unless_permanent(Job.restart_times.fget)
+    GroupJob.restart_times = unless_permanent(GroupJob.restart_times.fget)
 elif workflow.remote_exec:
-    # Otherwise files that jobs finish after a kill of the submitting process have no record, and no change reruns them.
-    PersistenceBase.finished = recorded(PersistenceBase.finished)
+    # If the submitting process is killed, nothing else records the files of running jobs, and no change would rerun them.
+    PersistenceBase.finished = with_record(PersistenceBase.finished)
 
 if workflow.resource_settings.nodes is not None:
     # Jobs have the CPUs of the cluster's nodes (max-threads in the profile), not those of the machine that submits.

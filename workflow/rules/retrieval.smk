@@ -94,7 +94,7 @@ rule rank_slice:
         "../../envs/overtop.yaml"
     threads: 2
     resources:
-        mem_mb=8000,
+        **request("rank_slice"),
     params:
         top=settings.ranking.top,
         temperature=plain(settings.temperature),
@@ -122,7 +122,7 @@ rule merge_rankings:
         "../../envs/overtop.yaml"
     threads: 2
     resources:
-        mem_mb=8000,
+        **request("merge_rankings"),
     params:
         top=settings.ranking.top,
         temperature=plain(settings.temperature),

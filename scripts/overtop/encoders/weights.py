@@ -38,6 +38,7 @@ class WeightsRecord(BaseModel):
         file: file with the weights, relative to the data folder.
         sha256, bytes: hex digest and size of that file.
         config: file with open_clip's description of the model, relative to the data folder; None if there is none.
+        config_sha256: hex digest of that file.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -46,6 +47,7 @@ class WeightsRecord(BaseModel):
     sha256: str
     bytes: int
     config: str | None = None
+    config_sha256: str | None = None
 
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -114,6 +116,7 @@ def _make_record(path: Path, data: Path, config: Path | None = None) -> WeightsR
         sha256=digest.sha256,
         bytes=digest.bytes,
         config=str(config.relative_to(data)) if config else None,
+        config_sha256=sha256(config) if config else None,
     )
 
 
@@ -201,17 +204,25 @@ def find_weights(name: str, folder: str | Path) -> Path:
 def _locate_recorded_weights(name: str, record_path: Path, data: Path) -> tuple[Path, dict[str, Any]]:
     record = WeightsRecord.model_validate(read_json(record_path))
     file = resolve_inside(data, record.file)
+    _check_recorded(name, file, record.sha256, record_path)
+    if record.config is None:
+        return file, {}
+    config = resolve_inside(data, record.config)
+    _check_recorded(name, config, record.config_sha256, record_path)
+    return file, _read_preprocessing(config)
+
+
+def _check_recorded(name: str, file: Path, digest: str | None, record_path: Path) -> None:
     if not file.is_file():
         raise OvertopError(
-            f"encoder {name!r}: its weights {file} are missing; delete {record_path} and run the same command again "
-            "on a node with network to download them"
+            f"encoder {name!r}: its file {file} is missing; delete {record_path} and run the same command again "
+            "on a node with network to download it"
         )
-    if file.stat().st_size != record.bytes or sha256(file) != record.sha256:
+    if sha256(file) != digest:
         raise OvertopError(
             f"encoder {name!r}: {file} is not the file recorded in {record_path}; "
             "delete both and run the same command again"
         )
-    return file, _read_preprocessing(resolve_inside(data, record.config)) if record.config else {}
 
 
 def _read_preprocessing(config: Path) -> dict[str, Any]:

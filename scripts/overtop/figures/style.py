@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from io import BytesIO
 from typing import Any
 
 import matplotlib as mpl
@@ -130,8 +131,10 @@ def save_figure(figure: Figure, pdf_path: str | os.PathLike[str], png_path: str 
     Raises:
         OvertopError: the disk is full.
     """
+    pdf, png = BytesIO(), BytesIO()  # on a full disk, the writer of PDF files fails with an error of its own
     with figure_style():
-        with atomic_path(pdf_path) as temporary:
-            figure.savefig(temporary, format="pdf", metadata=_PDF_METADATA)
-        with atomic_path(png_path) as temporary:
-            figure.savefig(temporary, format="png", metadata={"Software": None})
+        figure.savefig(pdf, format="pdf", metadata=_PDF_METADATA)
+        figure.savefig(png, format="png", metadata={"Software": None})
+    for path, content in ((pdf_path, pdf), (png_path, png)):
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(content.getvalue())

@@ -1,6 +1,6 @@
 """The job of a rule script that is started by hand, built from the workflow.
 
-Snakemake is imported here and nowhere else in the library; jobs that Snakemake starts never import this module.
+Snakemake is imported here and in `dag`, and nowhere else in the library; jobs that Snakemake starts import neither.
 """
 
 import argparse
@@ -23,8 +23,7 @@ from snakemake.settings.types import (
 from snakemake.workflow import Workflow
 
 from overtop.errors import OvertopError
-
-SNAKEFILE = "workflow/Snakefile"
+from overtop.pipeline.dag import SNAKEFILE
 
 
 class DebugJob:

@@ -1,7 +1,9 @@
-"""Which jobs Slurm killed, and for what: its logs say it, Snakemake's do not."""
+"""Jobs that Slurm killed, and the cause: only Slurm's own logs contain it."""
 
 import re
 from pathlib import Path
+
+from overtop.pipeline.slurm import PROFILE
 
 LOGS = Path(".snakemake/slurm_logs")
 
@@ -10,10 +12,10 @@ CAUSES = {
     "run time": re.compile(r"DUE TO TIME LIMIT"),
     "a failure of its node": re.compile(r"DUE TO NODE FAILURE"),
 }
-"""What the logs say of each cause."""
+"""Pattern of each cause in a log."""
 
 RESOURCES = {"memory": "mem_mb", "run time": "runtime"}
-"""The resource of which a job asked too little, by cause."""
+"""The resource of which a job requested too little, by cause."""
 
 
 def describe_kills(since: float, logs: Path = LOGS) -> list[str]:
@@ -33,8 +35,16 @@ def _describe(path: Path, logs: Path) -> list[str]:
     if cause is None:
         return []
     kind, *wildcards = path.relative_to(logs).parent.parts
-    name = "/".join([kind.removeprefix("rule_").removeprefix("group_"), *wildcards])
+    job = "/".join([kind.removeprefix("rule_").removeprefix("group_"), *wildcards])
+    return [f"{job} (Slurm job {path.stem}) was killed for {cause}{_describe_request(cause, text)}; log: {path}"]
+
+
+def _describe_request(cause: str, text: str) -> str:
+    """How much of a resource the killed job requested, and how to request more."""
+    rules = re.findall(r"^(?:local)?rule (\w+):", text, re.MULTILINE)
     resource = RESOURCES.get(cause)
-    asked = max(map(int, re.findall(rf"\b{resource}=(\d+)", text)), default=None) if resource else None
-    hint = f", {resource}={asked}; its next attempt asks for more, up to the limits in the profile" if asked else ""
-    return [f"{name} (job {path.stem}) was killed for {cause}{hint}; log: {path}"]
+    requested = re.findall(rf"\b{resource}=(\d+)", text)
+    if not rules or not requested:
+        return ""
+    requests = f"it requested {resource}={requested[-1]}, the next attempt more, up to the profile's limit"
+    return f": {requests}; to set it, add `{rules[-1]}: {{{resource}: N}}` under `set-resources` in {PROFILE}"

@@ -25,6 +25,8 @@ NEEDS = {
     "temperature": Need(8000, 60),
     "bank": Need(8000, 60),
     "rank": Need(4000, 30),
+    "rank_slice": Need(8000, 240),
+    "merge_rankings": Need(8000, 60),
     "radius": Need(4000, 120),
     "score": Need(2000, 10),
     "evaluate": Need(2000, 10),

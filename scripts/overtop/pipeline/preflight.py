@@ -1,17 +1,16 @@
-"""Checks before the first job is submitted to Slurm: is it there, and can it ever start what the rules ask for?"""
+"""Checks before the first job is submitted to Slurm: does it answer, and could it start every job of the run?"""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from overtop.errors import OvertopError, did_you_mean
-from overtop.pipeline.slurm import Partition, jobs_of, read_partitions
-
-PROFILE = "workflow/profiles/slurm/config.yaml"
+from overtop.pipeline import slurm
+from overtop.pipeline.slurm import PROFILE, Partition
 
 
 class Request(NamedTuple):
-    """What a job of a rule asks for: a partition, CPUs, memory in MB, minutes, GPUs."""
+    """What a job of a rule requests: a partition, CPUs, memory in MB, minutes, GPUs."""
 
     rule: str
     partition: str
@@ -26,14 +25,20 @@ def find_problems(folder: Path, requests: Iterable[Request]) -> list[str]:
 
     Args:
         folder: the working directory.
-        requests: what jobs may ask for at most, with the last attempt's memory and run time.
+        requests: the requests of all jobs, with memory and run time of their last attempt.
     """
     try:
-        running = jobs_of(folder)
-        partitions = read_partitions()
+        running = slurm.jobs_of(folder)
+        partitions = slurm.read_partitions()
+        age = slurm.MIN_JOB_AGE if slurm.keeps_accounts() else slurm.read_min_job_age()
     except OvertopError as error:
         return [str(error)]
     problems = [_still_running(running)] if running else []
+    if age < slurm.MIN_JOB_AGE:
+        problems.append(
+            f"Slurm has no accounting and forgets finished jobs after {age} s, so that Snakemake would wait for ever; "
+            f"ask its administrators for accounting or MinJobAge={slurm.MIN_JOB_AGE}"
+        )
     return problems + check_requests(requests, partitions)
 
 
@@ -47,7 +52,7 @@ def _still_running(running: Mapping[str, str]) -> str:
 
 
 def check_requests(requests: Iterable[Request], partitions: Mapping[str, Partition]) -> list[str]:
-    """What asks for more than its partition has and would wait for ever: one line for each limit."""
+    """Requests that no node of their partition can satisfy, and that would wait for ever: one line for each limit."""
     largest: dict[tuple[str, str], Request] = {}
     for request in requests:
         # The largest request for each key of the profile and partition stands for all.
@@ -70,7 +75,7 @@ def check_requests(requests: Iterable[Request], partitions: Mapping[str, Partiti
 
 
 def _limit(partitions: Mapping[str, Partition], name: str, key: str) -> int | None:
-    """The most that a job may ask for in a partition, None if unlimited or if the cluster chooses the partition."""
+    """The most that a job may request in a partition, None if unlimited or if the cluster chooses the partition."""
     if name not in partitions:
         return None
     partition = partitions[name]
@@ -88,6 +93,24 @@ def _exceeds(request: Request, key: str, limit: int) -> str:
         "gpus": (" GPUs", f"gpu: {limit}` under `resources"),
     }[key]
     return (
-        f"rule {request.rule} may ask for {getattr(request, key)}{unit}, partition {request.partition} has "
+        f"rule {request.rule} may request {getattr(request, key)}{unit}, partition {request.partition} has "
         f"{limit}{unit} for a job; choose another partition, or set `{setting}` in {PROFILE}"
     )
+
+
+def check_arrays(requests: Iterable[Request], jobs: int, gpus: int | None) -> list[str]:
+    """Limits under which a run with job arrays would wait for ever, at most one line.
+
+    The executor plugin (2.8) waits until all jobs of a rule that are ready are also selected, which a limit prevents.
+
+    Args:
+        requests: the requests of all jobs.
+        jobs: the limit of jobs in the queue.
+        gpus: the limit of GPUs in use, None without one.
+    """
+    needed = list(requests)
+    n_gpus = sum(request.gpus for request in needed)
+    if len(needed) <= jobs and (gpus is None or n_gpus <= gpus):
+        return []
+    options = f"--jobs {len(needed)} --resources gpu={n_gpus}"
+    return [f"with --slurm-array-jobs all jobs of a rule have to fit into the limits at once: add `{options}`"]

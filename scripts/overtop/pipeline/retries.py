@@ -1,4 +1,4 @@
-"""Which failed jobs are not worth a second attempt."""
+"""Failed jobs that another attempt cannot help."""
 
 import os
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ DOWNLOADS = ("fetch", "weights", "prefetch")
 
 
 def is_permanent(rule: str, logs: Iterable[str], since: float) -> bool:
-    """Whether a job ended with an error in its input, which the next attempt would meet again.
+    """Whether a job ended with an error in its input, which a retry would repeat.
 
     Args:
         rule: the job's rule.

@@ -1,4 +1,4 @@
-"""What Slurm's clients say: its partitions, the jobs of a folder, and whether it keeps accounts of jobs."""
+"""Queries to Slurm: its partitions, the jobs of a folder, and whether accounting works."""
 
 import getpass
 import re
@@ -10,8 +10,14 @@ from typing import NamedTuple
 
 from overtop.errors import OvertopError
 
+PROFILE = "workflow/profiles/slurm/config.yaml"
+
 TIMEOUT = 5
-"""Seconds that a client may take; without a controller they try for longer."""
+"""Limit of a command in seconds; without a controller it retries for longer."""
+
+
+MIN_JOB_AGE = 200
+"""Seconds for which `squeue` has to list finished jobs: Snakemake looks every three minutes."""
 
 
 class Node(NamedTuple):
@@ -31,7 +37,7 @@ class Partition(NamedTuple):
 
 
 def read(*command: str) -> str:
-    """What a client prints.
+    """The output of a Slurm command.
 
     Raises:
         OvertopError: There is no Slurm, or its controller does not answer.
@@ -59,6 +65,8 @@ def read_partitions() -> dict[str, Partition]:
     partitions = {}
     for line in read("scontrol", "show", "partition", "--oneliner").splitlines():
         fields = dict(field.split("=", 1) for field in line.split() if "=" in field)
+        if "PartitionName" not in fields:
+            continue
         name, memory = fields["PartitionName"], fields.get("MaxMemPerNode", "UNLIMITED")
         limit = int(memory) if memory.isdigit() and memory != "0" else None
         partitions[name] = Partition(parse_minutes(fields.get("MaxTime", "UNLIMITED")), limit, tuple(nodes[name]))
@@ -87,7 +95,7 @@ def parse_minutes(time: str) -> int | None:
 
 
 def jobs_of(folder: Path) -> dict[str, str]:
-    """What Snakemake submitted from a folder and has not ended: rule and wildcards by job id."""
+    """Pending and running jobs that Snakemake submitted from a folder: rule and wildcards by job id."""
     lines = read("squeue", "--noheader", f"--user={getpass.getuser()}", "--format=%i|%Z|%k").splitlines()
     jobs = (line.split("|", 2) for line in lines)
     return {
@@ -97,8 +105,14 @@ def jobs_of(folder: Path) -> dict[str, str]:
     }
 
 
+def read_min_job_age() -> int:
+    """Seconds for which `squeue` lists finished jobs."""
+    found = re.search(r"^MinJobAge\s*=\s*(\d+)", read("scontrol", "show", "config"), re.MULTILINE)
+    return int(found[1]) if found else MIN_JOB_AGE
+
+
 def keeps_accounts() -> bool:
-    """Whether `sacct` knows how jobs ended; without a database it answers nothing, and a run would wait for ever."""
+    """Whether `sacct` reports finished jobs; without a database it prints nothing, and a run would wait for ever."""
     try:
         if "accounting_storage/slurmdbd" not in read("scontrol", "show", "config"):
             return False
