@@ -96,7 +96,7 @@ def test_unreadable_image_is_skipped_and_the_others_have_their_own_labels(attack
         (folder / path).write_bytes((data / path).read_bytes())
     for row in (1, *range(4, 8)):  # one of the first batch, and all of the second
         (folder / classes.image_paths[row]).write_bytes(b"nothing")
-    with pytest.raises(OvertopError, match=f"image .*{classes.image_paths[1]} cannot be read"):
+    with pytest.raises(OvertopError, match=f"image .*{classes.image_paths[1]}: cannot be read"):
         attack_on(classes, data=folder).embed(Sampling())
     attack = attack_on(classes, data=folder, on_error="skip")
     batch, ids, outcome = attack.embed(Sampling())

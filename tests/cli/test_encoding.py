@@ -95,7 +95,7 @@ def test_images_search_texts(photos, run):
 def test_unreadable_image_stops_or_is_left_out(photos, run, fail, tmp_path, caplog):
     (tmp_path / "photos" / photos[3]).write_bytes(b"no image")
     message = fail(*TRUST, *TINY, "-o", "trust.csv")
-    assert f"image photos/{photos[3]} cannot be read" in message
+    assert f"image photos/{photos[3]}: cannot be read" in message
     assert "--on-error skip" in message
     run(*TRUST, *TINY, "--on-error", "skip", "-o", "trust.csv")
     assert "--gallery photos: 1 of 12 images could not be read and were left out" in caplog.text

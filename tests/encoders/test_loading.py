@@ -17,6 +17,9 @@ from overtop.encoders.loading import Encoder, build_model, load_encoder, weights
 from overtop.errors import OvertopError
 from overtop.storage.files import sha256
 
+LOCAL_SPEC = EncoderSpec(architecture="shapes-vit", checkpoint="x")
+"""An encoder whose weights a user names, in contrast to those that are trained here."""
+
 
 def test_checkpoint_is_loaded_like_open_clip_does(encoder: Encoder, checkpoint: Path) -> None:
     model = open_clip.create_model("shapes-vit", pretrained=str(checkpoint))
@@ -76,11 +79,10 @@ def test_no_caption_of_the_shapes_data_set_is_truncated(encoder: Encoder) -> Non
 
 
 def test_missing_damaged_and_foreign_weights_are_rejected(checkpoint: Path, tmp_path: Path) -> None:
-    local = EncoderSpec(architecture="shapes-vit", checkpoint="x")
     with pytest.raises(OvertopError, match=r"nowhere.safetensors: no such file; run the rule that makes it"):
         load_encoder("tiny", SHAPES_SPEC, tmp_path / "nowhere.safetensors")
     with pytest.raises(OvertopError, match=r"tiny.*nowhere.* does not exist"):
-        load_encoder("tiny", local, tmp_path / "nowhere.safetensors")
+        load_encoder("tiny", LOCAL_SPEC, tmp_path / "nowhere.safetensors")
     with pytest.raises(OvertopError, match="train it first"):
         load_encoder("tiny", SHAPES_SPEC)
     damaged = tmp_path / "damaged.safetensors"
@@ -88,11 +90,11 @@ def test_missing_damaged_and_foreign_weights_are_rejected(checkpoint: Path, tmp_
     with pytest.raises(OvertopError, match=r"damaged.safetensors: content differs from its digest; delete it"):
         load_encoder("tiny", SHAPES_SPEC, damaged)
     with pytest.raises(OvertopError, match=r"damaged.*cannot be loaded into shapes-vit"):
-        load_encoder("tiny", local, damaged)
+        load_encoder("tiny", LOCAL_SPEC, damaged)
     foreign = tmp_path / "foreign.safetensors"
     save_file({"weight": torch.zeros(3)}, foreign)
     with pytest.raises(OvertopError, match=r"foreign.*cannot be loaded"):
-        load_encoder("tiny", local, foreign)
+        load_encoder("tiny", LOCAL_SPEC, foreign)
     with pytest.raises(OvertopError, match=r"foreign.safetensors: has no digest"):
         load_encoder("tiny", SHAPES_SPEC, foreign)
 
@@ -103,7 +105,7 @@ def test_checkpoint_of_overtop_with_a_flipped_bit_is_rejected_whoever_names_it(
     content = bytearray(checkpoint.read_bytes())
     content[-7] ^= 1
     (tmp_path / "c.safetensors").write_bytes(content)
-    for spec in (SHAPES_SPEC, EncoderSpec(architecture="shapes-vit", checkpoint="x")):
+    for spec in (SHAPES_SPEC, LOCAL_SPEC):
         with pytest.raises(OvertopError, match=r"c.safetensors: content differs from its digest"):
             load_encoder("tiny", spec, tmp_path / "c.safetensors")
 
@@ -125,7 +127,7 @@ def test_weights_that_are_not_finite_are_rejected(encoder: Encoder, tmp_path: Pa
     weights["logit_scale"] = torch.tensor(float("nan"))
     save_file(weights, tmp_path / "w.safetensors")
     with pytest.raises(OvertopError, match=r"w\.safetensors has weights 'logit_scale' that are not finite"):
-        build_model("tiny", SHAPES_SPEC, str(tmp_path / "w.safetensors"))
+        load_encoder("tiny", LOCAL_SPEC, tmp_path / "w.safetensors")
 
 
 @pytest.mark.parametrize("suffix", ["pt", "bin", "pth", "ckpt", "safetensors", "npz"])
@@ -139,5 +141,5 @@ def test_pickle_is_not_executed(suffix: str, tmp_path: Path) -> None:
     torch.save({"state_dict": Payload()}, tmp_path / f"t.{suffix}")
     for file in (path, tmp_path / f"t.{suffix}"):
         with pytest.raises(OvertopError, match="cannot be loaded into shapes-vit"):
-            build_model("tiny", SHAPES_SPEC, str(file))
+            load_encoder("tiny", LOCAL_SPEC, file)
     assert not (tmp_path / "executed").exists()
