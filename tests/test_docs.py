@@ -248,7 +248,7 @@ def test_github_file_is_valid_yaml(path):
 def test_continuous_integration_uses_targets_of_the_makefile():
     used = set(re.findall(r"run: make (\S+)", (REPO / ".github" / "workflows" / "ci.yml").read_text()))
     declared = set(re.findall(r"^([a-z-]+):", (REPO / "Makefile").read_text(), re.M))
-    assert used == {"lint", "test-fast", "test-slow", "docs"}
+    assert used == {"lint", "test-fast", "test-slow", "slurm", "docs"}
     assert used <= declared
 
 

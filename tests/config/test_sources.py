@@ -1,8 +1,10 @@
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from overtop.config.sources import FileSource, FolderSource, HubSource, SourceSpec
@@ -54,3 +56,13 @@ def test_source_specs_are_imported_without_network_clients_or_torch() -> None:
     code = "import sys, overtop.config.sources; print({'requests', 'huggingface_hub', 'torch'} & set(sys.modules))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout == "set()\n"
+
+
+def test_committed_files_have_a_digest_or_encryption_and_encrypted_addresses_come_first(repo: Path) -> None:
+    sources = yaml.safe_load((repo / "workflow" / "sources.yaml").read_text())["sources"]
+    files = {name: values for name, values in sources.items() if values["kind"] == "file"}
+    assert len(files) > 5
+    for name, values in files.items():
+        is_open = [not address.startswith("https:") for address in values["addresses"]]
+        assert is_open == sorted(is_open), name
+        assert {"sha256", "md5"} & set(values) or not any(is_open), name

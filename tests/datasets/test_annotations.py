@@ -98,3 +98,30 @@ def test_image_that_occurs_twice_in_a_split_is_rejected():
     repeated = {"images": [KARPATHY_JSON["images"][0]] * 2}
     with pytest.raises(OvertopError, match=r"d\.json: 'a\.jpg' occurs more than once; keep one"):
         parse_split("d.json", json.dumps(repeated).encode(), "test")
+
+
+def test_text_in_place_of_captions_is_not_split_into_letters():
+    with pytest.raises(OvertopError, match=r"d\.jsonl: .*the captions of 'a\.jpg' are no list"):
+        parse_split("d.jsonl", b'{"filename": "a.jpg", "captions": "a dog"}', "test")
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"filename": "a\0.jpg"}, "contains a control character"),
+        ({"filename": "\ud800.jpg"}, "half of a character"),
+        ({"filename": "x" * 300}, "is too long"),
+        ({"filename": "a.jpg", "image": "\0"}, "contains a control character"),
+        ({"filename": "a.jpg", "captions": ["\ud800"]}, "surrogates not allowed"),
+        ({"filename": "a.jpg", "image_id": [7]}, "an id of 'a.jpg' is not a whole number"),
+    ],
+)
+def test_name_text_or_id_that_cannot_be_used_is_one_line_error(entry, message):
+    with pytest.raises(OvertopError, match=f"d.jsonl: .*{message}"):
+        parse_split("d.jsonl", json.dumps({"captions": ["x"], **entry}).encode(), "test")
+
+
+def test_two_spellings_of_one_file_are_rejected():
+    lines = [json.dumps({"filename": name, "captions": ["x"]}) for name in ("a.jpg", "./a.jpg")]
+    with pytest.raises(OvertopError, match=r"'\./a\.jpg' and 'a\.jpg' are one file"):
+        parse_split("d.jsonl", "\n".join(lines).encode(), "test")

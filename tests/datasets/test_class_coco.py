@@ -66,3 +66,18 @@ def test_content_that_is_no_annotations_of_instances_is_rejected(change):
 def test_content_that_is_no_json_is_rejected():
     with pytest.raises(OvertopError, match=r"^x\.json: not COCO's"):
         parse_instances("x.json", b"<html>")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"categories": [{"id": 1, "name": "dog"}, {"id": 1, "name": "cat"}]},
+        {"categories": [{"id": 1, "name": None}]},
+        {"images": [{"id": 1, "file_name": 7}]},
+        {"images": [{"id": 1, "file_name": "a"}, {"id": 1, "file_name": "b"}]},
+    ],
+)
+def test_ids_that_repeat_and_names_that_are_no_texts_are_rejected(change):
+    values = {"categories": [{"id": 1, "name": "dog"}], "images": [{"id": 1, "file_name": "a"}], "annotations": []}
+    with pytest.raises(OvertopError, match=r"^x\.json: not COCO's annotations of instances"):
+        parse_instances("x.json", json.dumps({**values, **change}).encode())

@@ -205,3 +205,28 @@ def test_fetch_replaces_files_of_previous_source(tmp_path):
     assert load_embeddings(raw).split.image_ids == ["a", "b", "c"]
     with pytest.raises(OvertopError, match=r"datasets\.x\.splits has no split 'val'; its splits: test"):
         fetch("x", spec, "val", raw, context)
+
+
+def test_item_that_is_not_valid_in_an_imported_shard_is_not_evaluated(tmp_path):
+    split = Split(["a", "b"], ["", ""], ["a0", "b0"], ["x", "y"], np.array([0, 1]))
+    write_split(tmp_path / "split.parquet", split)
+    write_shard(tmp_path / "image.h5", IMAGE[None, :2], split.image_ids, np.array([True, False]), {})
+    write_shard(tmp_path / "text.h5", TEXT[None, :2], split.caption_ids, np.ones(2, bool), {})
+    imported = load_embeddings(tmp_path)
+    assert np.isfinite(imported.image[0]).all(axis=1).tolist() == [True, False]
+
+
+@pytest.mark.parametrize("kind", ["c8", "m8[s]"])
+def test_parts_without_real_numbers_are_rejected(tmp_path, kind):
+    metadata = pd.DataFrame({"image_path": ["b", "a", "c"], "caption": ["v", "w", "x"]})
+    _write_clip_retrieval(tmp_path, IMAGE, np.zeros((3, 4), kind), metadata)
+    with pytest.raises(OvertopError, match=r"text_emb_0\.npy has dtype .*; save real numbers"):
+        load_embeddings(tmp_path)
+
+
+def test_damaged_metadata_are_named(tmp_path):
+    metadata = pd.DataFrame({"image_path": ["b", "a", "c"], "caption": ["v", "w", "x"]})
+    _write_clip_retrieval(tmp_path, IMAGE, TEXT[:3], metadata)
+    (tmp_path / "metadata" / "metadata_1.parquet").write_bytes(b"PAR1")
+    with pytest.raises(OvertopError, match=r"metadata_1\.parquet: cannot be read as a table"):
+        load_embeddings(tmp_path)

@@ -101,3 +101,14 @@ def test_image_outside_folder_is_rejected(tmp_path):
 def test_invalid_table_is_one_line_error(tmp_path, frame, message):
     with pytest.raises(OvertopError, match=message):
         _fetch_and_read(tmp_path, frame)
+
+
+def test_words_for_missing_values_are_captions_and_ids(tmp_path):
+    columns = {"image": ["a.png"] * 4, "caption": ["NA", "None", "null", "nan"], "caption_id": ["NA", "n/a", "7", "07"]}
+    split = _fetch_and_read(tmp_path, pd.DataFrame(columns))
+    assert (split.captions, split.caption_ids) == (columns["caption"], columns["caption_id"])
+
+
+def test_two_spellings_of_one_image_are_rejected(tmp_path):
+    with pytest.raises(OvertopError, match=r"'\./a\.png' and 'a\.png' are one file"):
+        _fetch_and_read(tmp_path, pd.DataFrame({"image": ["a.png", "./a.png"], "caption": ["x", "y"]}))

@@ -10,7 +10,7 @@ from huggingface_hub import constants
 from downloads.content import CONTENT, SHA256, WRONG_SHA256, list_files
 from helpers.fake_server import FakeServer, Fault
 from overtop.config.sources import FileSource, FolderSource, HubSource
-from overtop.downloads import http
+from overtop.downloads import partial_files
 from overtop.downloads.fetch import fetch_files
 from overtop.errors import OvertopError
 
@@ -232,7 +232,7 @@ def test_full_disk_is_one_line_error(data: Path, archive: FileSource, monkeypatc
     def raise_disk_full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(http, "sync_and_rename", raise_disk_full)
+    monkeypatch.setattr(partial_files, "sync_and_rename", raise_disk_full)
     with pytest.raises(OvertopError, match="a.zip: no space left on the disk"):
         fetch_files("coco", archive, [], data, None)
     assert "downloads/coco/a.zip" not in list_files(data)

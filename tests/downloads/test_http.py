@@ -1,3 +1,4 @@
+import hashlib
 import random
 import re
 import subprocess
@@ -17,6 +18,7 @@ from overtop.downloads.http import download
 from overtop.downloads.partial_files import PartialFile
 from overtop.downloads.retries import DownloadError
 from overtop.errors import OvertopError
+from overtop.storage.json_files import read_json
 
 DIGEST = Digest(len(CONTENT), SHA256)
 UNKNOWN = ExpectedDigest("nothing")
@@ -225,6 +227,16 @@ def test_partial_file_without_record_restarts(server: FakeServer, address: str, 
     assert is_complete(target)
 
 
+def test_md5_is_verified_where_no_other_digest_is_known(server: FakeServer, address: str, target: Path) -> None:
+    md5 = hashlib.md5(CONTENT).hexdigest()
+    assert download([address], target, ExpectedDigest("sources.a", md5=md5)) == DIGEST
+    target.unlink()
+    server.faults["a.zip"] = Fault("wrong_bytes")
+    with pytest.raises(DownloadError, match=f"md5 is [0-9a-f]{{32}}, expected {md5} .sources.a."):
+        download([address], target, ExpectedDigest("sources.a", md5=md5))
+    assert list_files(target.parent) == []
+
+
 @pytest.mark.parametrize("times", [1, 1 << 30], ids=["once", "always"])
 def test_wrong_content_never_becomes_the_target(server: FakeServer, address: str, target: Path, times: int) -> None:
     server.faults["a.zip"] = Fault("wrong_bytes", times=times)
@@ -306,8 +318,8 @@ from overtop.downloads.http import download
 partial_files.RECORD_BYTES = 10_000
 download([{address!r}], Path({str(target)!r}), ExpectedDigest("nothing"))
 """)
-    part, deadline = Path(f"{target}.part"), time.monotonic() + 30
-    while not (part.exists() and part.stat().st_size >= CUT_BYTES - 8192):
+    record, deadline = Path(f"{target}.part.json"), time.monotonic() + 30
+    while not (record.exists() and read_json(record)["bytes"] > CUT_BYTES - 20_000):
         assert job.poll() is None, job.communicate()[1]
         assert time.monotonic() < deadline
         time.sleep(0.01)

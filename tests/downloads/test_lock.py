@@ -75,3 +75,13 @@ for i in range(5):
     assert [(job.wait(), job.communicate()[1]) for job in jobs] == [(0, "")] * 2
     rows = [line.split(",")[:2] for line in lock.read_text().splitlines()[1:]]
     assert rows == [[name, f"{i:02d}.tar"] for name in ("coco", "flickr") for i in range(5)]
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "name,file\n", "a,b,c,d\n", "name,file,bytes,sha256\nx,y,1\n", "name,file,bytes,sha256\nx,y,1,abc\n"],
+)
+def test_table_that_lost_rows_or_columns_is_not_an_empty_one(tmp_path, content):
+    (tmp_path / "lock.csv").write_text(content)
+    with pytest.raises(OvertopError, match=r"lock\.csv is not a lock table"):
+        read_lock_row(tmp_path / "lock.csv", "x", "y")

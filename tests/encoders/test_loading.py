@@ -1,4 +1,6 @@
+import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -116,3 +118,26 @@ def test_weights_digest_depends_on_every_weight(encoder: Encoder) -> None:
     with torch.no_grad():
         encoder.model.logit_scale += 1e-3
     assert weights_digest(encoder.model) != before
+
+
+def test_weights_that_are_not_finite_are_rejected(encoder: Encoder, tmp_path: Path) -> None:
+    weights = encoder.model.state_dict()
+    weights["logit_scale"] = torch.tensor(float("nan"))
+    save_file(weights, tmp_path / "w.safetensors")
+    with pytest.raises(OvertopError, match=r"w\.safetensors has weights 'logit_scale' that are not finite"):
+        load_encoder("tiny", SHAPES_SPEC, tmp_path / "w.safetensors")
+
+
+@pytest.mark.parametrize("suffix", ["pt", "bin", "pth", "ckpt", "safetensors", "npz"])
+def test_pickle_is_not_executed(suffix: str, tmp_path: Path) -> None:
+    class Payload:
+        def __reduce__(self) -> Any:
+            return Path.touch, (tmp_path / "executed",)
+
+    path = tmp_path / f"w.{suffix}"
+    path.write_bytes(pickle.dumps(Payload()))
+    torch.save({"state_dict": Payload()}, tmp_path / f"t.{suffix}")
+    for file in (path, tmp_path / f"t.{suffix}"):
+        with pytest.raises(OvertopError, match="cannot be loaded into shapes-vit"):
+            load_encoder("tiny", SHAPES_SPEC, file)
+    assert not (tmp_path / "executed").exists()

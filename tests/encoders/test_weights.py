@@ -5,12 +5,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from overtop.config.encoders import EncoderSpec
+from overtop.encoders import weights
 from overtop.encoders.weights import (
     CONFIG_FILE,
     WEIGHTS_FILES,
     WeightsRecord,
+    check_tensors,
     fetch_weights,
     find_weights,
     locate_weights,
@@ -107,7 +111,7 @@ def test_recorded_file_that_is_altered_or_missing_is_rejected(tmp_path, damage):
         message = "is not the file recorded in"
     else:
         file.unlink()
-        message = "is missing; delete .* on a node with network"
+        message = "is missing; on a node with network, `snakemake --force .*` downloads it"
     with pytest.raises(OvertopError, match=message):
         locate_weights("x", record_path, tmp_path)
 
@@ -134,3 +138,32 @@ def test_folder_with_invalid_config_is_rejected(tmp_path):
 def test_missing_checkpoint_is_named(tmp_path):
     with pytest.raises(OvertopError, match=r"encoder 'x': checkpoint .*gone\.pt does not exist"):
         locate_weights("x", tmp_path / "gone.pt", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"size": 0}, {"size": "x"}, {"std": [0, 1, 1]}, {"mean": [1]}, {"mode": "L"}, {"interpolation": "none"}, 7],
+)
+def test_options_that_no_image_can_be_preprocessed_with_are_rejected(tmp_path, options):
+    (tmp_path / WEIGHTS_FILES[0]).write_bytes(b"weights")
+    (tmp_path / CONFIG_FILE).write_text(json.dumps({"preprocess_cfg": options}))
+    with pytest.raises(OvertopError, match=r"open_clip_config\.json: no preprocess_cfg"):
+        locate_weights("x", tmp_path, tmp_path)
+
+
+def test_record_that_points_outside_the_data_folder_is_rejected(tmp_path):
+    write_weights_record(tmp_path / "x.json", WeightsRecord(file="../w.bin", sha256="", bytes=0))
+    with pytest.raises(OvertopError, match="points outside"):
+        locate_weights("x", tmp_path / "x.json", tmp_path)
+
+
+def test_tensors_of_whole_numbers_and_too_many_are_rejected(tmp_path, monkeypatch):
+    path = tmp_path / "w.safetensors"
+    save_file({"a": torch.ones(3, dtype=torch.int32)}, path)
+    with pytest.raises(ValueError, match="tensor 'a' is of type I32"):
+        check_tensors(path)
+    save_file({"a": torch.ones(3), "b": torch.ones(3)}, path)
+    check_tensors(path)
+    monkeypatch.setattr(weights, "MAX_TENSORS", 1)
+    with pytest.raises(ValueError, match="it has 2 tensors, more than 1"):
+        check_tensors(path)

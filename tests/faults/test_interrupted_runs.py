@@ -55,7 +55,7 @@ def assert_as_undisturbed(project, tiny, record_fault, fault):
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize("number", range(3))
 @pytest.mark.parametrize("fault", INTERRUPTIONS)
 def test_interrupted_run_is_completed(tiny, start, record_fault, fault, number):
     draw = random.Random(f"{fault} {number}")

@@ -58,14 +58,19 @@ def _text_bombs() -> dict[str, Reader]:
     return {
         "json of 600 MB in a gzip": Reader({"a.json.gz": zeros}, parse["a.json.gz"]),
         "json nested 100,000 deep": Reader({"a.json": b"[" * 100_000}, parse["a.json"]),
-        "judgments of 600 MB in a gzip": Reader({"r.gz": zeros}, lambda source, _: read_judgments({"expert": source / "r.gz"}, split)),
-        "json of 600 MB in a zip": Reader(
-            {"a.zip": zip_bytes({"d.json": bytes(600 * 2**20)})}, lambda source, _: read_member(source / "a.zip", "d.json")
+        "judgments of 600 MB in a gzip": Reader(
+            {"r.gz": zeros}, lambda source, _: read_judgments({"expert": source / "r.gz"}, split)
         ),
-        "number of shards with a million digits": Reader({"n.txt": b"9" * 10**6}, lambda source, _: count_shards(source / "n.txt")),
+        "json of 600 MB in a zip": Reader(
+            {"a.zip": zip_bytes({"d.json": bytes(600 * 2**20)})},
+            lambda source, _: read_member(source / "a.zip", "d.json"),
+        ),
+        "number of shards with a million digits": Reader(
+            {"n.txt": b"9" * 10**6}, lambda source, _: count_shards(source / "n.txt")
+        ),
         "aliases of aliases in a configuration": Reader({}, lambda *_: load_config({"datasets": lists})),
         "configuration nested 5,000 deep": Reader({}, lambda *_: load_config({"datasets": _nested(5_000)})),
-    }  # fmt: skip
+    }
 
 
 def _nested(depth: int) -> Any:
@@ -89,21 +94,38 @@ def _array_bombs(scratch: Path) -> dict[str, Reader]:
 
     text = zip_bytes({"text.npy": header((3, 4)) + bytes(48), "image.npy": header((3, 4)) + bytes(2 * 2**30)})
     claim = zip_bytes({"text.npy": header((3, 4)) + bytes(48), "image.npy": header((MANY, 4)) + bytes(48)})
-    rows = pa.table({"query": pa.array(["x" * 1000]).dictionary_encode().take(pa.array(np.zeros(4_000_000, np.int32)))})
-    content = io.BytesIO()
-    pq.write_table(rows.append_column("relevant", rows["query"]), content, use_dictionary=True)
+    words = pa.array(["x"]).dictionary_encode()
+    tables = {
+        "rows": pa.table({"query": words.take(pa.array(np.zeros(2**25 + 1, np.int32)))}),
+        "text": pa.table({"query": ["x" * 2**30]}),
+    }
+    parquets = {name: _parquet(table.append_column("relevant", table["query"])) for name, table in tables.items()}
     return {
         "npz that claims 16 TB": Reader({"e.npz": claim}, lambda source, _: imported(source)),
         "npz of 2 GB of zeros": Reader({"e.npz": text}, lambda source, _: imported(source)),
-        "npy that claims 16 TB": Reader({"e.npy": header((MANY, 4)) + bytes(48)}, lambda source, _: opened(source / "e.npy")),
+        "npy that claims 16 TB": Reader(
+            {"e.npy": header((MANY, 4)) + bytes(48)}, lambda source, _: opened(source / "e.npy")
+        ),
         "shard that claims 4 TB": Reader(
-            {"image.h5": shard("a.h5", shape=(1, MANY // 4, 4), chunks=(1, 1024, 4))}, lambda source, _: opened(source / "image.h5")
+            {"image.h5": shard("a.h5", shape=(1, MANY // 4, 4), chunks=(1, 1024, 4))},
+            lambda source, _: opened(source / "image.h5"),
         ),
         "shard of 4 TB without chunks": Reader(
             {"image.h5": shard("b.h5", shape=(1, MANY // 4, 4))}, lambda source, _: opened(source / "image.h5")
         ),
-        "parquet of 8 GB of equal texts": Reader({"l.parquet": content.getvalue()}, lambda source, _: read_labels(source / "l.parquet")),
-    }  # fmt: skip
+        **{
+            f"parquet of many equal {name}": Reader(
+                {"l.parquet": content}, lambda source, _: read_labels(source / "l.parquet")
+            )
+            for name, content in parquets.items()
+        },
+    }
+
+
+def _parquet(table: pa.Table) -> bytes:
+    content = io.BytesIO()
+    pq.write_table(table, content, compression="zstd", use_dictionary=["query"] if table.num_rows > 1 else False)
+    return content.getvalue()
 
 
 def _archive_bombs() -> dict[str, Reader]:
@@ -118,12 +140,12 @@ def _archive_bombs() -> dict[str, Reader]:
     long_name = tarfile.TarInfo("././@LongLink")
     long_name.type, long_name.size = tarfile.GNUTYPE_LONGNAME, 1536 * 2**20
     return {
-        "sparse tar member of 1 TB": Reader({"0.tar": _tar("s.jpg", b"1\n0\n512\n".ljust(512, b"\0"), sparse)}, samples),
-        "tar.gz member of 300 MB": Reader({"a.tar.gz": gzip.compress(_tar("s.jpg", bytes(300 * 2**20)), 1)}, tree),
-        "tar.gz name of 1.5 GB": Reader(
-            {"a.tar.gz": gzip.compress(long_name.tobuf() + bytes(1536 * 2**20), 1)}, tree
+        "sparse tar member of 1 TB": Reader(
+            {"0.tar": _tar("s.jpg", b"1\n0\n512\n".ljust(512, b"\0"), sparse)}, samples
         ),
-    }  # fmt: skip
+        "tar.gz member of 300 MB": Reader({"a.tar.gz": gzip.compress(_tar("s.jpg", bytes(300 * 2**20)), 1)}, tree),
+        "tar.gz name of 1.5 GB": Reader({"a.tar.gz": gzip.compress(long_name.tobuf() + bytes(1536 * 2**20), 1)}, tree),
+    }
 
 
 def _image_bombs() -> dict[str, Reader]:

@@ -16,6 +16,7 @@ from overtop.encoders.decoding import read_image
 from overtop.encoders.loading import build_model
 from overtop.encoders.weights import WeightsRecord, locate_weights, write_weights_record
 from overtop.storage.files import sha256
+from overtop.training.checkpoint import save_checkpoint
 
 WEIGHTS, CONFIG = "open_clip_model.safetensors", "open_clip_config.json"
 
@@ -44,15 +45,15 @@ def weight_readers(scratch: Path) -> dict[str, Reader]:
     Args:
         scratch: an empty folder.
     """
-    facts = {"overtop": json.dumps({"preprocessing": {"mean": [0.1, 0.2, 0.3]}})}
-    small = save({"a": torch.ones(3)}, metadata=facts)
+    small = save({"a": torch.ones(3)})
     config = json.dumps({"preprocess_cfg": {"mean": [0.1, 0.2, 0.3], "std": [1, 1, 1], "size": 48}}).encode()
     (scratch / WEIGHTS).write_bytes(small)
     record = WeightsRecord(file=WEIGHTS, sha256=sha256(scratch / WEIGHTS), bytes=len(small), config=CONFIG)
     write_weights_record(scratch / "record.json", record)
     files = {WEIGHTS: small, CONFIG: config, "record.json": (scratch / "record.json").read_bytes()}
     torch.manual_seed(0)
-    model = save(build_model("x", SHAPES_SPEC, None).state_dict(), metadata=facts)
+    model = build_model("x", SHAPES_SPEC, None)
+    save_checkpoint(model, scratch / "w.safetensors")
 
     def load(source: Path, _: Path) -> Any:
         path, preprocessing = locate_weights("x", source / "w.safetensors", source)
@@ -70,5 +71,8 @@ def weight_readers(scratch: Path) -> dict[str, Reader]:
             lambda source, _: locate_weights("x", source, source)[1],
             damaged=(CONFIG,),
         ),
-        "weights: safetensors": Reader({"w.safetensors": model}, load),
+        "weights: trained here": Reader(
+            {"w.safetensors": (scratch / "w.safetensors").read_bytes()}, load, verified=True
+        ),
+        "weights: safetensors": Reader({"w.safetensors": save(model.state_dict())}, load),
     }

@@ -1,4 +1,4 @@
-"""Damaged copies of files: flipped and replaced bytes, cuts, repeated and exchanged parts, and texts that parsers dread."""
+"""Damaged copies of files: changed bytes, cuts, repeated and exchanged parts, and texts that parsers dread."""
 
 import random
 

@@ -3,9 +3,9 @@
     python -m helpers.reader_guard GROUP SEED CASES [READER...]
 
 prints one JSON object: for each reader the numbers of cases by outcome, up to three examples of bad ones, and the
-growth of resident memory. Outcomes: `named` (an `OvertopError` of one line), `accepted`, `silent` (accepted with other content
-than the original, by a format with checksums), `traceback`, `memory`, `hang`, `escape` (a write outside the folder, a
-program started, or a class named by a pickle).
+growth of resident memory. Outcomes: `named` (an `OvertopError` of one line), `accepted`, `silent` (accepted with other
+content than the original, by a format with checksums), `traceback`, `memory`, `hang`, `escape` (a write outside the
+folder, a program started, or a class named by a pickle).
 """
 
 import contextlib

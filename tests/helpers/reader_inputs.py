@@ -122,12 +122,19 @@ def _text_readers() -> dict[str, Reader]:
     beside = {name: b"jpeg" for name in NAMES}
     digest = "0" * 64
     karpathy = {"kind": "karpathy", "source": ".", "images": "images", "captions_per_image": "all"}
-    readers = {
-        "annotations: json": _fetched(KarpathyDataset(annotations="d.json", **karpathy), {"d.json": _json({"images": entries})}, pictures),
-        "annotations: jsonl": _fetched(KarpathyDataset(annotations="d.jsonl", **karpathy), {"d.jsonl": b"\n".join(map(_json, lines))}, pictures),
-        "annotations: gzip": _fetched(KarpathyDataset(annotations="d.json.gz", **karpathy), {"d.json.gz": gzip.compress(_json({"images": entries}))}, pictures, verified=True),
-        "table: csv": _fetched(TableDataset(kind="table", source=".", table="t.csv"), {"t.csv": _csv(table)}, beside),
-        "table: parquet": _fetched(TableDataset(kind="table", source=".", table="t.parquet"), {"t.parquet": _parquet(table)}, beside),
+
+    def annotated(name: str, content: bytes, verified: bool = False) -> Reader:
+        return _fetched(KarpathyDataset(annotations=name, **karpathy), {name: content}, pictures, verified)
+
+    def tabulated(name: str, content: bytes) -> Reader:
+        return _fetched(TableDataset(kind="table", source=".", table=name), {name: content}, beside)
+
+    return {
+        "annotations: json": annotated("d.json", _json({"images": entries})),
+        "annotations: jsonl": annotated("d.jsonl", b"\n".join(map(_json, lines))),
+        "annotations: gzip": annotated("d.json.gz", gzip.compress(_json({"images": entries})), verified=True),
+        "table: csv": tabulated("t.csv", _csv(table)),
+        "table: parquet": tabulated("t.parquet", _parquet(table)),
         "classes: csv": _fetched(_classes(layout="table", source=".", table="l.csv"), {"l.csv": _csv(labels)}, beside),
         "texts: csv": Reader({"q.csv": _csv(texts)}, lambda source, _: read_texts(source / "q.csv")),
         "texts: parquet": Reader({"q.parquet": _parquet(texts)}, lambda source, _: read_texts(source / "q.parquet")),
@@ -157,8 +164,7 @@ def _text_readers() -> dict[str, Reader]:
             },
             lambda source, _: parse_instances("i.json", (source / "i.json").read_bytes()),
         ),
-    }  # fmt: skip
-    return readers
+    }
 
 
 def _archive_readers() -> dict[str, Reader]:

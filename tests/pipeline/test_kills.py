@@ -40,7 +40,7 @@ def test_a_kill_for_memory_names_the_option_of_the_rule_that_ran(tmp_path):
         RESOURCES + RESOURCES.replace("train", "evaluate") + "slurmstepd: error: Exceeded job memory limit\n"
     )
     (line,) = describe_kills(0, tmp_path)
-    assert "--set-resources evaluate:mem_mb=N" in line
+    assert "add `evaluate: {mem_mb: N}` under `set-resources`" in line
 
 
 def test_other_failures_and_earlier_runs_are_not_named(tmp_path):

@@ -332,3 +332,28 @@ def test_estimator_removed_from_all_is_removed_from_figures(values):
     load_config(values)
     with pytest.raises(OvertopError, match=r"figures\.figure1\.estimators: none of them is configured"):
         load_config(_set(values, "figures/figure1/estimators", ["probvlm"]))
+
+
+def test_aliases_of_aliases_are_one_line_error():
+    value = ["x"]
+    for _ in range(30):
+        value = [value] * 10
+    with pytest.raises(OvertopError, match="remove aliases of aliases") as caught:
+        load_config({"targets": value})
+    assert len(str(caught.value)) < 200
+
+
+def test_value_in_a_message_is_shortened(values):
+    values["seed"] = list(range(10_000))
+    with pytest.raises(OvertopError) as caught:
+        load_config(values)
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize(
+    "hub", ["a", "a/b/c", "a b/c", "-a/b", "a/b.", "a--b/c", "a/..", "a/b.git", "a/" + "b" * 100, "ä/b"]
+)
+def test_name_that_no_repository_has_is_rejected(values, hub):
+    values["encoders"]["x"] = {"architecture": "ViT-B-32", "hub": hub}
+    with pytest.raises(OvertopError, match=r"encoders\.x\.hub: "):
+        load_config(values)

@@ -139,6 +139,12 @@ def test_accounts_are_used_only_where_a_database_answers(clients):
     assert not slurm.keeps_accounts()
 
 
+def test_a_cluster_that_forgets_finished_jobs_is_named(clients):
+    folder = clients(scontrol="!echo 'PartitionName=main MaxTime=UNLIMITED'; echo 'MinJobAge = 10 sec'")
+    (problem,) = find_problems(folder, [SMALL])
+    assert "forgets finished jobs after 10 s" in problem
+
+
 def test_a_missing_client_is_named(tmp_path, monkeypatch):
     folder = write_clients(tmp_path / "bin")
     (folder / "squeue").unlink()

@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 
 from overtop.errors import OvertopError
-from overtop.storage.arrays import decode_strings, encode_strings, read_arrays, write_arrays
+from overtop.storage import arrays as arrays_module
+from overtop.storage.arrays import decode_strings, encode_strings, read_arrays, verify_arrays, write_arrays
 
 ARRAYS = {
     "a/ids": encode_strings(["x", "café", ""]),
@@ -47,11 +48,24 @@ def test_truncated_file_is_rejected(path, length):
         read_arrays(path, "thing/1")
 
 
-def test_file_with_altered_value_is_rejected(path):
+@pytest.mark.parametrize("check", [read_arrays, verify_arrays])
+def test_file_with_altered_value_is_rejected(path, check):
     with h5py.File(path, "r+") as file:
         file["a/values"][1, 2] += 1e-9
     with pytest.raises(OvertopError, match="digest"):
-        read_arrays(path, "thing/1")
+        check(path, "thing/1")
+
+
+@pytest.mark.parametrize("rows", [1, 2, 100])
+def test_file_is_verified_in_blocks_of_any_size(tmp_path, rows, monkeypatch):
+    """The digest is that of whole arrays, whatever their number of dimensions."""
+    rng = np.random.default_rng(0)
+    arrays = {str(ndim): rng.random((3, 5, 2, 4)[:ndim]) for ndim in range(5)}
+    write_arrays(tmp_path / "whole.h5", "thing/1", arrays, {"a": 1})
+    monkeypatch.setattr(arrays_module, "READ_ITEMS", rows)
+    assert verify_arrays(tmp_path / "whole.h5", "thing/1") == {"a": 1}
+    write_arrays(tmp_path / "blocks.h5", "thing/1", arrays, {"a": 1})
+    assert (tmp_path / "blocks.h5").read_bytes() == (tmp_path / "whole.h5").read_bytes()
 
 
 def test_file_with_removed_array_is_rejected(path):
@@ -86,3 +100,22 @@ def test_failed_write_leaves_previous_file_unchanged(path):
         write_arrays(path, "thing/1", {"bad": np.array([object()])}, {})
     assert path.read_bytes() == before
     assert [p.name for p in path.parent.iterdir()] == ["file.h5"]
+
+
+def test_array_that_claims_more_than_the_file_holds_is_rejected(path):
+    with h5py.File(path, "w") as file:
+        file.create_dataset("x", shape=(2**40,), dtype="f4", chunks=(1024,))
+        file.attrs.update({"schema": "test/1", "attributes": "{}", "content_sha256": "0" * 64})
+    with pytest.raises(OvertopError, match=r"array 'x' claims 4,398,046,511,104 bytes, which are not in the file"):
+        read_arrays(path, "test/1")
+
+
+@pytest.mark.parametrize(
+    "change", [{"attributes": 7}, {"attributes": "[1]"}, {"schema": [1, 2]}, {"content_sha256": 1.5}]
+)
+def test_attribute_of_another_type_is_one_line_error(path, change):
+    with h5py.File(path, "w") as file:
+        file.attrs.update({"schema": "test/1", "attributes": "{}", "content_sha256": "0" * 64, **change})
+    with pytest.raises(OvertopError, match=r"delete it") as caught:
+        read_arrays(path, "test/1")
+    assert "\n" not in str(caught.value)

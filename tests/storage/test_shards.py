@@ -5,7 +5,16 @@ import numpy as np
 import pytest
 
 from overtop.errors import OvertopError
-from overtop.storage.shards import ArraySource, ShardSource, open_posterior, read_provenance, shard_slice, write_shard
+from overtop.storage.arrays import write_arrays
+from overtop.storage.shards import (
+    SCHEMA,
+    ArraySource,
+    ShardSource,
+    open_posterior,
+    read_provenance,
+    shard_slice,
+    write_shard,
+)
 
 
 def _write_random_shard(path, samples=2, items=7, width=5, seed=0, shard=0, shards=1, first=0, skip=(), **provenance):
@@ -218,3 +227,22 @@ def test_images_and_captions_of_different_runs_are_rejected(tmp_path, key):
         open_posterior([tmp_path / "image.h5"], [tmp_path / "text.h5"]),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"item_id": np.arange(2)},
+        {"item_id": np.array([b"\xff", b"b"])},
+        {"item_id": np.array([b"a"])},
+        {"valid": np.ones(2)},
+        {"embedding": np.ones((2, 3), np.float32)},
+        {"embedding": np.ones((1, 2, 3), np.complex64)},
+    ],
+)
+def test_shard_of_another_program_with_other_arrays_is_one_line_error(tmp_path, change):
+    arrays = {"embedding": np.ones((1, 2, 3), np.float32), "item_id": np.array([b"a", b"b"]), "valid": np.ones(2, bool)}
+    write_arrays(tmp_path / "image.h5", SCHEMA, {**arrays, **change}, {"shard": 0, "shards": 1})
+    with pytest.raises(OvertopError, match=r"image\.h5:? ") as caught:
+        ShardSource([[tmp_path / "image.h5"]])
+    assert "\n" not in str(caught.value)

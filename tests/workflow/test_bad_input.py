@@ -1,12 +1,15 @@
 """Bad input ends in one clear error before time is spent, and never reaches a table."""
 
 import json
+import os
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from helpers.pipeline import TINY_CONFIG
+from overtop.storage.files import sha256
+from overtop.storage.json_files import read_json, write_json
 
 pytestmark = pytest.mark.slow
 
@@ -60,10 +63,15 @@ def test_damaged_shard_never_reaches_a_table(tiny, copy_of, damage):
 
 @pytest.fixture
 def unreadable(tiny, copy_of):
-    """A test image cut short after it was fetched."""
+    """A test image that is cut short in its source, so that its record agrees."""
     project = copy_of(tiny)
     image = next((project.root / "data/raw/shapes/test").glob("*.png"))
     image.write_bytes(image.read_bytes()[:100])
+    path = project.root / "data/sources/shapes/test.json"
+    times, record = path.stat(), read_json(path)
+    record["files"][image.name] = {"bytes": 100, "sha256": sha256(image)}
+    write_json(path, record)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
     for shard in (project.root / "results/embeddings/shapes/test").rglob("image-*.h5"):
         shard.unlink()
     return project, image
@@ -72,7 +80,7 @@ def unreadable(tiny, copy_of):
 def test_unreadable_image_is_named(unreadable):
     project, image = unreadable
     output = _fails(project, *TINY_CONFIG)
-    assert f"overtop: image {image.relative_to(project.root)} cannot be read" in output
+    assert f"overtop: image {image.relative_to(project.root)}: cannot be read" in output
     assert "on_error: skip" in output
 
 

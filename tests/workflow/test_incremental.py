@@ -69,7 +69,7 @@ def test_changed_key_reruns_exactly_its_users(tiny, change, expected):
     assert tiny.planned_jobs(*TINY_CONFIG, "--config", change) == expected
 
 
-def test_killed_run_is_resumed(tiny, fresh):
+def test_killed_run_is_resumed(tiny, fresh, record_fault):
     """SIGKILL to Snakemake and all its jobs; the resumed run equals an undisturbed one byte for byte."""
     run = subprocess.Popen(
         [BIN / "snakemake", "--cores", "2", *TINY_CONFIG],
@@ -93,3 +93,4 @@ def test_killed_run_is_resumed(tiny, fresh):
     assert fresh.read_files(*RESULTS) == tiny.read_files(*RESULTS)
     assert kept
     assert {path: path.stat().st_mtime_ns for path in kept} == kept, "complete files are not made again"
+    record_fault("kill -9 of Snakemake and its jobs", tries=1, named=1)

@@ -109,7 +109,7 @@ def paper(repo, sources, tmp_path):
     with FakeServer(sources) as server:
         project = copy_project(repo, tmp_path / "paper")
         addresses = {
-            name: {"addresses": [f"{server.url}/files/{file}"], "bytes": None}
+            name: {"addresses": [f"{server.url}/files/{file}"], "bytes": None, "sha256": None, "md5": None}
             for name, file in (
                 ("karpathy-splits", "caption_datasets.zip"),
                 ("coco-val2014", "val2014.zip"),

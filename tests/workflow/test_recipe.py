@@ -119,7 +119,7 @@ def empty(repo: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reci
             "coco-annotations2017": "annotations_trainval2017.zip",
         }
         sources = {
-            name: {"addresses": [f"{server.url}/files/{file}"], "bytes": None, "sha256": None}
+            name: {"addresses": [f"{server.url}/files/{file}"], "bytes": None, "sha256": None, "md5": None}
             for name, file in files.items()
         }
         (project.root / "sources.json").write_text(json.dumps({"sources": sources}))

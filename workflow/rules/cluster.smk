@@ -1,6 +1,8 @@
 # Jobs on a cluster: checks before the first submission, which failed jobs are retried, and records of their files.
+import asyncio
 import time
 
+import snakemake_executor_plugin_slurm as slurm_executor
 from snakemake.jobs import GroupJob, Job
 from snakemake.persistence import PersistenceBase
 
@@ -45,9 +47,26 @@ def check_slurm():
         problems += check_arrays(requests, workflow.nodes, gpus and gpus.value)
     if problems:
         raise WorkflowError("\n" + "\n".join(problems))
-    workflow.executor_settings.status_command = (
-        "sacct" if slurm.keeps_accounts() else "squeue"
-    )
+    if slurm.keeps_accounts():
+        workflow.executor_settings.status_command = "sacct"
+    else:
+        # While the controller does not answer, the executor would try sacct, which then never answers.
+        slurm_executor.get_min_job_age = lambda: slurm.MIN_JOB_AGE
+    slurm_executor.query_job_status = until_answered(slurm_executor.query_job_status)
+
+
+def until_answered(query):
+    """Query the state of jobs until Slurm answers: the executor forgets its jobs after five failures in a second."""
+
+    async def states(command, logger):
+        answer = await query(command, logger)
+        while answer == (None, None) and workflow.scheduler._executor.wait:
+            logger.warning("Slurm does not answer; trying again in 10 s.")
+            await asyncio.sleep(10)
+            answer = await query(command, logger)
+        return answer
+
+    return states
 
 
 def print_kills():

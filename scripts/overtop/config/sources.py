@@ -32,6 +32,9 @@ class FileSource(Model):
     sha256: Sha256 | None = Field(
         None, description="digest, if known; otherwise that of the first download is recorded"
     )
+    md5: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] | None = Field(
+        None, description="digest, if only this older one is known"
+    )
     licence: str
     terms: str | None = Field(None, description="terms that must be accepted before use, and where")
 

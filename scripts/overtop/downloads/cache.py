@@ -57,10 +57,12 @@ def _target_path(folder: Path, file: str) -> Path:
 
 
 def _configured_digest(name: str, source: FileSource | HubSource) -> ExpectedDigest:
-    """Size and sha256 that config.yaml declares for a source."""
+    """Size and digest that config.yaml declares for a source."""
     place = f"sources.{name} in config.yaml"
     return (
-        ExpectedDigest(place, source.bytes, source.sha256) if isinstance(source, FileSource) else ExpectedDigest(place)
+        ExpectedDigest(place, source.bytes, source.sha256, source.md5)
+        if isinstance(source, FileSource)
+        else ExpectedDigest(place)
     )
 
 

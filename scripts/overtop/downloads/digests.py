@@ -1,6 +1,8 @@
 """Size and sha256 of files, actual and expected."""
 
+import hashlib
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from overtop.downloads.retries import DownloadError
@@ -28,21 +30,30 @@ class ExpectedDigest:
         stated_by: where the values come from, for messages.
         bytes: size in bytes; None if unknown.
         sha256: hex digest; None if unknown.
+        md5: hex digest, for files of which no other is known; None if unknown.
     """
 
     stated_by: str
     bytes: int | None = None
     sha256: str | None = None
+    md5: str | None = None
+
+    @property
+    def has_digest(self) -> bool:
+        """Whether more than the size is known."""
+        return self.sha256 is not None or self.md5 is not None
 
     def verify(self, path: Path) -> Digest:
         """The digest of the file at `path`, after comparing it.
 
         Raises:
-            DownloadError: the file has another size or sha256.
+            DownloadError: the file has another size or digest.
         """
         self.check_bytes(path.stat().st_size)  # first, because it needs no reading
         digest = Digest.of(path)
         self.check_sha256(digest.sha256)
+        if self.md5 is not None and self.md5 != (md5 := _md5(path)):
+            raise DownloadError(f"md5 is {md5}, expected {self.md5} ({self.stated_by})")
         return digest
 
     def check_bytes(self, size: int | None) -> None:
@@ -62,3 +73,8 @@ class ExpectedDigest:
         """
         if None not in (self.sha256, sha256) and self.sha256 != sha256:
             raise DownloadError(f"sha256 is {sha256}, expected {self.sha256} ({self.stated_by})")
+
+
+def _md5(path: Path) -> str:
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, partial(hashlib.md5, usedforsecurity=False)).hexdigest()

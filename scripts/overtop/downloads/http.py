@@ -153,8 +153,8 @@ def _receive(address: str, part: PartialFile, expected: ExpectedDigest, pace: _P
 def _check_redirects(response: requests.Response, expected: ExpectedDigest) -> None:
     """A redirect must not give up the encryption that an address promises, unless the digest is known."""
     addresses = [step.url for step in (*response.history, response)]
-    if expected.sha256 is None and addresses[0].startswith("https:") and not addresses[-1].startswith("https:"):
-        raise DownloadError("leads to an address without encryption, and no sha256 is known to verify the file with")
+    if not expected.has_digest and addresses[0].startswith("https:") and not addresses[-1].startswith("https:"):
+        raise DownloadError("leads to an address without encryption, and no digest is known to verify the file with")
 
 
 def _append_body(

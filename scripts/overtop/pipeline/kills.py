@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from overtop.pipeline.slurm import PROFILE
+
 LOGS = Path(".snakemake/slurm_logs")
 
 CAUSES = {
@@ -45,4 +47,4 @@ def _describe_request(cause: str, text: str) -> str:
     if not rules or not requested:
         return ""
     requests = f"it requested {resource}={requested[-1]}, the next attempt more, up to the profile's limit"
-    return f": {requests}; --set-resources {rules[-1]}:{resource}=N sets it"
+    return f": {requests}; to set it, add `{rules[-1]}: {{{resource}: N}}` under `set-resources` in {PROFILE}"

@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from overtop.errors import OvertopError, did_you_mean
-from overtop.pipeline.slurm import Partition, jobs_of, read_partitions
-
-PROFILE = "workflow/profiles/slurm/config.yaml"
+from overtop.pipeline import slurm
+from overtop.pipeline.slurm import PROFILE, Partition
 
 
 class Request(NamedTuple):
@@ -29,11 +28,17 @@ def find_problems(folder: Path, requests: Iterable[Request]) -> list[str]:
         requests: the requests of all jobs, with memory and run time of their last attempt.
     """
     try:
-        running = jobs_of(folder)
-        partitions = read_partitions()
+        running = slurm.jobs_of(folder)
+        partitions = slurm.read_partitions()
+        age = slurm.MIN_JOB_AGE if slurm.keeps_accounts() else slurm.read_min_job_age()
     except OvertopError as error:
         return [str(error)]
     problems = [_still_running(running)] if running else []
+    if age < slurm.MIN_JOB_AGE:
+        problems.append(
+            f"Slurm has no accounting and forgets finished jobs after {age} s, so that Snakemake would wait for ever; "
+            f"ask its administrators for accounting or MinJobAge={slurm.MIN_JOB_AGE}"
+        )
     return problems + check_requests(requests, partitions)
 
 

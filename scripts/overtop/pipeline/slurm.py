@@ -10,8 +10,14 @@ from typing import NamedTuple
 
 from overtop.errors import OvertopError
 
+PROFILE = "workflow/profiles/slurm/config.yaml"
+
 TIMEOUT = 5
 """Limit of a command in seconds; without a controller it retries for longer."""
+
+
+MIN_JOB_AGE = 200
+"""Seconds for which `squeue` has to list finished jobs: Snakemake looks every three minutes."""
 
 
 class Node(NamedTuple):
@@ -59,6 +65,8 @@ def read_partitions() -> dict[str, Partition]:
     partitions = {}
     for line in read("scontrol", "show", "partition", "--oneliner").splitlines():
         fields = dict(field.split("=", 1) for field in line.split() if "=" in field)
+        if "PartitionName" not in fields:
+            continue
         name, memory = fields["PartitionName"], fields.get("MaxMemPerNode", "UNLIMITED")
         limit = int(memory) if memory.isdigit() and memory != "0" else None
         partitions[name] = Partition(parse_minutes(fields.get("MaxTime", "UNLIMITED")), limit, tuple(nodes[name]))
@@ -95,6 +103,12 @@ def jobs_of(folder: Path) -> dict[str, str]:
         for number, place, comment in jobs
         if place == str(folder) and comment.startswith("rule_")
     }
+
+
+def read_min_job_age() -> int:
+    """Seconds for which `squeue` lists finished jobs."""
+    found = re.search(r"^MinJobAge\s*=\s*(\d+)", read("scontrol", "show", "config"), re.MULTILINE)
+    return int(found[1]) if found else MIN_JOB_AGE
 
 
 def keeps_accounts() -> bool:

@@ -2,19 +2,23 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from io import FileIO
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import h5py
 import numpy as np
 
 from overtop.errors import OvertopError
+from overtop.memory import READ_ITEMS
 from overtop.storage.bounds import largest_array
 from overtop.storage.digests import DIGEST_KEY, REBUILD, differs_error
 from overtop.storage.files import atomic_path
 from overtop.storage.foreign import report_damage
+
+_Array = TypeVar("_Array", np.ndarray, h5py.Dataset)
 
 
 def write_arrays(
@@ -47,7 +51,7 @@ def write_arrays(
             file.attrs["schema"] = schema
             file.attrs["attributes"] = json.dumps(dict(attributes), sort_keys=True)
             file.attrs[DIGEST_KEY] = _content_digest(schema, arrays, attributes)
-        read_arrays(temporary, schema)
+        verify_arrays(temporary, schema)
 
 
 class _PatientFile(FileIO):
@@ -80,12 +84,28 @@ def read_arrays(path: str | Path, schema: str) -> tuple[dict[str, np.ndarray], d
     Raises:
         OvertopError: the file is missing, truncated or altered, or has another schema.
     """
+    return _read_verified(path, schema, lambda dataset: dataset[...])
+
+
+def verify_arrays(path: str | Path, schema: str) -> dict[str, Any]:
+    """Verify a file as `read_arrays` does, with a block of it in memory at a time, and return its attributes.
+
+    Raises:
+        OvertopError: as `read_arrays`.
+    """
+    return _read_verified(path, schema, lambda dataset: dataset)[1]
+
+
+def _read_verified(
+    path: str | Path, schema: str, load: Callable[[h5py.Dataset], _Array]
+) -> tuple[dict[str, _Array], dict[str, Any]]:
+    """The arrays of a file as `load` returns them, and the attributes; both were verified."""
     if not Path(path).is_file():
         raise OvertopError(f"{path}: no such file; run the rule that makes it")
     with report_damage(path, REBUILD, "truncated or not written by overtop"), open_arrays(path) as file:
         stored_schema, stored_digest = str(file.attrs["schema"]), str(file.attrs[DIGEST_KEY])
         attributes = dict(json.loads(file.attrs["attributes"]))
-        arrays = _read_datasets(file) if stored_schema == schema else {}
+        arrays = {name: load(data) for name, data in _datasets(file).items()} if stored_schema == schema else {}
         digest = _content_digest(stored_schema, arrays, attributes)
     if stored_schema != schema:
         raise OvertopError(f"{path}: has schema {stored_schema!r}, expected {schema!r}; {REBUILD}")
@@ -94,23 +114,23 @@ def read_arrays(path: str | Path, schema: str) -> tuple[dict[str, np.ndarray], d
     return arrays, attributes
 
 
-def _read_datasets(file: h5py.File) -> dict[str, np.ndarray]:
+def _datasets(file: h5py.File) -> dict[str, h5py.Dataset]:
     """All arrays of an open file; links are not followed.
 
     Raises:
         ValueError: an array is in another file, or larger than the bytes that are stored for it can reasonably be.
     """
-    arrays: dict[str, np.ndarray] = {}
+    datasets: dict[str, h5py.Dataset] = {}
 
     def collect(name: str, node: h5py.Dataset | h5py.Group) -> None:
         if not isinstance(node, h5py.Dataset):
             return
         if node.external or node.is_virtual or node.nbytes > largest_array(node.id.get_storage_size()):
             raise ValueError(f"array {name!r} claims {node.nbytes:,} bytes, which are not in the file")
-        arrays[name] = node[...]
+        datasets[name] = node
 
     file.visititems(collect)
-    return arrays
+    return datasets
 
 
 def open_arrays(path: str | Path) -> h5py.File:
@@ -134,11 +154,22 @@ def decode_strings(array: np.ndarray) -> list[str]:
     return [string.decode() for string in array]
 
 
-def _content_digest(schema: str, arrays: Mapping[str, np.ndarray], attributes: Mapping[str, Any]) -> str:
+def _content_digest(schema: str, arrays: Mapping[str, _Array], attributes: Mapping[str, Any]) -> str:
     """Hex sha256 of the schema, the attributes, and the name, dtype, shape and bytes of each array."""
     digest = hashlib.sha256(json.dumps([schema, dict(attributes)], sort_keys=True).encode())
     for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
-        digest.update(f"{name}{array.dtype.str}{array.shape}".encode())
-        digest.update(array.reshape(-1).view(np.uint8).data)
+        array = arrays[name]
+        digest.update(f"{name}{array.dtype.str}{array.shape or (1,)}".encode())
+        for block in _blocks(array):
+            digest.update(np.ascontiguousarray(block).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
+
+
+def _blocks(array: _Array) -> Iterator[np.ndarray]:
+    """The parts of an array in the order of its bytes, of bounded size if it is a large one in a file."""
+    if isinstance(array, np.ndarray) or array.ndim < 2:
+        yield array[...]
+        return
+    starts = range(0, array.shape[-2], READ_ITEMS)
+    for *first, start in product(*map(range, array.shape[:-2]), starts):
+        yield array[(*first, slice(start, start + READ_ITEMS))]

@@ -11,8 +11,8 @@ objects a text takes up to about twenty times its size."""
 MAX_TABLE_BYTES = 2 * 2**30
 """A CSV file, or the columns that are read from a parquet file: twelve million captions have 1 to 2 GB."""
 
-MAX_TABLE_ROWS = 2**27
-"""Rows of a table: run-length encoding stores a billion equal rows in a few bytes."""
+MAX_TABLE_ROWS = 2**25
+"""Rows of a table, 34 million: run-length encoding stores a billion equal rows in a few bytes."""
 
 MAX_IMAGE_BYTES = 256 * 2**20
 """An encoded image, and any other file of an archive that is no text."""

@@ -93,9 +93,10 @@ def _read_csv(path: Path, places: Sequence[int]) -> list[list[str]]:
     return values
 
 
-def _open_parquet(path: Path) -> pq.ParquetFile:
+def _open_parquet(path: Path, texts: Sequence[str] = ()) -> pq.ParquetFile:
+    """Open a parquet file; equal values of the columns `texts` are kept in memory once."""
     with report_damage(path, _FIX, _WHAT):
-        file = pq.ParquetFile(path, page_checksum_verification=True)
+        file = pq.ParquetFile(path, read_dictionary=list(texts), page_checksum_verification=True)
         if file.metadata.num_rows > MAX_TABLE_ROWS:
             raise ValueError(f"it has {file.metadata.num_rows:,} rows, more than {MAX_TABLE_ROWS:,}")
         return file
@@ -103,27 +104,44 @@ def _open_parquet(path: Path) -> pq.ParquetFile:
 
 def _read_parquet(path: Path, places: Sequence[int]) -> list[list[str]]:
     """Some columns of a parquet file, by their places, in batches: a few bytes can stand for any number of values."""
-    with report_damage(path, _FIX, _WHAT), _open_parquet(path) as file:
-        names = [file.schema_arrow.names[place] for place in places]
-        batches, size, bound = [], 0, min(MAX_TABLE_BYTES, largest_array(path.stat().st_size))
-        for batch in file.iter_batches(_BATCH_ROWS, columns=names, use_threads=False):
+    schema = _open_parquet(path).schema_arrow
+    names = [schema.names[place] for place in places]
+    texts = [name for name in names if pa.types.is_string(schema.field(name).type)]
+    with report_damage(path, _FIX, _WHAT), _open_parquet(path, texts) as file:
+        batches, size = [], _stored_bytes(file.metadata, names)
+        bound = min(MAX_TABLE_BYTES, largest_array(path.stat().st_size))
+        for batch in file.iter_batches(_BATCH_ROWS, columns=names, use_threads=False) if size <= bound else ():
             size += batch.nbytes
             if size > bound:
-                raise ValueError(f"its columns have more than {bound:,} bytes")
+                break
             batches.append(batch)
-        schema = pa.schema([file.schema_arrow.field(place) for place in places])
-        table = pa.Table.from_batches(batches, schema).select(names)
-        return [_as_text(name, table[name]) for name in names]
+        if size > bound:
+            raise ValueError(f"its columns have {size:,} bytes or more, and may have {bound:,}")
+        return [_column_as_text(name, [batch[name] for batch in batches]) for name in names]
 
 
-def _as_text(name: str, column: pa.ChunkedArray) -> list[str]:
-    """The values of a column as text, empty where they are missing."""
-    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-    if pa.types.is_floating(kind):
-        return _floats_as_text(column.to_numpy().astype(np.float64))
-    is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
-    if not (is_text or pa.types.is_integer(kind) or pa.types.is_null(kind)):
-        raise ValueError(f"column {name!r} has values of type {kind}, not text")
+def _stored_bytes(metadata: pq.FileMetaData, names: Sequence[str]) -> int:
+    """Bytes of some columns before compression, as the file states them."""
+    groups = (metadata.row_group(group) for group in range(metadata.num_row_groups))
+    columns = (group.column(column) for group in groups for column in range(group.num_columns))
+    return sum(column.total_uncompressed_size for column in columns if column.path_in_schema in names)
+
+
+def _column_as_text(name: str, parts: Sequence[pa.Array]) -> list[str]:
+    """The values of a column, in parts, as text, empty where they are missing."""
+    if parts and pa.types.is_floating(parts[0].type):
+        return _floats_as_text(np.concatenate([part.to_numpy(zero_copy_only=False) for part in parts]).astype(float))
+    return [text for part in parts for text in _as_text(name, part)]
+
+
+def _as_text(name: str, column: pa.Array) -> list[str]:
+    """Values other than floats as text, empty where they are missing."""
+    if pa.types.is_dictionary(column.type):
+        words = [*_as_text(name, column.dictionary), ""]
+        return [words[-1 if index is None else index] for index in column.indices.to_pylist()]
+    is_text = any(check(column.type) for check in (pa.types.is_string, pa.types.is_large_string, pa.types.is_null))
+    if not (is_text or pa.types.is_integer(column.type)):
+        raise ValueError(f"column {name!r} has values of type {column.type}, not text")
     return ["" if value is None else str(value) for value in column.to_pylist()]
 
 

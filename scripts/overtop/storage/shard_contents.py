@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+import h5py
 import numpy as np
 
 from overtop.errors import OvertopError
@@ -11,8 +12,8 @@ from overtop.storage.foreign import report_damage
 from overtop.storage.numpy_files import check_real
 
 
-def check_contents(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Check the arrays of a shard.
+def check_contents(path: str | Path, arrays: Mapping[str, np.ndarray | h5py.Dataset]) -> None:
+    """Check the arrays of a shard, or the same in an open file.
 
     Raises:
         OvertopError: `embedding` (S, n, D), `item_id` (n,) or `valid` (n,) is missing or something else.

@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 
 from overtop.errors import OvertopError
-from overtop.storage.arrays import decode_strings, encode_strings, open_arrays, read_arrays, write_arrays
+from overtop.storage.arrays import decode_strings, encode_strings, open_arrays, verify_arrays, write_arrays
 from overtop.storage.shard_contents import check_contents
 
 SCHEMA = "shard/1"
@@ -103,7 +103,7 @@ def write_shard(
         OvertopError: the embedding of a valid item is not finite, there are items but none is valid, or the disk is
             full.
     """
-    finite = np.isfinite(embedding).all(axis=(0, 2))
+    finite = np.logical_and.reduce([np.isfinite(sample).all(axis=1) for sample in embedding])
     not_finite = np.flatnonzero(valid & ~finite)
     if not_finite.size:
         raise OvertopError(
@@ -128,8 +128,9 @@ def read_provenance(path: str | Path) -> dict[str, Any]:
     Raises:
         OvertopError: the file is missing, truncated or altered, or not a shard of this version.
     """
-    arrays, provenance = read_arrays(path, SCHEMA)
-    check_contents(path, arrays)
+    provenance = verify_arrays(path, SCHEMA)
+    with open_arrays(path) as file:
+        check_contents(path, {name: file[name] if name == "embedding" else file[name][...] for name in file})
     return provenance
 
 
