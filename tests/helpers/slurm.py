@@ -173,7 +173,9 @@ def running_slurm(state: Path, max_time: str = "INFINITE") -> Iterator[Slurm]:
     munge = _start_munge(state)
     slurm = Slurm(state)
     host = socket.gethostname().split(".")[0]
-    (ETC / "gres.conf").write_text(f"NodeName={host} Name=gpu Count=2\n")
+    # Slurm wants a device file for each GPU; any that exist will do.
+    gpus = (f"NodeName={host} Name=gpu File={device}\n" for device in ("/dev/null", "/dev/zero"))
+    (ETC / "gres.conf").write_text("".join(gpus))
     (ETC / "slurm.conf").write_text(CONFIGURATION.format(host=host, state=state, max_time=max_time))
     try:
         slurm.start()

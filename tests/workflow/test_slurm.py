@@ -80,7 +80,7 @@ class Head:
 
     def end(self):
         """Wait for the end, and return the exit status and the messages."""
-        return self.process.wait(timeout=600), self.log.read_text()
+        return self.process.wait(timeout=1800), self.log.read_text()
 
 
 def _submitted(slurm, known):
@@ -146,18 +146,29 @@ def test_an_error_in_the_input_is_submitted_once(slurm, fresh):
     assert all(len(numbers) == 1 for numbers in _submitted(slurm, known).values())
 
 
-def test_tiny_run_with_gpus_and_an_array_gives_the_bytes_of_a_local_run(slurm, tiny, fresh):
+def test_an_array_of_gpu_jobs_gives_the_bytes_of_a_local_run(slurm, splits, project):
     known = _known(slurm)
-    status, messages = Head(fresh, *TINY_CONFIG, "--slurm-array-jobs", "embed").end()
+    embedded = [f"results/embeddings/shapes/test/tiny-0/deterministic/image-{shard}of2.h5" for shard in (0, 1)]
+    status, messages = Head(project, *embedded, *TINY_CONFIG, "--slurm-array-jobs", "embed").end()
     assert status == 0, messages
-    gpus = output_of("squeue", "--noheader", "--states=all", "--format=%i|%b").splitlines()
-    asked = dict(line.split("|") for line in gpus)
     submitted = _submitted(slurm, known)
-    assert "gpu:1" in asked[submitted[TRAIN][0]]
-    embedded = {number.partition("_")[0] for c, n in submitted.items() if c.startswith("rule_embed") for number in n}
-    assert 1 <= len(embedded) <= 3, "embed jobs went into arrays, one for each time that jobs became ready"
-    patterns = ("data/encoders/*.safetensors", "results/embeddings/**/*.h5")
-    assert fresh.read_files(*patterns) == tiny.read_files(*patterns)
+    arrays = [number for comment, numbers in submitted.items() if "rule_embed" in comment for number in numbers]
+    assert [number.partition("_")[2] for number in sorted(arrays)] == ["1", "2"]
+    gpus = dict(line.split("|") for line in output_of("squeue", "-h", "-t", "all", "-o", "%i|%b").splitlines())
+    assert all("gpu" in gpus[number] for number in [*arrays, *submitted[TRAIN]])
+    splits.run(*embedded, *TINY_CONFIG)
+    assert project.read_files(TRAINED, *embedded) == splits.read_files(TRAINED, *embedded)
+
+
+def test_tiny_run_finishes_from_the_submissions_of_its_rules(slurm, fresh):
+    known = _known(slurm)
+    planned = fresh.planned_jobs(*TINY_CONFIG)
+    status, messages = Head(fresh, *TINY_CONFIG).end()
+    assert status == 0, messages
+    submitted = [number for numbers in _submitted(slurm, known).values() for number in numbers]
+    local = sum(planned[rule] for rule in ("fetch", "table", "plot"))
+    assert len(submitted) == planned.total() - local - planned["evaluate"]
+    assert fresh.planned_jobs(*TINY_CONFIG) == {}
 
 
 def test_a_job_over_its_memory_is_named_and_succeeds_with_more(slurm, project):
