@@ -61,7 +61,7 @@ CHANGED_FOLDERS = {
     "results/tables",
     "results/temperatures",
 }
-"""Folders with results that depend on the val split."""
+"""Folders with results that differ between the two commits."""
 
 IDENTITY = {f"GIT_{role}_{key}": "tests" for role in ("AUTHOR", "COMMITTER") for key in ("NAME", "EMAIL")}
 
@@ -213,14 +213,20 @@ def test_raw_files_are_not_shared_and_are_fetched_again_when_they_are_read(built
 
 
 def test_checkout_of_an_older_commit_restores_every_result(built, tmp_path):
-    """Another val split changes all that is fitted on it; then the older adapter, not the newer one, is computed on."""
+    """All kinds of results differ between two commits; after the checkout of the older, its adapter is computed on."""
     clone = built[0].pull(tmp_path / "clone")
     older = clone.read_outputs()
-    clone.set_values(**{'"val": "val.npz"': '"val": "val-2.npz"'})
+    clone.set_values(
+        **{
+            '"val": "val.npz"': '"val": "val-2.npz"',
+            '"epochs": 1': '"epochs": 2',
+            '"resamples": 100': '"resamples": 150',
+        }
+    )
     script = clone.root / "scripts/compare.py"
     script.write_text(script.read_text() + "# other code\n")
     clone.run("dvc", "repro")
-    clone.commit("another val split, and a script that the checkout makes newer than its results")
+    clone.commit("other data and values, and a script that the checkout makes newer than its results")
     newer = clone.read_outputs()
     folders = {"/".join(path.split("/")[:2]) for path in changed_files(older, newer)}
     assert folders >= CHANGED_FOLDERS
