@@ -108,10 +108,10 @@ def test_text_in_place_of_captions_is_not_split_into_letters():
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        ({"filename": "a\0.jpg"}, "contains a null character"),
+        ({"filename": "a\0.jpg"}, "contains a control character"),
         ({"filename": "\ud800.jpg"}, "half of a character"),
         ({"filename": "x" * 300}, "is too long"),
-        ({"filename": "a.jpg", "image": "\0"}, "contains a null character"),
+        ({"filename": "a.jpg", "image": "\0"}, "contains a control character"),
         ({"filename": "a.jpg", "captions": ["\ud800"]}, "surrogates not allowed"),
         ({"filename": "a.jpg", "image_id": [7]}, "an id of 'a.jpg' is not a whole number"),
     ],

@@ -45,6 +45,15 @@ def test_record_of_another_version_is_one_line_error(tmp_path, content):
     assert "\n" not in str(caught.value)
 
 
+def test_record_that_leads_outside_the_data_folder_is_one_line_error(tmp_path):
+    write_source_record(tmp_path / "record.json", make_request(), tmp_path / "raw")
+    values = read_json(tmp_path / "record.json")
+    values["request"]["dataset"] = "../../mine"
+    write_json(tmp_path / "record.json", values)
+    with pytest.raises(OvertopError, match="record.json: is no record of fetched files"):
+        read_source_record(tmp_path / "record.json")
+
+
 def test_missing_record_is_one_line_error(tmp_path):
     with pytest.raises(OvertopError, match="record.json: no such file"):
         read_source_record(tmp_path / "record.json")

@@ -111,7 +111,7 @@ def test_recorded_file_that_is_altered_or_missing_is_rejected(tmp_path, damage):
         message = "is not the file recorded in"
     else:
         file.unlink()
-        message = "is missing; delete .* on a node with network"
+        message = "is missing; on a node with network, `snakemake --force .*` downloads it"
     with pytest.raises(OvertopError, match=message):
         locate_weights("x", record_path, tmp_path)
 

@@ -3,7 +3,7 @@ import shutil
 
 import pytest
 
-from overtop.pipeline.stages import VERSIONS, digest, stage_states
+from overtop.pipeline.stages import VERSIONS, digest, script_versions, stage_states
 
 
 @pytest.mark.parametrize("stage", VERSIONS)
@@ -55,3 +55,13 @@ def test_edit_of_data_set_kind_changes_fetch_and_split(edited_stages):
 @pytest.mark.parametrize("module", ["config/ranking.py", "pipeline/job.py", "errors.py"])
 def test_edit_of_module_without_results_changes_no_stage(edited_stages, module):
     assert edited_stages(module) == set()
+
+
+def test_version_of_a_rule_changes_with_the_content_of_its_script_alone(repo, tmp_path):
+    shutil.copytree(repo / "scripts", tmp_path / "scripts", ignore=shutil.ignore_patterns("overtop"))
+    before = script_versions(repo / "scripts")
+    assert script_versions(tmp_path / "scripts") == before
+    (tmp_path / "scripts" / "rank.py").write_text("# edited")
+    after = script_versions(tmp_path / "scripts")
+    assert [stage for stage in VERSIONS if before[stage] != after[stage]] == ["rank"]
+    assert after["rank"].split("-")[0] == str(VERSIONS["rank"])

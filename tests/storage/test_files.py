@@ -58,6 +58,18 @@ def start(code, *arguments):
     return subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)], env=environment)
 
 
+def test_forked_process_removes_leftovers_of_a_folder_that_its_parent_wrote_into(tmp_path):
+    write_text(tmp_path / "a.x", "before")
+    start(KILLED, tmp_path / "a.x", "file").wait()
+    assert len(list(tmp_path.iterdir())) == 2
+    process = os.fork()
+    if not process:
+        write_text(tmp_path / "a.x", "whole")
+        os._exit(0)
+    os.waitpid(process, 0)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.x"]
+
+
 @pytest.mark.parametrize("kind", ["file", "folder"])
 def test_leftover_of_a_killed_process_is_removed_by_the_next_one(tmp_path, kind):
     start(KILLED, tmp_path / "a.x", kind).wait()

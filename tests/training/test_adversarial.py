@@ -1,6 +1,5 @@
 """Fine-tuning as a whole: what it writes, that a killed run ends like an undisturbed one, and which epoch is chosen."""
 
-import json
 import logging
 import pickle
 import signal
@@ -13,13 +12,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from safetensors import safe_open
 from safetensors.torch import load_file
 
 from helpers.encoder_inputs import SHAPES_SPEC
 from overtop.encoders.loading import load_encoder
+from overtop.encoders.weights import METADATA_KEY
 from overtop.errors import OvertopError
 from overtop.storage.split import split_from_labels
+from overtop.storage.tensors import read_facts
 from overtop.training import adversarial
 from overtop.training.adversarial import finetune_encoder
 from overtop.training.finetune_run import FinetuneRun
@@ -78,8 +78,7 @@ def test_output_loads_with_the_preprocessing_of_the_base(make_run, colours):
     base = load_encoder("base", SHAPES_SPEC, colours.checkpoint)
     tuned = load_encoder("tuned", SHAPES_SPEC, run.output)
     assert tuned.provenance["preprocessing"] == base.provenance["preprocessing"]
-    with safe_open(run.output, framework="pt") as file:
-        facts = json.loads(file.metadata()["overtop"])
+    facts = read_facts(run.output, METADATA_KEY)
     assert facts["base"]["checkpoint_sha256"] == base.provenance["checkpoint_sha256"]
     assert facts["finetune"]["objective"] == {"kind": "tecoa"}
 
@@ -186,7 +185,7 @@ def test_damaged_state_is_ignored(make_run, tmp_path, caplog):
     expected = _finetune_undisturbed(run, tmp_path)
     state_path(run.output).write_bytes(b"PK\x03\x04 not a state")
     finetune_encoder(run)
-    assert "cannot be read" in caplog.text
+    assert "content differs from its digest" in caplog.text
     assert _files(run) == expected
 
 
@@ -210,8 +209,7 @@ def test_epoch_with_the_largest_harmonic_mean_is_written(make_run, monkeypatch, 
     monkeypatch.setattr(adversarial._Trainer, "_validate", measure)
     run = make_run(epochs=3)
     finetune_encoder(run)
-    with safe_open(run.output, framework="pt") as file:
-        assert json.loads(file.metadata()["overtop"])["epoch"] == best
+    assert read_facts(run.output, METADATA_KEY)["epoch"] == best
     # The weights are those of a run with that number of batches of the same schedule.
     perfect = dict.fromkeys(adversarial.LOG_COLUMNS[4:], 1.0)
     monkeypatch.setattr(adversarial._Trainer, "_validate", lambda trainer: perfect)

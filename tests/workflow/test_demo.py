@@ -1,15 +1,13 @@
 """The whole demo: the files of `make demo`, and whether its results are plausible."""
 
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.pipeline import ENVIRONMENT, Project, copy_project, read_committed_config
+from helpers.pipeline import Project, copy_project, read_committed_config
 from overtop.estimators.registry import REGISTRY
 from overtop.tables.rows import INTERVALS
 
@@ -105,23 +103,3 @@ def test_vague_captions_are_more_uncertain_than_exact_ones(demo):
                 failing.append((posterior, estimator))
     print(uncertainty_by_level(demo).round(3).to_string())
     assert failing == []
-
-
-def test_dvc_repro_after_the_run_only_records_it(demo, tmp_path):
-    """Snakemake has nothing to do, DVC records the outputs, and a second `dvc repro` does nothing."""
-    root = tmp_path / "demo"
-    shutil.copytree(demo.root, root, symlinks=True)
-
-    def run(*command):
-        return subprocess.run(
-            command, cwd=root, capture_output=True, text=True, check=True, env={**ENVIRONMENT, "DVC_NO_ANALYTICS": "1"}
-        ).stdout  # fmt: skip
-
-    run("git", "init", "-q")
-    run("dvc", "init", "-q")
-    before = {path: path.stat().st_mtime_ns for path in root.glob("results/embeddings/**/*.h5")}
-    assert before
-    run("dvc", "repro", "-q")
-    assert {path: path.stat().st_mtime_ns for path in before} == before
-    assert "up to date" in run("dvc", "repro") + run("dvc", "status")
-    assert "results/metrics" in (root / "dvc.lock").read_text()

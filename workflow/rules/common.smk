@@ -16,13 +16,15 @@ from overtop.pipeline.fits import find_fit
 from overtop.pipeline.loading import load_config
 from overtop.pipeline.needs import request
 from overtop.pipeline.run_lock import hold_folder
-from overtop.pipeline.stages import VERSIONS
+from overtop.pipeline.stages import script_versions
 from overtop.terms import IMPORTED, MODALITIES, PROTOCOLS
 
 try:
     settings = load_config(dict(config))
 except OvertopError as error:
     raise WorkflowError(f"\n{error}") from None
+
+VERSIONS = script_versions(Path(workflow.basedir).parent / "scripts")
 
 
 def log_file(rule_name, tail):

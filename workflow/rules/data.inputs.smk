@@ -81,9 +81,18 @@ def prefetch_files(wildcards):
         adapter = settings.adapters[name]
         splits |= {(adapter.dataset, split) for split in (adapter.train, adapter.val)}
     encoders = {encoder for posterior in posteriors for encoder in posterior.encoders()}
-    specs = {name: settings.encoders[name] for name in sorted(encoders - {IMPORTED})}
-    for recipe in filter(None, (spec.train for spec in specs.values())):
-        splits |= {(d, split) for d in recipe.datasets() for split in ("train", "val")}
-    records = [paths.SOURCE.format(dataset=d, split=s) for d, s in sorted(splits)]
+    specs = {}
+    names = sorted(encoders - {IMPORTED})
+    for name in names:  # grows by the encoders that others are fine-tuned from
+        spec = specs[name] = settings.encoders[name]
+        if spec.train:
+            recipe = spec.train.datasets()
+            splits |= {(d, split) for d in recipe for split in ("train", "val")}
+        if spec.finetune:
+            recipe = spec.finetune
+            splits |= {(recipe.dataset, split) for split in (recipe.train, recipe.val)}
+            names += {recipe.base} - set(names)
+    stored = {(settings.base_of(dataset), split) for dataset, split in splits}
+    records = [paths.SOURCE.format(dataset=d, split=s) for d, s in sorted(stored)]
     downloaded = [name for name, spec in specs.items() if spec.is_downloaded]
     return records + [paths.WEIGHTS.format(encoder=name) for name in downloaded]

@@ -9,9 +9,9 @@ from pathlib import Path, PurePosixPath
 from tqdm import tqdm
 
 from overtop.datasets.annotations import Record
+from overtop.datasets.raw import raw_file
 from overtop.errors import OvertopError
 from overtop.storage.bounds import MAX_IMAGE_BYTES, MAX_TEXT_BYTES
-from overtop.storage.files import atomic_path, resolve_inside
 from overtop.storage.foreign import report_damage
 
 _WHAT, _FIX = "cannot be decompressed", "the archive is damaged or encrypted, get it again"
@@ -58,7 +58,7 @@ def extract_images(path: Path, records: Sequence[Record], folder: Path) -> set[s
             if candidates:
                 member = _select_member(path, candidates, record)
                 content = read_zip_member(archive, member)
-                with atomic_path(resolve_inside(folder, record.filename)) as temporary:
+                with raw_file(folder, record.filename) as temporary:
                     temporary.write_bytes(content)
                 extracted.add(record.filename)
     return extracted

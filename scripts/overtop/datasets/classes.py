@@ -21,9 +21,8 @@ from overtop.datasets.annotations import IMAGES_FOLDER
 from overtop.datasets.draws import draw_items
 from overtop.datasets.held_out import find_part
 from overtop.datasets.labelled import LabelledImage, LabelledImages
-from overtop.datasets.raw import FetchContext, remove_other_files, unknown_split_error
+from overtop.datasets.raw import FetchContext, raw_file, remove_other_files, unknown_split_error
 from overtop.errors import OvertopError
-from overtop.storage.files import atomic_path, resolve_inside
 from overtop.storage.foreign import read_text, report_damage
 from overtop.storage.foreign_tables import read_columns
 from overtop.storage.json_files import write_plain_json
@@ -60,7 +59,7 @@ def fetch(name: str, spec: ClassesDataset, split: str, raw: Path, context: Fetch
     with LAYOUTS[spec.files.layout](f"datasets.{name}.files", spec.files, origin, context) as source:
         for image in tqdm(_select_images(spec, split, source), desc="fetch", unit="image", disable=None):
             names.add(image.name)
-            with atomic_path(resolve_inside(raw / IMAGES_FOLDER, image.name)) as temporary:
+            with raw_file(raw / IMAGES_FOLDER, image.name) as temporary:
                 temporary.write_bytes(image.read())
             labels[image.name] = " ".join(map(str, image.labels))
     if not labels:

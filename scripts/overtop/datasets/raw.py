@@ -2,7 +2,8 @@
 
 import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from overtop.config.sources import SourceSpec
 from overtop.downloads.fetch import fetch_files
 from overtop.downloads.mirror import resolve_in_mirror
 from overtop.errors import OvertopError, did_you_mean
-from overtop.storage.files import atomic_path, resolve_inside
+from overtop.storage.files import resolve_inside, temporary_path
 
 MARKER = ".fetched"
 """Empty file in the raw folders that were made here, whose other files may be replaced and removed."""
@@ -102,7 +103,28 @@ def resolve_source(key: str, source: str, mirror: str | None) -> Path:
 
 def unknown_split_error(split: str, place: str, splits: Iterable[str]) -> OvertopError:
     """The error that `place` has no split of this name, with the names of its splits."""
-    return OvertopError(f"{place} has no split {split!r}; its splits: {', '.join(sorted(splits)) or 'none'}")
+    names = ", ".join(name if name.isprintable() else ascii(name) for name in sorted(splits))
+    return OvertopError(f"{place} has no split {split!r}; its splits: {names or 'none'}")
+
+
+@contextmanager
+def raw_file(folder: Path, name: str) -> Iterator[Path]:
+    """Yield a temporary path for a file of a raw folder; rename it to its name on success.
+
+    Bytes are not forced to the disk, which would take most of the time that many small files need: what a power failure
+    spoils differs from the record of the split, and is fetched again before it is read.
+
+    Args:
+        folder: the raw folder, or one in it.
+        name: relative path of the file.
+
+    Raises:
+        OvertopError: the path points outside the folder, or the disk is full.
+    """
+    target = resolve_inside(folder, name)
+    with temporary_path(target) as temporary:
+        yield temporary
+        os.replace(temporary, target)
 
 
 def copy_into(raw: Path, folder: Path, files: Mapping[str, str]) -> None:
@@ -124,7 +146,7 @@ def copy_into(raw: Path, folder: Path, files: Mapping[str, str]) -> None:
         status = origin.stat()
         if target.is_file() and (target.stat().st_size, target.stat().st_mtime) == (status.st_size, status.st_mtime):
             continue
-        with atomic_path(target) as temporary:
+        with raw_file(raw, target_path) as temporary:
             shutil.copyfile(origin, temporary)
             shutil.copystat(origin, temporary)
             temporary.chmod(0o644)

@@ -16,7 +16,7 @@ from overtop.datasets.source_records import SourceRecord, list_files, read_sourc
 from overtop.downloads.digests import Digest
 from overtop.downloads.lock import exclusive_lock
 from overtop.errors import OvertopError
-from overtop.storage.files import sync_and_rename
+from overtop.storage.files import resolve_inside
 
 _FILES_PER_TASK = 64
 
@@ -119,7 +119,7 @@ def _restore(
                 f"snakemake --forcerun {record_path} -- TARGET"
             )
         for name in damaged:
-            _move(staging / name, raw / name)
+            _move(staging / name, resolve_inside(raw, name))
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
@@ -132,7 +132,7 @@ def _describe(raw: Path, damaged: Sequence[str], record_path: str | os.PathLike[
 def _move(source: Path, target: Path) -> None:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        sync_and_rename(source, target)
+        os.replace(source, target)
     except (FileExistsError, IsADirectoryError, NotADirectoryError) as error:
         raise OvertopError(f"{target} is needed as a file, and a folder or file is in its way; remove that") from error
 

@@ -10,10 +10,9 @@ from pathlib import Path
 from overtop.config.datasets import ArchivesRoute, Route, ShardsRoute
 from overtop.datasets.annotations import Record, parse_split
 from overtop.datasets.archives import extract_images, read_member
-from overtop.datasets.raw import FetchContext
+from overtop.datasets.raw import FetchContext, raw_file
 from overtop.datasets.webdataset import iterate_shards, parse_captions, read_samples
 from overtop.errors import OvertopError
-from overtop.storage.files import atomic_path, resolve_inside
 from overtop.storage.foreign import read_bytes
 from overtop.storage.names import FileNames
 
@@ -71,7 +70,7 @@ def _fetch_from_shards(route: ShardsRoute, split: str, images: Path, context: Fe
             record = Record(sample.name, captions) if index is None else index.find(path, sample.name, captions)
             names.add(record.filename, f"{path}: sample {sample.name!r}")
             written[record.filename] = record
-            with atomic_path(resolve_inside(images, record.filename)) as temporary:
+            with raw_file(images, record.filename) as temporary:
                 temporary.write_bytes(sample.image)
     if annotated is None:
         return list(written.values())

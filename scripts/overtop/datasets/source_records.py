@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from overtop.config.base import Model
+from overtop.config.base import Model, Name
 from overtop.config.datasets import StoredDatasetSpec
 from overtop.config.sources import SourceSpec
 from overtop.datasets.raw import MARKER, FetchContext, raw_folder
@@ -31,8 +31,8 @@ class FetchRequest(Model):
         seed: seed of the run, for data sets that are generated.
     """
 
-    dataset: str
-    split: str
+    dataset: Name
+    split: Name
     spec: StoredDatasetSpec
     sources: dict[str, SourceSpec]
     seed: int

@@ -215,8 +215,8 @@ def _locate_recorded_weights(name: str, record_path: Path, data: Path) -> tuple[
 def _check_recorded(name: str, file: Path, digest: str | None, record_path: Path) -> None:
     if not file.is_file():
         raise OvertopError(
-            f"encoder {name!r}: its file {file} is missing; delete {record_path} and run the same command again "
-            "on a node with network to download it"
+            f"encoder {name!r}: its file {file} is missing; on a node with network, `snakemake --force {record_path}` "
+            "downloads it"
         )
     if sha256(file) != digest:
         raise OvertopError(

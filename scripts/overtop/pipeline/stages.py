@@ -1,9 +1,9 @@
 """The version of each stage of the pipeline; a stage is a rule and its script.
 
-Snakemake reruns a rule when its params or its script change, but not when a module changes that the script imports.
-Therefore every rule has the version of its stage among its params. Raise a version when the results of the stage
-change: everything that it made is then made again. A test compares the digest of each stage's sources with the recorded
-one and fails if they changed without a new version; `make stages` records the current state.
+Snakemake reruns a rule when its params change, but not when a module changes that its script imports. Therefore every
+rule has the version of its stage among its params. Raise a version when the results of the stage change: everything
+that it made is then made again. A test compares the digest of each stage's sources with the recorded one and fails if
+they changed without a new version; `make stages` records the current state.
 """
 
 import ast
@@ -75,6 +75,19 @@ def digest(stage: str, scripts: Path) -> str:
     for path in sorted(files):
         total.update(str(path.relative_to(scripts)).encode() + b"\0" + path.read_bytes())
     return total.hexdigest()[:16]
+
+
+def script_versions(scripts: Path) -> dict[str, str]:
+    """The version of each stage with the digest of its script: what a rule has among its params.
+
+    Snakemake itself compares the times of scripts, which the checkout of another commit changes, so that both the
+    results and the scripts are those of that commit and it makes everything again.
+
+    Args:
+        scripts: the folder of the scripts.
+    """
+    digests = {stage: hashlib.sha256((scripts / f"{stage}.py").read_bytes()).hexdigest() for stage in VERSIONS}
+    return {stage: f"{version}-{digests[stage][:16]}" for stage, version in VERSIONS.items()}
 
 
 def stage_states(scripts: Path) -> dict[str, dict[str, int | str]]:

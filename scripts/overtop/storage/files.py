@@ -129,13 +129,13 @@ def _replace_folder(temporary: Path, target: Path, former: Path) -> None:
 
 def _new_path(target: Path) -> Path:
     """A name in the folder of `target` that no other process uses, after the leftovers there were removed."""
-    _remove_leftovers(target.parent)
+    _remove_leftovers(target.parent, os.getpid())
     owner = f"{_process_space()}-{os.getpid()}-{next(_numbers)}"
     return target.with_name(f".{target.stem[:_STEM_CHARACTERS]}.{owner}.tmp{target.suffix}")
 
 
 @cache
-def _remove_leftovers(folder: Path) -> None:
+def _remove_leftovers(folder: Path, _process: int) -> None:
     """Remove what dead processes left in a folder; once per process, as a folder may have very many files."""
     for entry in os.scandir(folder):
         name = _TEMPORARY.fullmatch(entry.name)

@@ -2,6 +2,7 @@
 
 import os
 import posixpath
+import unicodedata
 
 from overtop.errors import OvertopError
 
@@ -58,8 +59,8 @@ class FileNames:
 
 def problem_of(name: str) -> str | None:
     """What keeps a text from being a path inside a folder; None if nothing does."""
-    if "\0" in name:
-        return "contains a null character"
+    if any(unicodedata.category(character) == "Cc" for character in name):
+        return "contains a control character"
     try:
         encoded = name.encode()
     except UnicodeEncodeError:

@@ -1,17 +1,22 @@
 """The state of an unfinished training run, from which a killed job continues."""
 
+import hashlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from overtop.storage.files import atomic_path
+from overtop.storage.files import atomic_path, sha256
 
 _LOG = logging.getLogger(__name__)
+
+_DIGITS = 64
+"""Digits of a sha256."""
 
 
 @dataclass
@@ -46,7 +51,7 @@ def state_path(output: str | Path) -> Path:
 
 
 def write_state(path: Path, state: TrainingState, digest: str) -> None:
-    """Write a state, atomically.
+    """Write a state and, at the end of the file, the sha256 of what is before it, atomically.
 
     Args:
         path: the file.
@@ -58,6 +63,9 @@ def write_state(path: Path, state: TrainingState, digest: str) -> None:
     """
     with atomic_path(path) as temporary:
         torch.save({"digest": digest, **vars(state)}, temporary)
+        content_digest = sha256(temporary)
+        with open(temporary, "ab") as file:
+            file.write(content_digest.encode())
 
 
 def read_state(path: Path, digest: str) -> TrainingState | None:
@@ -71,16 +79,16 @@ def read_state(path: Path, digest: str) -> TrainingState | None:
     """
     if not path.is_file():
         return None
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        found = content.pop("digest")
-    except Exception as error:  # torch has no common class for what a damaged file raises
-        _LOG.warning("%s: cannot be read (%s); training starts from the beginning", path, type(error).__name__)
+    content = path.read_bytes()
+    content, stored = content[:-_DIGITS], content[-_DIGITS:]
+    if hashlib.sha256(content).hexdigest().encode() != stored:
+        _LOG.warning("%s: content differs from its digest; training starts from the beginning", path)
         return None
-    if found != digest:
+    values = torch.load(BytesIO(content), map_location="cpu", weights_only=True)
+    if values.pop("digest") != digest:
         _LOG.warning("%s: of another configuration or other inputs; training starts from the beginning", path)
         return None
-    return TrainingState(**content)
+    return TrainingState(**values)
 
 
 def copy_weights(parameters: Sequence[nn.Parameter]) -> list[torch.Tensor]:
