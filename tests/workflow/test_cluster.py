@@ -45,7 +45,7 @@ def test_limits_of_the_profile_hold_for_every_attempt(damaged, tmp_path):
     project, arguments = damaged
     clients = write_clients(tmp_path / "bin", {"sbatch": f'!echo "$*" > {tmp_path}/submitted; exit 1'})
     environment = {**ENVIRONMENT, "PATH": f"{clients}:{ENVIRONMENT['PATH']}"}
-    limits = ("--resources", "gpu=0", "mem_mb=3000", "runtime=20")
+    limits = ("--resources", "mem_mb=3000", "runtime=20")
     project.run(*arguments, "--profile", "slurm", *limits, check=False, environment=environment)
     submitted = (tmp_path / "submitted").read_text()
     assert "--mem 3000" in submitted

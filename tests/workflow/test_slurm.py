@@ -189,7 +189,7 @@ def test_a_job_over_its_time_is_named(slurm, project):
 def test_a_cancelled_job_is_submitted_again_and_asks_for_no_gpu_where_there_is_none(slurm, project):
     known = _known(slurm)
     _open(False)
-    head = Head(project, TRAINED, *TINY_CONFIG, "--resources", "gpu=0")
+    head = Head(project, TRAINED, *TINY_CONFIG, "--set-resources", "train:gpu=0")
     first = _wait_for_train(slurm, known, "PENDING")
     output_of("scancel", first)
     wait_until(lambda: len(_submitted(slurm, known)[TRAIN]) == 2, "the second submission", 120)

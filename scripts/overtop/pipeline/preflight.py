@@ -90,7 +90,7 @@ def _exceeds(request: Request, key: str, limit: int) -> str:
         "cpus": (" CPUs", f"max-threads: {limit}"),
         "mem_mb": (" MB", f"mem_mb: {limit}` under `resources"),
         "runtime": (" minutes", f"runtime: {limit}` under `resources"),
-        "gpus": (" GPUs", f"gpu: {limit}` under `resources"),
+        "gpus": (" GPUs", f"gpu: {limit}` in the line of `&on_gpu"),
     }[key]
     return (
         f"rule {request.rule} may request {getattr(request, key)}{unit}, partition {request.partition} has "
