@@ -123,7 +123,7 @@ def test_weights_digest_depends_on_every_weight(encoder: Encoder) -> None:
 
 
 def test_weights_that_are_not_finite_are_rejected(encoder: Encoder, tmp_path: Path) -> None:
-    weights = encoder.model.state_dict()
+    weights = {key: value.contiguous() for key, value in encoder.model.state_dict().items()}
     weights["logit_scale"] = torch.tensor(float("nan"))
     save_file(weights, tmp_path / "w.safetensors")
     with pytest.raises(OvertopError, match=r"w\.safetensors has weights 'logit_scale' that are not finite"):
