@@ -18,6 +18,7 @@ from functools import cache
 from pathlib import Path
 
 from overtop.errors import OvertopError
+from overtop.storage.exchange import exchange_names
 from overtop.storage.names import problem_of
 
 _DISK_FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -122,6 +123,8 @@ def _replace_folder(temporary: Path, target: Path, former: Path) -> None:
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
+        if exchange_names(temporary, target):
+            return
         shutil.rmtree(former, ignore_errors=True)
         with suppress(FileNotFoundError):
             os.replace(target, former)
