@@ -46,7 +46,7 @@ FURTHER_TARGETS = (
 )
 
 JOBS = {
-    "fetch": 3, "split": 3, "import_embeddings": 3, "adapt": 1, "spread": 1, "temperature": 2, "bank": 2, "rank": 3,
+    "fetch": 3, "split": 3, "import_embeddings": 3, "adapt": 2, "spread": 1, "temperature": 2, "bank": 2, "rank": 3,
     "radius": 3, "score": 3, "evaluate": 2, "table": 2, "plot": 2, "compare": 1, "operate": 1, "cascade": 1,
 }  # fmt: skip
 """Jobs of a run from nothing."""
