@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 import overtop
 from overtop.cli.app import app
 from overtop.confidence.answering import COLUMNS
+from overtop.storage.json_files import read_json
 
 CALIBRATE = ("calibrate", "--gallery", "gallery.npy", "--queries", "labelled.npy", "--relevant", "labels.csv")
 TRUST = ("trust", "--gallery", "gallery.npy", "--queries", "new.npy")
@@ -115,7 +116,7 @@ def test_prepared_gallery_gives_the_same_answers(search, run):
     assert output == "500 items of dimension 64, bank of 300 queries, encoder b32\nwrote gallery/\n"
     run("calibrate", "--gallery", "gallery", *CALIBRATE[3:], "-o", "prepared.json")
     run(*CALIBRATE, *bank, "-o", "raw.json")
-    prepared, raw = (json.loads((search / name).read_text()) for name in ("prepared.json", "raw.json"))
+    prepared, raw = (read_json(search / name) for name in ("prepared.json", "raw.json"))
     assert prepared["models"]["queries"]["facts"].pop("encoder") == "b32"
     assert raw["models"]["queries"]["facts"].pop("encoder") is None
     assert prepared == raw
@@ -224,7 +225,7 @@ def test_labelling_may_stop_anywhere(search, run):
         ((*CALIBRATE, "-o", "none/trust.json"), "the folder none does not exist; create it"),
         ((*TRUST, "-o", "trust.json"), "-o trust.json: the name must end in .parquet or .csv"),
         ((*TRUST, "--with", "none.json", "-o", "t.csv"), "none.json: no such file"),
-        ((*TRUST, "--with", "labels.csv", "-o", "t.csv"), "labels.csv: is not a confidence model"),
+        ((*TRUST, "--with", "labels.csv", "-o", "t.csv"), "labels.csv: has no digest, so it is damaged or not"),
         ((*TRUST, "--precision", "0.9", "-o", "t.csv"), "--precision needs --with"),
         ((*TRUST, "--coverage", "1.5", "-o", "t.csv"), "coverage is 1.5"),
         ((*TRUST, "--coverage", "0.5", "--precision", "0.9", "-o", "t.csv"), "--precision and --coverage: give one"),

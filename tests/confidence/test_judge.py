@@ -1,4 +1,3 @@
-import json
 import subprocess
 import sys
 import warnings
@@ -15,6 +14,7 @@ from overtop.estimators.scoring import compute_uncertainty
 from overtop.retrieval.exact import rank
 from overtop.retrieval.prepared import prepare_gallery
 from overtop.retrieval.temperature import Temperatures
+from overtop.storage.json_files import read_json, write_json
 from overtop.storage.shards import ArraySource
 
 N, DIM = 200, 32
@@ -349,9 +349,9 @@ def test_model_that_does_not_fit_the_gallery_is_an_error(data, tmp_path, setting
 def test_file_with_models_of_both_directions_needs_the_direction(data, tmp_path):
     path = tmp_path / "trust.json"
     fit(data).save(path)
-    content = json.loads(path.read_text())
+    content = read_json(path)
     content["models"] = {"t2i": content["models"]["queries"], "i2t": content["models"]["queries"]}
-    path.write_text(json.dumps(content))
+    write_json(path, content)
     with pytest.raises(OvertopError, match="has models of t2i, i2t; name one of them as `direction`"):
         overtop.load(path, data[0])
     assert overtop.load(path, data[0], "i2t").direction == "i2t"
