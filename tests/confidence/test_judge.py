@@ -352,7 +352,7 @@ def test_file_with_models_of_both_directions_needs_the_direction(data, tmp_path)
     content = read_json(path)
     content["models"] = {"t2i": content["models"]["queries"], "i2t": content["models"]["queries"]}
     write_json(path, content)
-    with pytest.raises(OvertopError, match="has models of t2i, i2t; name one of them as `direction`"):
+    with pytest.raises(OvertopError, match="has models of i2t, t2i; name one of them as `direction`"):
         overtop.load(path, data[0])
     assert overtop.load(path, data[0], "i2t").direction == "i2t"
 
