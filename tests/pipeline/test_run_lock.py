@@ -1,11 +1,14 @@
 """The lock of a killed run is removed, that of a live one is not."""
 
+import errno
 import os
 import signal
 import subprocess
 import sys
 
 import pytest
+
+from overtop.pipeline import run_lock
 
 HOLD = "from overtop.pipeline.run_lock import hold_folder; hold_folder(); print('held', flush=True); input()"
 UNLOCK = "from overtop.pipeline.run_lock import remove_stale_lock; remove_stale_lock()"
@@ -34,7 +37,7 @@ def test_lock_of_killed_run_is_removed_with_one_line(run_python, tmp_path):
     _, message = refused.communicate()
     assert refused.returncode == 1
     folder = tmp_path / "folder"
-    assert message == f"overtop: {folder}: is in use by another run; wait until no other run uses it, or stop it\n"
+    assert message == f"overtop: {folder}: is in use by another run; wait until it has ended, or stop it\n"
     assert list(locks.iterdir())
     holder.send_signal(signal.SIGKILL)
     holder.wait()
@@ -50,6 +53,14 @@ def test_folder_without_lock_is_left_as_it_is(run_python, tmp_path):
     assert process.communicate() == ("", "")
     assert process.returncode == 0
     assert not list((tmp_path / "folder").iterdir())
+
+
+def test_file_system_without_locks_does_not_stop_a_run(tmp_path, monkeypatch):
+    def flock(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(run_lock.fcntl, "flock", flock)
+    run_lock.hold_folder(tmp_path)
 
 
 def test_targets_of_make_remove_stale_locks_only(repo):

@@ -19,7 +19,7 @@ _held: dict[Path, int] = {}
 
 
 def hold_folder(folder: str | os.PathLike[str] = ".") -> None:
-    """Hold the lock of a run until this process ends.
+    """Hold the lock of a run until this process ends; on a file system without locks there is only Snakemake's own.
 
     Args:
         folder: the folder that Snakemake runs in.
@@ -34,10 +34,13 @@ def hold_folder(folder: str | os.PathLike[str] = ".") -> None:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+    except BlockingIOError:
         os.close(descriptor)
-        reason = "is in use by another run" if isinstance(error, BlockingIOError) else f"cannot be locked ({error})"
-        raise OvertopError(f"{Path(folder).resolve()}: {reason}; wait until no other run uses it, or stop it") from None
+        place = Path(folder).resolve()
+        raise OvertopError(f"{place}: is in use by another run; wait until it has ended, or stop it") from None
+    except OSError:
+        os.close(descriptor)
+        return
     _held[path] = descriptor
 
 
