@@ -8,6 +8,7 @@ import json
 import resource
 import sys
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 from helpers.fault_writers import WRITERS
@@ -16,14 +17,10 @@ from overtop.errors import OvertopError
 
 
 def fill(folder: Path) -> None:
-    """Use all space of a disk, but for one block."""
-    blocks = []
-    with open(folder / "filler", "wb", buffering=0) as file:
-        try:
-            while True:
-                blocks.append(file.write(bytes(4096)))
-        except OSError:
-            file.truncate(sum(blocks[:-1]))
+    """Use all space of a disk."""
+    with open(folder / "filler", "wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(4096))
 
 
 def judge(name: str, folder: Path) -> str:
