@@ -58,6 +58,8 @@ def run_job(connection: socket.socket) -> None:
     os.environ.clear()
     os.environ.update(environment)
     sys.argv = arguments
+    # Imported before the fork; torch has read the number of threads then.
+    sys.modules["torch"].set_num_threads(int(environment["OMP_NUM_THREADS"]))
     status = 0
     try:
         runpy.run_path(arguments[0], run_name="__main__")
