@@ -73,7 +73,7 @@ def test_plan_names_requests_beyond_a_partition(table1, monkeypatch):
     small = {"main": Partition(60, None, (Node(8, 64_000, 1),))}
     monkeypatch.setattr(plan_module, "read_partitions", lambda: small)
     assert any(
-        "rule adapt may request 720 minutes, partition main has 60 minutes" in line
+        "rule adapt may request 360 minutes, partition main has 60 minutes" in line
         for line in describe_plan(*table1, PROFILE)
     )
 

@@ -315,5 +315,5 @@ def test_two_processes_compute_what_one_does(make_run):
 def test_error_of_one_of_several_processes_is_raised(make_run):
     run = make_run(objective={"kind": "tecoa"})
     paths = [*run.train.image_paths[:-1], "missing.png"]
-    with pytest.raises(OvertopError, match=r"missing\.png cannot be read"):
+    with pytest.raises(OvertopError, match=r"missing\.png: cannot be read"):
         finetune_encoder(replace(run, train=replace(run.train, image_paths=paths)), processes=2)

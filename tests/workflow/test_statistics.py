@@ -8,6 +8,7 @@ import pytest
 
 from helpers.pipeline import TINY_CONFIG, read_committed_config
 from overtop.estimators.registry import REGISTRY
+from overtop.storage.json_files import read_json
 
 pytestmark = pytest.mark.slow
 
@@ -90,7 +91,7 @@ def test_fitted_temperature_changes_softmax_scores_only(tmp_path, fresh):
     (fresh.root / "planted.json").write_text(json.dumps(config))
     scores = "results/scores/planted/test/imported.parquet"
     fresh.run(scores, "--configfile", "planted.json")
-    fits = json.loads((fresh.root / "results/temperatures/planted/val/imported.json").read_text())
+    fits = read_json(fresh.root / "results/temperatures/planted/val/imported.json")
     assert set(fits) == {"t2i", "i2t"}
     for fit in fits.values():
         assert 0.01 < fit["temperature"] < 0.4

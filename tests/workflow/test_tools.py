@@ -65,7 +65,7 @@ def test_documented_snakemake_commands_resolve(repo, fresh):
             del arguments[position : position + 2]
         if "--profile" in arguments:
             arguments += ["--executor", "local"]
-        fresh.run(*arguments, "--dry-run")
+        fresh.run("--dry-run", *arguments)
 
 
 @pytest.mark.slow
