@@ -22,7 +22,7 @@ from helpers.pipeline import BIN, ENVIRONMENT, TINY_CONFIG, Project, copy_projec
 
 pytestmark = pytest.mark.slow
 
-FILES = 20
+FILES = 14
 """Files that a run has made shortly before its end."""
 
 INTERRUPTIONS = {
@@ -88,9 +88,11 @@ def test_second_run_in_a_folder_is_refused(tiny, start, record_fault, unlock):
     project = start()
     with background_run(project, command(project)) as run:
         wait_for_files(project, run, 2)
+        os.killpg(run.pid, signal.SIGSTOP)  # else it may end before the second one starts
         if unlock:
             project.run(TARGET, *TINY_CONFIG, "--unlock")
         second = project.run(TARGET, *TINY_CONFIG, check=False)
+        os.killpg(run.pid, signal.SIGCONT)
         assert second.returncode != 0
         assert ("is in use by another run" if unlock else "cannot be locked") in second.stdout + second.stderr
         assert run.wait() == 0
