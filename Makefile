@@ -60,7 +60,7 @@ test-fast: .venv/installed-dev ## unit tests
 test-slow: .venv/installed-dev ## the real pipeline, end to end
 	@$(BIN)/python -m pytest -q $(SHARED) -m "slow and not faults and not slurm"
 
-faults: .venv/installed-dev ## kill writers and runs, flip bytes, fill disks: a table of what became of each try (25 minutes)
+faults: .venv/installed-dev ## kill writers and runs, flip bytes, fill disks: a table of what became of each try (takes long)
 	@OVERTOP_FAULTS_REPORT=results/faults.md $(BIN)/python -m pytest -q $(SHARED) tests/faults -m "not slurm"
 
 slurm: .venv/installed-dev ## the pipeline on a real Slurm, which is installed on this machine (root, Debian or Ubuntu)
