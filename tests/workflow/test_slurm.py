@@ -103,6 +103,15 @@ def _wait_for_train(slurm, known, state):
     return _submitted(slurm, known)[TRAIN][-1]
 
 
+def _start_with_pending_job(slurm, project, known):
+    """A head whose one job waits in the queue of a closed partition."""
+    _open(False)
+    head = Head(project, TRAINED, *TINY_CONFIG)
+    _wait_for_train(slurm, known, "PENDING")
+    wait_until(lambda: "SLURM jobid" in head.log.read_text(), "the head to know its job")
+    return head
+
+
 def _write_embeddings(project, **changes):
     """A data set of imported embeddings, and the arguments that build its table."""
     rng = np.random.default_rng(0)
@@ -246,10 +255,7 @@ def test_an_interrupt_cancels_the_jobs(slurm, project):
     # A shell starts background processes with ignored interrupts, which children inherit.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     known = _known(slurm)
-    _open(False)
-    head = Head(project, TRAINED, *TINY_CONFIG)
-    _wait_for_train(slurm, known, "PENDING")
-    wait_until(lambda: "SLURM jobid" in head.log.read_text(), "the head to know its job")
+    head = _start_with_pending_job(slurm, project, known)
     os.kill(head.process.pid, signal.SIGINT)
     status, _ = head.end()
     assert status != 0
@@ -258,10 +264,7 @@ def test_an_interrupt_cancels_the_jobs(slurm, project):
 
 def test_a_request_to_terminate_lets_the_jobs_finish(slurm, project):
     known = _known(slurm)
-    _open(False)
-    head = Head(project, TRAINED, *TINY_CONFIG)
-    _wait_for_train(slurm, known, "PENDING")
-    wait_until(lambda: "SLURM jobid" in head.log.read_text(), "the head to know its job")
+    head = _start_with_pending_job(slurm, project, known)
     os.kill(head.process.pid, signal.SIGTERM)
     _open(True)
     head.end()

@@ -8,6 +8,7 @@ from snakemake.persistence import PersistenceBase
 
 from overtop.pipeline import slurm
 from overtop.pipeline.kills import describe_kills
+from overtop.pipeline.needs import MANY_CORES
 from overtop.pipeline.preflight import Request, check_arrays, find_problems
 from overtop.pipeline.retries import is_permanent
 
@@ -111,4 +112,4 @@ elif workflow.remote_exec:
 
 if workflow.resource_settings.nodes is not None:
     # Jobs have the CPUs of the cluster's nodes (max-threads in the profile), not those of the machine that submits.
-    workflow.global_resources["_cores"] = 1024
+    workflow.global_resources["_cores"] = MANY_CORES

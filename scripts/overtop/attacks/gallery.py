@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from overtop.errors import OvertopError
 from overtop.retrieval.groups import declare_groups
+from overtop.storage.digests import REBUILD
 from overtop.storage.shards import ShardSource
 from overtop.storage.split import Split
 
@@ -62,9 +63,7 @@ class Gallery:
         with ShardSource([paths]) as source:
             (provenance,) = source.provenance
             if provenance["encoder"] != encoder or source.item_ids != split.caption_ids:
-                raise OvertopError(
-                    f"{paths[0]}: is of another encoder or of other captions; delete it and run the same command again"
-                )
+                raise OvertopError(f"{paths[0]}: is of another encoder or of other captions; {REBUILD}")
             texts = source.read(0, 0, source.n_items)
         groups = None if split.is_classes else declare_groups(split, "i2t", split.caption_ids)
         return cls(texts, groups, float(encoder["logit_scale"]), device, provenance)

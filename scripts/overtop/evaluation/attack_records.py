@@ -7,6 +7,7 @@ from typing import Any
 
 from overtop.errors import OvertopError
 from overtop.evaluation.attack_checks import Perturbations
+from overtop.storage.digests import REBUILD
 from overtop.storage.shards import read_provenance
 
 
@@ -32,7 +33,7 @@ def read_attack_record(paths: Sequence[str | Path]) -> AttackRecord:
     provenances = [(path, read_provenance(path)) for path in paths]
     for path, provenance in provenances:
         if "attack" not in provenance or "outcome" not in provenance:
-            raise OvertopError(f"{path}: contains no attacked images; delete it and run the same command again")
+            raise OvertopError(f"{path}: contains no attacked images; {REBUILD}")
     outcomes = [provenance["outcome"] for _, provenance in provenances]
     perturbations = combine_perturbations(
         [Perturbations(o["max_perturbation"], o["pixel_min"], o["pixel_max"]) for o in outcomes]

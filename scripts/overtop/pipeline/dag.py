@@ -21,11 +21,9 @@ from snakemake.settings.types import (
 from snakemake.workflow import Workflow
 
 from overtop.errors import OvertopError
+from overtop.pipeline.needs import MANY_CORES
 
 SNAKEFILE = "workflow/Snakefile"
-
-MANY_CORES = 1024
-"""Cores of the imagined machine: as many as any rule has threads."""
 
 
 class PlannedJob(NamedTuple):

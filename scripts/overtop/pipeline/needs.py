@@ -3,6 +3,9 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+MANY_CORES = 1024
+"""Cores where those of the machine that Snakemake runs on do not count: as many as any rule has threads."""
+
 
 class Need(NamedTuple):
     """Memory in MB and run time in minutes of a job's first attempt."""

@@ -14,6 +14,7 @@ import numpy as np
 
 from overtop.errors import OvertopError
 from overtop.storage.arrays import decode_strings, encode_strings, read_arrays, write_arrays
+from overtop.storage.digests import REBUILD
 from overtop.terms import Direction
 
 SCHEMA = "bank/1"
@@ -100,7 +101,7 @@ def read_normalisations(
         position = {name: row for row, name in enumerate(decode_strings(arrays[f"{direction}/gallery_ids"]))}
         missing = next((name for name in gallery if name not in position), None)
         if missing is not None:
-            raise OvertopError(f"{path}: has no offset of item {missing!r}; delete it and run the same command again")
+            raise OvertopError(f"{path}: has no offset of item {missing!r}; {REBUILD}")
         rows = np.array([position[name] for name in gallery])
         prefix = f"{direction}/offsets/"
         offsets = {

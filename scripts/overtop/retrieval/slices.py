@@ -12,6 +12,7 @@ from overtop.errors import OvertopError
 from overtop.progress import Progress, no_progress
 from overtop.retrieval.ranking_pass import Accumulators, RankingPass
 from overtop.storage.arrays import read_arrays, write_arrays
+from overtop.storage.digests import REBUILD
 from overtop.storage.shards import shard_slice
 
 SCHEMA = "slice/1"
@@ -69,8 +70,7 @@ def read_slices(
     for number, path in enumerate(paths):
         arrays, found = read_arrays(path, SCHEMA)
         if found != _header(ranking_pass, number, len(paths), attributes):
-            fix = "delete it and run the same command again"
-            raise OvertopError(f"{path}: is not slice {number} of {len(paths)} of this ranking; {fix}")
+            raise OvertopError(f"{path}: is not slice {number} of {len(paths)} of this ranking; {REBUILD}")
         for chunk in slice_chunks(len(ranking_pass.chunks), number, len(paths)):
             accumulators = ranking_pass.accumulators(chunk)
             for direction, accumulator in accumulators.items():

@@ -12,6 +12,7 @@ import torch
 
 from overtop.errors import OvertopError
 from overtop.retrieval.vectors import UnitSource
+from overtop.storage.digests import differs_error
 
 SAMPLE = "sample-{}.npy"
 """File of the unit vectors of one sample."""
@@ -103,7 +104,7 @@ class StoredUnits(UnitSource):
         for block in blocks:
             if block in unchecked:
                 if _digest_block(self._samples[sample], block) != unchecked[block]:
-                    raise OvertopError(f"{self._paths[sample]}: content differs from its digest; {PREPARE_AGAIN}")
+                    raise differs_error(self._paths[sample], PREPARE_AGAIN)
                 unchecked.pop(block, None)  # another thread may have checked it, too
 
 

@@ -66,16 +66,7 @@ def has_digest(path: str | os.PathLike[str], kind: Kind) -> bool:
 
 
 def read_checked(path: str | os.PathLike[str], kind: Kind, fix: str = REBUILD) -> bytes:
-    """Read a whole file and compare it with the digest in it.
-
-    Args:
-        path: the file.
-        kind: what it is.
-        fix: what to do about a damaged file.
-
-    Raises:
-        OvertopError: the file is missing, truncated or altered, or has no digest.
-    """
+    """Read a whole file and compare it with the digest in it; arguments and errors are those of `check_digest`."""
     content = read_bytes(path, fix)
     _check(path, BytesIO(content), kind, fix)
     return content

@@ -16,6 +16,7 @@ import numpy as np
 
 from overtop.errors import OvertopError
 from overtop.storage.arrays import decode_strings, encode_strings, open_arrays, verify_arrays, write_arrays
+from overtop.storage.digests import REBUILD
 from overtop.storage.shard_contents import check_contents
 
 SCHEMA = "shard/1"
@@ -210,7 +211,7 @@ class ShardSource:
             if samples is not None and len(self.dims) < samples:
                 raise OvertopError(
                     f"{groups[-1][0]}: has {len(self.dims)} samples with those before it, but {samples} are "
-                    "requested; delete it and run the same command again"
+                    f"requested; {REBUILD}"
                 )
             if not item_ids:
                 raise OvertopError(f"{groups[0][0]}: {_NO_ITEMS}")
@@ -275,9 +276,7 @@ def _read_common_provenance(paths: Sequence[str | Path]) -> dict[str, Any]:
         provenance = read_provenance(path)
         truncated += provenance.get("truncated_captions", 0)
         if provenance.get("shard") != number or provenance.get("shards") != len(paths):
-            raise OvertopError(
-                f"{path}: is not shard {number} of {len(paths)}; delete it and run the same command again"
-            )
+            raise OvertopError(f"{path}: is not shard {number} of {len(paths)}; {REBUILD}")
         shared = {key: value for key, value in provenance.items() if key not in _KEYS_OF_ONE_SHARD}
         if common is not None and shared != common:
             key = next(key for key in {*shared, *common} if shared.get(key) != common.get(key))

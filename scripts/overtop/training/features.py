@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from overtop.errors import OvertopError
+from overtop.storage.digests import REBUILD
 from overtop.storage.split import Split
 from overtop.storage.tensors import read_tensors, write_tensors
 
@@ -47,9 +48,7 @@ def read_trunk_features(path: str | Path, architecture: str, split: Split) -> Tr
     """
     tensors, facts = read_tensors(path, SCHEMA)
     if facts["items"] != _digest_inputs(architecture, split):
-        raise OvertopError(
-            f"{path}: was computed from another split or with other towers; delete it and run the same command again"
-        )
+        raise OvertopError(f"{path}: was computed from another split or with other towers; {REBUILD}")
     return TrunkFeatures(tensors["image"], tensors["text"])
 
 
