@@ -24,6 +24,7 @@ LAYERS = (
     ("confidence",),
     ("figures", "tables"),
     ("pipeline",),
+    ("screen",),
     ("cli",),
     ("__main__",),
 )

@@ -24,18 +24,18 @@ MAX_NAMES = 4
 """Names that a warning lists."""
 
 
-def summarise_run(targets: Iterable[str]) -> str:
+def summarise_run(targets: Iterable[str]) -> list[str]:
     """The results of a run in a few lines: paths, and the main numbers of tables and differences.
 
     Args:
         targets: paths; those that are not files are left out.
     """
-    lines = ["", "overtop: done."]
+    lines = []
     for target in map(Path, targets):
         if target.is_file():
             lines.append(f"  {target}")
             lines += [f"    {line}" for line in _summarise_file(target)]
-    return "\n".join(lines)
+    return lines
 
 
 def _summarise_file(path: Path) -> list[str]:
