@@ -192,6 +192,8 @@ if is_started_by_user():
     for handler in workflow.logger_manager.get_log_handlers():
         if hasattr(handler, "screen"):
             handler.screen.targets = run_targets
-    is_run = workflow.output_settings is not None and not workflow.output_settings.dryrun
+    is_run = (
+        workflow.output_settings is not None and not workflow.output_settings.dryrun
+    )
     if is_run and remove_stale_lock():
         logger.warning("removed the lock that a killed run left; no other run is alive")
