@@ -38,8 +38,8 @@ OPERATING = {
         "a threshold with guaranteed precision, or a conformal set of items", "guaranteed_precision, conformal_set"
     ),
     "threshold": number(
-        "answer a query if its uncertainty is below this; -inf: nothing can be guaranteed; of a conformal set: show all "
-        "items whose similarity is at most this much below the top-1",
+        "answer a query if its uncertainty is below this; -inf: nothing can be guaranteed; of a conformal set: show "
+        "all items whose similarity is at most this much below the top-1",
         AS_UNCERTAINTY,
     ),
     "validation_coverage": share("share of the validation queries below the threshold"),
