@@ -23,6 +23,7 @@ LAYERS = (
     ("evaluation",),
     ("confidence",),
     ("figures", "tables"),
+    ("report",),
     ("pipeline",),
     ("cli",),
     ("__main__",),

@@ -19,6 +19,7 @@ from overtop.config.operating import OperatingSpec
 from overtop.config.posteriors import PosteriorSpec
 from overtop.config.radius import RadiusSpec
 from overtop.config.ranking import RankingSpec
+from overtop.config.reports import ReportSpec
 from overtop.config.robustness import RobustnessSpec
 from overtop.config.sources import SourceSpec
 from overtop.config.tables import TableSpec
@@ -57,6 +58,7 @@ class Config(Model):
     robustness: dict[Name, RobustnessSpec] = {}
     transfers: dict[Name, TransferSpec] = {}
     answers: dict[Name, AnswerSpec] = {}
+    reports: dict[Name, ReportSpec] = {}
 
     @field_validator("encoders")
     @classmethod
