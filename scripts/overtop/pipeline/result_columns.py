@@ -1,7 +1,6 @@
 """The columns of the tables of every run, and of confidence models."""
 
-from overtop.columns.column import AS_UNCERTAINTY, Column, count, number, share, text
-from overtop.columns.meanings import describe
+from overtop.columns.column import AS_UNCERTAINTY, Column, count, flag, number, share, text
 from overtop.confidence import answer_blocks, operating, transfer
 from overtop.estimators import scoring
 from overtop.evaluation import comparison, recall, reranking
@@ -135,7 +134,7 @@ RESULT_TABLES = (
         own={
             "positives": Column("list of texts", "", "images that are known to match the caption"),
             "level": text("how precise the caption is, if the data set has such levels"),
-            "absent": describe("tied")._replace(meaning="whether image and captions are missing from the galleries"),
+            "absent": flag("whether image and captions are missing from the galleries"),
         },
     ),
     TableColumns(

@@ -1,7 +1,6 @@
 """The columns of the tables of studies: cascades, human judgments, classifiers, attacks, training, banks."""
 
-from overtop.columns.column import AS_UNCERTAINTY, number, share, text
-from overtop.columns.meanings import describe
+from overtop.columns.column import AS_UNCERTAINTY, flag, number, share, text
 from overtop.evaluation import attack_checks, attack_effects, bank_ablation, robustness, view_calibration
 from overtop.pipeline import paths
 from overtop.pipeline.table_columns import TableColumns, with_intervals
@@ -85,7 +84,7 @@ STUDY_TABLES = (
             "entropy",
         ],
         own={
-            "hit": describe("hit")._replace(meaning="whether the class of greatest similarity is a label of the image"),
+            "hit": flag("whether the class of greatest similarity is a label of the image"),
             "top1_id": text("the class of greatest similarity"),
             "confidence": share("probability of that class"),
             "uncertainty": number("negative logarithm of the confidence", "nats"),
