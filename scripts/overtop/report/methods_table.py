@@ -120,7 +120,7 @@ def _cells(rows: pd.DataFrame, column: Column, posteriors: Mapping[str, str]) ->
     if column.key == "estimator":
         return [labels.format_name(name) for name in rows["estimator"]]
     if column.key == "posterior":
-        off = rows["members_off"].fillna("") != ""
+        off = rows["members_off"] != ""
         return [posteriors[p] + (DAGGER if is_off else "") for p, is_off in zip(rows["posterior"], off, strict=True)]
     if column.key == "starred":
         return (rows["p_holm"] < SIGNIFICANCE_LEVEL).tolist()
