@@ -29,7 +29,7 @@ help: ## list the targets
 	@$(PIP) -e '.[dev]'
 	@touch $@
 
-DEMO := results/tables/demo.csv results/figures/demo-calibration.pdf results/figures/demo-rejection.pdf
+DEMO := results/tables/demo.csv results/figures/demo-calibration.pdf results/figures/demo-rejection.pdf results/reports/demo.html
 
 demo: .venv/installed ## the main job, offline, on a CPU
 	@$(UNLOCK)

@@ -44,6 +44,8 @@ DIFFERENCES = {
         for side in ("first", "second")
         for name in ("posterior", "kind", "architecture", "estimator")
     },
+    "difference": number("value minus that of what it is compared with"),
+    "verdict": text("outcome of the comparison"),
     "shown": flag("whether p_holm is below one minus `bootstrap.level`: the difference is not explained by chance"),
     "paper_difference": number("the paper's difference; empty where it has none", "-2 to 2"),
 }
@@ -86,6 +88,9 @@ RECALLS = {
 }
 
 FIGURES = {
+    "panel": text("part of the figure that the row is of"),
+    "mean": number("mean uncertainty", AS_UNCERTAINTY),
+    "n_draws": count("random subsets"),
     "varied": text("parameter that varies between the rows"),
     "rate": share("dropout rate"),
     "passes": count("passes of MC dropout"),

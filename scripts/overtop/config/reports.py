@@ -10,7 +10,7 @@ from overtop.config.base import Model, Name
 class ReportSpec(Model):
     """One page, `results/reports/NAME.html`: tables with their curves and queries, robustness studies and answers."""
 
-    tables: list[Name] = []
+    tables: list[Name] = Field([], description="entries of `tables`")
     robustness: list[Name] = Field([], description="entries of `robustness`")
     answers: list[Name] = Field([], description="entries of `answers`")
     queries: Annotated[int, Field(ge=0, le=2000)] = Field(
