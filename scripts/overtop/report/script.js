@@ -27,15 +27,11 @@ function make(name, attributes = {}, ...children) {
   return element;
 }
 
-function saveFile(name, text) {
-  const url = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
-  make("a", { href: url, download: name }).click();
-  setTimeout(() => URL.revokeObjectURL(url), 10000);
-}
+const makePath = (kinds, d) => make("path", { class: kinds, d });
+const makeText = (kinds, x, y, ...children) => make("text", { class: kinds, x, y }, ...children);
 
-function toCsv(rows) {
-  const quote = (cell) => (/[",\n]/.test(cell) ? `"${String(cell).replaceAll('"', '""')}"` : cell ?? "");
-  return rows.map((row) => row.map(quote).join(",") + "\n").join("");
+function saveFile(name, text) {
+  make("a", { href: URL.createObjectURL(new Blob([text], { type: "text/csv" })), download: name }).click();
 }
 
 // --- state: all that is worth sharing is in the address ---
@@ -71,12 +67,13 @@ function chooseDefaults() {
 function chosenCurves() {
   const { panel, posteriors, estimators } = state;
   const chosen = panel.methods.filter((method) => posteriors.has(method.posterior) && estimators.has(method.estimator));
-  const letter = (i) => String.fromCharCode(65 + (i % 26)).repeat(1 + Math.floor(i / 26));
   return chosen.map((method, i) => {
     const [colour, marker] = STYLES[method.estimator];
-    const posterior = panel.posteriors.find(({ id }) => id === method.posterior);
+    const number = panel.posteriors.findIndex(({ id }) => id === method.posterior);
+    const posterior = panel.posteriors[number];
     const name = posteriors.size > 1 ? `${method.label}, ${posterior.label}` : method.label;
-    return { method, posterior, name, letter: letter(i), marker, style: `c-${colour} d${panel.posteriors.indexOf(posterior) % 5}` };
+    const letter = String.fromCharCode(65 + (i % 26)).repeat(1 + Math.floor(i / 26));
+    return { method, posterior, name, letter, marker, style: `c-${colour} d${number % 5}` };
   });
 }
 
@@ -98,8 +95,8 @@ function markerPath(marker, x, y, size = 4) {
 
 const curveKey = (curve) => [
   make("svg", { class: "key", viewBox: "0 0 28 12", "aria-hidden": "true" },
-    make("path", { class: `curve ${curve.style}`, d: "M0 6H28" }),
-    make("path", { class: `marker ${curve.style}`, d: markerPath(curve.marker, 14, 6) })),
+    makePath(`curve ${curve.style}`, "M0 6H28"),
+    makePath(`marker ${curve.style}`, markerPath(curve.marker, 14, 6))),
   make("b", { class: "letter" }, curve.letter), curve.name,
 ];
 
@@ -113,7 +110,7 @@ class Chart {
     Object.assign(this, { id, describe, holder: $(id), slider: $(`${id}-slider`), position: 0 });
     new ResizeObserver(() => { if (this.holder.clientWidth !== this.width) this.draw(); }).observe(this.holder);
     this.slider.addEventListener("input", () => this.choose(+this.slider.value));
-    $(`${id}-csv`).addEventListener("click", () => saveFile(`${DATA.name}-${id}.csv`, toCsv(this.csvRows())));
+    $(`${id}-csv`).addEventListener("click", () => saveFile(`${DATA.name}-${id}.csv`, this.csv()));
   }
 
   draw() {
@@ -129,19 +126,19 @@ class Chart {
     this.x = (i) => box.left + spec.x[i] * (box.right - box.left);
     this.y = (value) => box.bottom - ((Math.max(value, floor) - floor) / (ceiling - floor)) * (box.bottom - box.top);
 
-    const svg = make("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-labelledby": `${this.id}-t ${this.id}-d` },
-      make("title", { id: `${this.id}-t` }, spec.title), make("desc", { id: `${this.id}-d` }, this.holder.dataset.description));
+    const svg = make("svg", { viewBox: `0 0 ${width} ${height}`, role: "img" },
+      make("title", {}, spec.title), make("desc", {}, this.holder.dataset.description));
     const step = ceiling - floor > 0.5 ? 0.2 : 0.1;
     for (let tick = ceiling; tick > floor - 0.01; tick -= step) {
       const y = this.y(tick);
       svg.append(make("line", { class: "grid", x1: box.left, x2: box.right, y1: y, y2: y }),
-        make("text", { class: "tick end", x: box.left - 8, y: y + 4 }, tick.toFixed(1)));
+        makeText("tick end", box.left - 8, y + 4, tick.toFixed(1)));
     }
     for (const [x, text] of spec.ticks) {
-      svg.append(make("text", { class: "tick middle", x: box.left + x * (box.right - box.left), y: box.bottom + 17 }, text));
+      svg.append(makeText("tick middle", box.left + x * (box.right - box.left), box.bottom + 17, text));
     }
-    svg.append(make("text", { class: "axis middle", x: (box.left + box.right) / 2, y: height - 8 }, this.holder.dataset.axis));
-    if (spec.bound) svg.append(make("path", { class: "bound", d: this.line(spec.bound, () => true) }));
+    svg.append(makeText("axis middle", (box.left + box.right) / 2, height - 8, this.holder.dataset.axis));
+    if (spec.bound) svg.append(makePath("bound", this.line(spec.bound, () => true)));
     for (const curve of spec.curves) svg.append(this.drawCurve(curve));
     this.cursor = make("g", { class: "cursor" });
     svg.append(...this.drawLabels(), this.cursor);
@@ -170,8 +167,8 @@ class Chart {
     const touchesFew = (i) => isFew[i] || isFew[i - 1] || isFew[i + 1];
     const marked = this.spec.listed.filter((i) => y[i] != null);
     return make("g", {},
-      make("path", { class: `curve faint ${style}`, d: this.line(y, touchesFew) }),
-      make("path", { class: `curve ${style}`, d: this.line(y, (i) => !isFew[i]) }),
+      makePath(`curve faint ${style}`, this.line(y, touchesFew)),
+      makePath(`curve ${style}`, this.line(y, (i) => !isFew[i])),
       ...marked.map((i) => make("path",
         { class: `marker ${isFew[i] ? "faint" : ""} ${style}`, d: markerPath(marker, this.x(i), this.y(y[i])) })));
   }
@@ -190,8 +187,8 @@ class Chart {
     let limit = bottom;
     for (const label of sorted.reverse()) limit = (label.at = Math.min(label.at, limit)) - LABEL_HEIGHT;
     return this.labels.map(({ curve, end, at, value }) => make("g", {},
-      make("path", { class: `leader ${curve.style}`, d: `M${right + 2} ${end}L${right + 12} ${at}` }),
-      make("text", { class: `label ${curve.style}`, x: right + 15, y: at + 4 }, `${this.isNamed ? curve.name : curve.letter} `, value)));
+      makePath(`leader ${curve.style}`, `M${right + 2} ${end}L${right + 12} ${at}`),
+      makeText(`label ${curve.style}`, right + 15, at + 4, `${this.isNamed ? curve.name : curve.letter} `, value)));
   }
 
   nearest(event) {
@@ -211,9 +208,9 @@ class Chart {
       if (y == null) return;
       const at = x + 3 * (i - (curves.length - 1) / 2);  // side by side
       if (curve.low) {
-        this.cursor.append(make("path", { class: `whisker ${curve.style}`, d: `M${at} ${this.y(curve.low[position])}V${this.y(curve.high[position])}` }));
+        this.cursor.append(makePath(`whisker ${curve.style}`, `M${at} ${this.y(curve.low[position])}V${this.y(curve.high[position])}`));
       }
-      this.cursor.append(make("path", { class: `spot ${curve.style}`, d: markerPath("o", x, this.y(y), 3) }));
+      this.cursor.append(makePath(`spot ${curve.style}`, markerPath("o", x, this.y(y), 3)));
     });
     this.fill("table", nameOf(position), curves.map((curve) => [curveKey(curve), ...this.cells(curve, position)]));
   }
@@ -248,11 +245,13 @@ class Chart {
       make("tbody", {}, ...bodyRows));
   }
 
-  csvRows() {
+  /** All numbers of the chart; they and names of the configuration need no quotes. */
+  csv() {
     const { x, curves, columns } = this.spec;
     const rows = curves.flatMap((curve) => x.map((_, i) =>
       [state.panel.id, curve.method.posterior, curve.method.estimator, ...columns.map(([, value]) => value(curve, i))]));
-    return [["panel", "posterior", "estimator", ...columns.map(([heading]) => heading.toLowerCase())], ...rows];
+    rows.unshift(["panel", "posterior", "estimator", ...columns.map(([heading]) => heading.toLowerCase())]);
+    return rows.map((row) => `${row}\n`).join("");
   }
 }
 
@@ -317,26 +316,25 @@ function startCharts() {
 
   const drawAll = () => {
     for (const chart of charts) chart.draw();
+    for (const key of ["posteriors", "estimators"]) {
+      const boxes = [...$(key).querySelectorAll("input")];
+      $(`${key}-chosen`).textContent = `${boxes.filter((box) => box.checked).length} of ${boxes.length}`;
+    }
     $("setup").textContent = charts[0].spec.curves.length ? state.panel.setup : "Nothing to draw: choose a posterior and an estimator.";
   };
 
   /** Check boxes of the posteriors or the estimators of the panel. */
   const showChoice = (key, entries) => {
-    const count = () => {
-      $(`${key}-chosen`).textContent = `${$(key).querySelectorAll(":checked").length} of ${entries.length}`;
-    };
     $(key).replaceChildren(...entries.map(([id, label]) => {
       const box = make("input", { type: "checkbox", value: id });
       box.checked = state[key].has(id);
       box.addEventListener("change", () => {
         state[key][box.checked ? "add" : "delete"](id);
-        count();
         drawAll();
         writeAddress();
       });
       return make("label", {}, box, ` ${label}`);
     }));
-    count();
   };
 
   const showPanel = () => {
