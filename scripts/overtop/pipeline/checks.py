@@ -209,13 +209,12 @@ def _check_table(config: Config, key: str, table: TableSpec) -> Iterator[str]:
 
 
 def _check_report(config: Config, key: str, report: ReportSpec) -> Iterator[str]:
-    sections = {"tables": config.tables, "robustness": config.robustness, "answers": config.answers}
     nouns = {"tables": "table", "robustness": "study", "answers": "answer"}
-    if not any(getattr(report, section) for section in sections):
+    if not any(getattr(report, section) for section in nouns):
         yield f"{key}: shows nothing; name tables, robustness studies or answers"
-    for section, known in sections.items():
+    for section, noun in nouns.items():
         names = getattr(report, section)
         for name in names:
-            yield from check_name(f"{key}.{section}", nouns[section], name, known)
+            yield from check_name(f"{key}.{section}", noun, name, getattr(config, section))
         for name in sorted({name for name in names if names.count(name) > 1}):
             yield f"{key}.{section}: {name!r} is listed more than once"

@@ -122,7 +122,7 @@ def _items(
 
 
 class _Items(NamedTuple):
-    """What cards show of images or texts; the text of an image, and the path and the level of other items, are empty."""
+    """What cards show of images or texts; what they do not have is empty."""
 
     texts: list[str]
     paths: list[str]

@@ -3,13 +3,11 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from overtop.report.document import Document, QueryCards, as_json
+from overtop.report.document import Document, QueryCards
+from overtop.report.page import render_page
 
 MAX_BYTES = 5_000_000
 """Size of a page, at most."""
-
-PAGE_BYTES = 150_000
-"""Reserved for what a page has besides its document: markup, style and script, and tables for readers without script."""
 
 MAX_DOWNLOAD_BYTES = 500_000
 """Size of a file that a page contains, at most; a larger one is named with its path."""
@@ -26,16 +24,17 @@ def add_cards(document: Document, n: int, draw: Callable[[int], tuple[list[Query
         n: number of cards of each panel to begin with.
         draw: makes the cards and the thumbnails for a number of cards.
     """
-    room = MAX_BYTES - PAGE_BYTES - _count_bytes(document)
+    without = count_bytes(document)
     while n > 0:
         cards, thumbnails = draw(n)
         full = replace(document, queries=cards, thumbnails=thumbnails)
-        needed = _count_bytes(full) - _count_bytes(document)
-        if needed <= room:
+        size = count_bytes(full)
+        if size <= MAX_BYTES:
             return full
-        n = min(n - 1, int(n * SAFETY * room / needed))
+        n = min(n - 1, int(n * SAFETY * (MAX_BYTES - without) / (size - without)))
     return document
 
 
-def _count_bytes(document: Document) -> int:
-    return len(as_json(document).encode())
+def count_bytes(document: Document) -> int:
+    """The size of the page of a document."""
+    return len(render_page(document).encode())

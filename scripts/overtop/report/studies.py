@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from overtop import labels
-from overtop.evaluation.robustness import ACCURACY, AVERAGE
+from overtop.evaluation.robustness import AVERAGE
 from overtop.report.document import Column, Measured, Table
 from overtop.report.rows import number
 from overtop.tables.attack_checks import failed_checks
@@ -14,8 +14,6 @@ from overtop.tables.robustness import MEASURES
 
 MAX_ANSWERS = 300
 """Answers that are shown of one entry."""
-
-_PER_CENT = "Accuracy in percent"
 
 
 def robustness_tables(name: str, rows: pd.DataFrame) -> list[Table]:

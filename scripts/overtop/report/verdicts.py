@@ -61,9 +61,10 @@ def _name_best(panel: pd.DataFrame, row: pd.Series) -> str:
     best = same.loc[same["aurc"].idxmin()]
     if best["estimator"] == row["estimator"]:
         return ""
+    name, default = (labels.format_name(estimator) for estimator in (best["estimator"], row["estimator"]))
     return (
-        f"Chosen on these queries, {labels.format_name(best['estimator'])} has the best AURC, {_interval(best, 'aurc')}; "
-        f"{labels.format_name(row['estimator'])} has {_interval(row, 'aurc')}."
+        f"Chosen on these queries, {name} has the best AURC, {_interval(best, 'aurc')}; {default} has "
+        f"{_interval(row, 'aurc')}."
     )
 
 
@@ -80,8 +81,8 @@ def _describe_promise(row: pd.Series, operating: pd.DataFrame, precision: float)
         return f"With {chosen} no threshold can promise R@1 {precision:g}."
     achieved = "" if pd.isna(point["achieved"]) else f", of which {_percent(point['achieved'])} are right"
     return (
-        f"A threshold chosen on {chosen} promises R@1 {precision:g} with confidence {point['confidence']:g}: it answers "
-        f"{_percent(point['coverage'])} of {int(point['n_test']):,} queries here{achieved}."
+        f"A threshold chosen on {chosen} promises R@1 {precision:g} with confidence {point['confidence']:g}: it "
+        f"answers {_percent(point['coverage'])} of {int(point['n_test']):,} queries here{achieved}."
     )
 
 

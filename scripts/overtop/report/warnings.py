@@ -44,8 +44,8 @@ def _count_warnings(panel: pd.DataFrame, posteriors: Mapping[str, str]) -> list[
     tied = panel.drop_duplicates("posterior") if "n_tied" in panel else panel.iloc[:0]
     for row in tied[tied["n_tied"] > 0].itertuples():
         lines.append(
-            f"{name}: for {row.n_tied:,} of {labels.format_count(row.n_queries, 'query', 'queries')} the best two items are "
-            f"equally similar ({posteriors[row.posterior]}); the one that comes first in the gallery counts as the top-1."
+            f"{name}: for {row.n_tied:,} of {row.n_queries:,} queries the best two items are equally similar "
+            f"({posteriors[row.posterior]}); the one that comes first in the gallery counts as the top-1."
         )
     return lines
 
@@ -86,7 +86,7 @@ def operating_warnings(operating: pd.DataFrame) -> list[str]:
         n, fewest = int(rows["n_validation"].min()), fewest_queries(target, confidence)
         if n < fewest:
             lines.append(
-                f"{labels.dataset_label(rows)}: thresholds were chosen on {labels.format_count(n, 'query', 'queries')}; no "
-                f"R@1 of {target:g} can be promised with fewer than {fewest}."
+                f"{labels.dataset_label(rows)}: thresholds were chosen on {n:,} queries, one per image; no R@1 of "
+                f"{target:g} can be promised with fewer than {fewest}."
             )
     return lines

@@ -71,7 +71,7 @@ class PublishedNumbers:
         return notes + self.recall_notes(rows)
 
     def recall_notes(self, rows: pd.DataFrame) -> list[str]:
-        """Sentences on encoders of some rows of `add_columns` whose recall differs from the published one, or has none."""
+        """Sentences on encoders whose recall differs from the published one, or has none, of rows of `add_columns`."""
         notes = []
         off = _encoders(rows, "members_off")
         if off:
