@@ -77,7 +77,7 @@ def read_raw_split(name: str, spec: StoredDatasetSpec, raw: Path, data: Path, sp
         result: Split = KINDS[spec.kind].read(name, spec, raw, split if part is None else part.of)
         _check_not_empty(result, raw)
         if part is not None:
-            result = result.select(*select_items(result, part))
+            result = result.select(*select_items(result, part, raw))
         _check_images_exist(result, raw)
         if split in spec.expect:
             _check_counts(result, spec.expect[split], f"datasets.{name}.expect.{split}")
