@@ -95,12 +95,33 @@ class KarpathyDataset(DividedDataset):
         return {str(source): file for source, file in self.judgments.items()}
 
 
+class Columns(Model):
+    """Names of the columns of a table of captions."""
+
+    image: str | None = Field(None, description="column of the images; default: image, file_name, filename, path, ...")
+    caption: str | None = Field(None, description="column of the captions; default: caption, text, sentence, ...")
+
+
 class TableDataset(UndividedDataset):
     """A folder of images and a table of captions."""
 
     kind: Literal["table"]
     source: str = Field(description="folder inside the mirror, or an absolute path")
-    table: str = Field("captions.csv", description="CSV or parquet with columns image and caption, inside the source")
+    table: str = Field(
+        "captions.csv", description="CSV, TSV or parquet with columns image and caption, inside the source"
+    )
+    columns: Columns = Field(Columns(), description="names of these columns, if they are unusual")
+
+
+class HuggingFaceDataset(UndividedDataset):
+    """Images and captions in a folder of Hugging Face's library `datasets`: `save_to_disk`, or an image folder."""
+
+    kind: Literal["huggingface"]
+    source: str = Field(
+        description="folder inside the mirror, or an absolute path: as written by save_to_disk, or images with "
+        "metadata.csv, metadata.jsonl or metadata.parquet"
+    )
+    columns: Columns = Field(Columns(), description="names of the columns of images and captions, if they are unusual")
 
 
 class EmbeddingsDataset(UndividedDataset):
@@ -175,7 +196,14 @@ class TextsDataset(StoredDataset):
 
 
 StoredDatasetSpec = Annotated[
-    ShapesDataset | KarpathyDataset | TableDataset | EmbeddingsDataset | ClassesDataset | ImagesDataset | TextsDataset,
+    ShapesDataset
+    | KarpathyDataset
+    | TableDataset
+    | HuggingFaceDataset
+    | EmbeddingsDataset
+    | ClassesDataset
+    | ImagesDataset
+    | TextsDataset,
     Field(discriminator="kind"),
 ]
 
@@ -209,6 +237,7 @@ DatasetSpec = Annotated[
     ShapesDataset
     | KarpathyDataset
     | TableDataset
+    | HuggingFaceDataset
     | EmbeddingsDataset
     | ClassesDataset
     | ImagesDataset

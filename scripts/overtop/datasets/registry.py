@@ -17,7 +17,7 @@ from pathlib import Path
 
 from overtop.config.dataset_base import ClassCounts, Counts
 from overtop.config.datasets import ClassesDataset, StoredDatasetSpec
-from overtop.datasets import classes, embeddings, images, karpathy, shapes, table, texts
+from overtop.datasets import classes, embeddings, huggingface, images, karpathy, shapes, table, texts
 from overtop.datasets.held_out import find_part, read_part, select_items, write_part
 from overtop.datasets.raw import FetchContext, claim_folder
 from overtop.errors import OvertopError
@@ -28,6 +28,7 @@ KINDS = {
     "shapes": shapes,
     "karpathy": karpathy,
     "table": table,
+    "huggingface": huggingface,
     "embeddings": embeddings,
     "classes": classes,
     "images": images,
