@@ -26,7 +26,7 @@ help: ## list the targets
 	@$(PIP) -e '.[dev]'
 	@touch $@
 
-DEMO := results/tables/demo.csv results/figures/demo-calibration.pdf results/figures/demo-rejection.pdf
+DEMO := results/tables/demo.csv results/figures/demo-calibration.pdf results/figures/demo-rejection.pdf results/reports/demo.html
 
 demo: .venv/installed ## the main job, offline, on a CPU
 	@$(BIN)/snakemake -- $(DEMO)
@@ -79,8 +79,8 @@ format: .venv/installed-dev ## rewrite the sources in the project's format
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/snakefmt workflow
 
-schema: .venv/installed ## write the editor's schema of config.yaml
-	@$(BIN)/python -c 'from overtop.pipeline.loading import editor_schema; from overtop.storage.files import write_text; write_text("workflow/schemas/config.schema.json", editor_schema())'
+schema: .venv/installed ## write what is generated: the editor's schema of config.yaml, tables of the documentation
+	@$(BIN)/python -c 'from pathlib import Path; from overtop.pipeline.reference_pages import write_generated; write_generated(Path())'
 
 stages: .venv/installed ## record the digests of the sources of all stages
 	@$(BIN)/python -c 'from pathlib import Path; from overtop.pipeline.stages import stage_states; from overtop.storage.json_files import write_plain_json; write_plain_json("tests/stages.json", stage_states(Path("scripts")))'

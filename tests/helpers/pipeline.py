@@ -14,6 +14,8 @@ from typing import Any
 import yaml
 from snakemake.utils import update_config
 
+from helpers.written_columns import undocumented_tables
+
 BIN = Path(sys.executable).parent
 """Folder of the environment's executables."""
 
@@ -58,7 +60,7 @@ class Project:
     def run(
         self, *arguments: str, check: bool = True, environment: Mapping[str, str] = ENVIRONMENT
     ) -> subprocess.CompletedProcess[str]:
-        """Run Snakemake on two cores; with `check`, a failure fails the test."""
+        """Run Snakemake on two cores; with `check`, a failure or a table that is not documented fails the test."""
         result = subprocess.run(
             [*self.snakemake, *arguments],
             cwd=self.root,
@@ -68,6 +70,7 @@ class Project:
             check=False,
         )
         assert not check or result.returncode == 0, result.stdout + result.stderr
+        assert not check or undocumented_tables(self.root) == []
         return result
 
     def planned_jobs(self, *arguments: str, environment: Mapping[str, str] = ENVIRONMENT) -> Counter[str]:

@@ -12,7 +12,7 @@ sys.path.append(str(Path(workflow.basedir).parent / "scripts"))
 
 from overtop.config.base import NAME_PATTERN, POSTERIOR_PATTERN
 from overtop.errors import OvertopError, did_you_mean
-from overtop.pipeline import answers, paths
+from overtop.pipeline import answers, paths, reports
 from overtop.pipeline import robustness as studies
 from overtop.pipeline.banks import find_bank
 from overtop.pipeline.fits import find_fit

@@ -100,10 +100,12 @@ def resolve_source(key: str, source: str, mirror: str | None) -> Path:
     return path
 
 
-def unknown_split_error(split: str, place: str, splits: Iterable[str]) -> OvertopError:
-    """The error that `place` has no split of this name, with the names of its splits."""
+def unknown_split_error(split: str, place: str, splits: Iterable[str], fix: str = "") -> OvertopError:
+    """The error that `place` has no split of this name, with the names of its splits, and what to do about it."""
     names = ", ".join(name if name.isprintable() else ascii(name) for name in sorted(splits))
-    return OvertopError(f"{place} has no split {split!r}; its splits: {names or 'none'}")
+    return OvertopError(
+        "; ".join(filter(None, [f"{place} has no split {split!r}; its splits: {names or 'none'}", fix]))
+    )
 
 
 @contextmanager
