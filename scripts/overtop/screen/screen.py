@@ -2,12 +2,11 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from logging import WARNING, LogRecord
 from typing import Any, Literal
 
 from overtop.pipeline.run_lock import describe_lock
-from overtop.pipeline.summary import summarise_run
 from overtop.screen.closing import INTERRUPTED, describe_failures, describe_status, describe_work
 from overtop.screen.dry_run import PlannedJob, describe_dry_run
 from overtop.screen.live import render_planning, render_run
@@ -43,8 +42,8 @@ class Screen:
     """
 
     def __init__(self, output: Output, log: Callable[[], str], *, is_dry_run: bool, shows: Shows) -> None:
-        self.targets: Callable[[], Iterable[str]] = tuple
-        """Returns the targets, whose results are the last words of a run; set by the Snakefile."""
+        self.describe_results: Callable[[], list[str]] = list
+        """Returns lines on the results, the last words of a run; set by the Snakefile."""
         self._output, self._find_log, self._log = output, log, ""
         self._is_dry_run, self._shows = is_dry_run, shows
         self._run = Run(time.time())
@@ -202,4 +201,5 @@ class Screen:
         self._print_warnings()
         self._output.print(self._last_words, "bold")
         if not self._is_dry_run:
-            self._output.print("\n".join(summarise_run(self.targets())))
+            for line in self.describe_results():
+                self._output.print(line)
