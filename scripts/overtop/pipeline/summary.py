@@ -21,6 +21,9 @@ from overtop.tables.wide import GROUP
 NEXT = "Next, with your own data: make new DATA=FOLDER, then the command that it names"
 """The last line of a run without own data."""
 
+ORDER = {".csv": 0, ".html": 2}
+"""Place of files by suffix: numbers first, and the report last, where it is seen; 1 for others."""
+
 SIMILAR = " *"
 """Mark of estimators that are not distinguishable from the reference."""
 
@@ -31,11 +34,11 @@ def summarise_run(targets: Iterable[str]) -> list[str]:
     Args:
         targets: paths; those that are not files are left out.
     """
+    files = [target for target in map(Path, targets) if target.is_file()]
     lines = []
-    for target in map(Path, targets):
-        if target.is_file():
-            lines.append(f"  {target}" + (", open it in a browser" if target.suffix == ".html" else ""))
-            lines += [f"    {line}" for line in _summarise_file(target)]
+    for file in sorted(files, key=lambda path: ORDER.get(path.suffix, 1)):
+        lines.append(f"  {file}" + (", open it in a browser" if file.suffix == ".html" else ""))
+        lines += [f"    {line}" for line in _summarise_file(file)]
     return lines
 
 
