@@ -34,8 +34,8 @@ def test_display_shows_jobs_with_progress_what_is_to_do_and_the_log(run, tmp_pat
     report_path(tmp_path / "0.log").write_text('["embed shapes-0", "image", 1200, 4000]')
     assert show(run) == [
         f"overtop {' ' * 20} 0 of 12 jobs, 1 min 5 s",
-        "  embed shapes/test, shapes-0, dropout-0…  1,200 of 4,000 images  30%  1 min 0 s",
-        "  embed shapes/test, shapes-1, dropout-0.2x20                       1 min 0 s",
+        "  embed shapes/test, shapes-0, dropout-0.2x20  1,200 of 4,000 images  1 min 0 s",
+        "  embed shapes/test, shapes-1, dropout-0.2x20                         1 min 0 s",
         "  to do: embed 8, rank 2",
         f"  log: {LOG}",
     ]
@@ -45,7 +45,7 @@ def test_downloads_are_shown_in_megabytes_and_unknown_totals_without_share(run, 
     report_path(tmp_path / "0.log").write_text('["a.zip", "byte", 12000000, 400000000]')
     report_path(tmp_path / "1.log").write_text('["fetch", "image", 1200, 0]')
     text = "\n".join(show(run))
-    assert "12 of 400 MB   3%" in text
+    assert "  12 of 400 MB  " in text
     assert "  1,200 images  " in text
 
 
