@@ -94,7 +94,7 @@ def test_image_outside_folder_is_rejected(tmp_path):
     [
         (
             pd.DataFrame({"image": ["a.png"], "words": ["x"]}),
-            r"mine/captions\.csv: no column 'caption' \(captions, text, .*\); its columns are 'image', 'words'; name it",
+            r"mine/captions\.csv: no column 'caption' \(captions, text, .*\); its columns are 'image', 'words'",
         ),
         (pd.DataFrame({"image": ["a.png", None], "caption": ["x", None]}), "row 2 has neither an image nor a caption"),
         (

@@ -38,7 +38,7 @@ def fetch(name: str, spec: HuggingFaceDataset, split: str, raw: Path, context: F
     folder = resolve_source(f"{key}.source", spec.source, context.mirror)
     splits = find_splits(folder, spec.columns)
     if spec.split is not None and len(splits) > 1:
-        raise OvertopError(f"{folder} has the splits {', '.join(splits)}; remove {key}.split")
+        raise OvertopError(f"{folder} has the splits {', '.join(sorted(splits))}; remove {key}.split")
     if split not in splits:
         fix = f"draw it by shares, {key}.split: {{val: 0.2}}" if len(splits) == 1 else ""
         raise unknown_split_error(split, str(folder), splits, fix)
