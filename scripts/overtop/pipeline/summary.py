@@ -19,18 +19,18 @@ from overtop.tables.warnings import chance_warnings, recall_warnings
 from overtop.tables.wide import GROUP
 
 
-def summarise_run(targets: Iterable[str]) -> str:
+def summarise_run(targets: Iterable[str]) -> list[str]:
     """The results of a run in a few lines: paths, and the main numbers of tables and differences.
 
     Args:
         targets: paths; those that are not files are left out.
     """
-    lines = ["", "overtop: done."]
+    lines = []
     for target in map(Path, targets):
         if target.is_file():
             lines.append(f"  {target}")
             lines += [f"    {line}" for line in _summarise_file(target)]
-    return "\n".join(lines)
+    return lines
 
 
 def _summarise_file(path: Path) -> list[str]:

@@ -46,6 +46,7 @@ def render_page(document: Document) -> str:
         script=Markup(script),
         data=Markup(as_json(drawn)),
         styles=Markup(json.dumps(estimator_styles(document.panels))),
+        estimators=estimator_definitions(document.panels),
         interval_bar=interval_bar,
     )
 
@@ -74,6 +75,12 @@ def estimator_styles(panels: Sequence[Panel]) -> dict[str, tuple[str, str]]:
         colour, marker = ESTIMATOR_STYLES.get(name, ("", ""))
         styles[name] = (_COLOUR_NAMES[colour], marker) if colour else _OTHER_STYLE
     return styles
+
+
+def estimator_definitions(panels: Sequence[Panel]) -> list[tuple[str, str, str]]:
+    """Label, definition and source of each estimator, by label."""
+    methods = (method for panel in panels for method in panel.methods)
+    return sorted({(method.label, method.definition, method.source) for method in methods})
 
 
 def interval_bar(cells: Sequence[Any], cell: Sequence[float | None]) -> dict[str, float] | None:
