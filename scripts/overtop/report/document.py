@@ -295,7 +295,7 @@ def as_json(document: Document) -> str:
     """The document as compact JSON: valid inside `<script type="application/json">`.
 
     Example:
-        >>> as_json(Document("demo", "<a>", "make demo"))[:36]
+        >>> as_json(Document("demo", "<a>", "make demo"))[:37]
         '{"name":"demo","title":"\\\\u003ca>","re'
     """
     text = json.dumps(asdict(document), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
