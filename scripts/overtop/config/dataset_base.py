@@ -16,15 +16,15 @@ ALL_IMAGES = "test"
 class Counts(Model):
     """Declared size of a split; the rule `split` fails if the data differ."""
 
-    images: Annotated[int, Field(ge=0)]
-    captions: Annotated[int, Field(ge=0)]
+    images: Annotated[int, Field(ge=0)] = Field(description="number of images")
+    captions: Annotated[int, Field(ge=0)] = Field(description="number of captions")
 
 
 class ClassCounts(Model):
     """Declared size of a split of a data set of classes."""
 
-    images: Count
-    classes: Count
+    images: Count = Field(description="number of images")
+    classes: Count = Field(description="number of classes")
 
 
 def _check_shards(value: object) -> object:

@@ -71,7 +71,9 @@ class KarpathyDataset(DividedDataset):
     )
     images: str = Field("images", description="folder of the images inside the source")
     routes: list[Route] = Field([], description="where else to get the files, tried in order")
-    captions_per_image: Count | Literal["all"] = 5
+    captions_per_image: Count | Literal["all"] = Field(
+        5, description="captions of each image that are used; others are left out"
+    )
     extended: list[Literal["cxc", "eccv"]] = Field(
         [], description="further positives of COCO's test split: CrissCrossed Captions, ECCV Caption, or both"
     )
@@ -141,7 +143,7 @@ class ClassesDataset(UndividedDataset):
     """Labelled images: each ranks the classes, whose texts are prompts with the class names."""
 
     kind: Literal["classes"]
-    files: ClassFiles
+    files: ClassFiles = Field(description="where the images are")
     templates: Annotated[list[Template], Field(min_length=1)] | None = Field(
         None, description="prompts with {c} in place of the class name; default: those of the files"
     )

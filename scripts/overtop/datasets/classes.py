@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from overtop.config.classes import DEFAULT_TEMPLATE
 from overtop.config.datasets import ClassesDataset
@@ -23,6 +22,7 @@ from overtop.datasets.held_out import find_part
 from overtop.datasets.labelled import LabelledImage, LabelledImages
 from overtop.datasets.raw import FetchContext, raw_file, remove_other_files, unknown_split_error
 from overtop.errors import OvertopError
+from overtop.progress import track
 from overtop.storage.foreign import read_text, report_damage
 from overtop.storage.foreign_tables import read_columns
 from overtop.storage.json_files import write_plain_json
@@ -57,7 +57,7 @@ def fetch(name: str, spec: ClassesDataset, split: str, raw: Path, context: Fetch
     labels: dict[str, str] = {}
     names = FileNames(f"data set {name!r}, split {split!r}")
     with LAYOUTS[spec.files.layout](f"datasets.{name}.files", spec.files, origin, context) as source:
-        for image in tqdm(_select_images(spec, split, source), desc="fetch", unit="image", disable=None):
+        for image in track(_select_images(spec, split, source), "fetch", "image"):
             names.add(image.name)
             with raw_file(raw / IMAGES_FOLDER, image.name) as temporary:
                 temporary.write_bytes(image.read())

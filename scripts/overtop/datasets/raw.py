@@ -7,12 +7,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
 from overtop.config.sources import SourceSpec
 from overtop.downloads.fetch import fetch_files
 from overtop.downloads.mirror import resolve_in_mirror
 from overtop.errors import OvertopError, did_you_mean
+from overtop.progress import track
 from overtop.storage.files import resolve_inside, temporary_path
 
 MARKER = ".fetched"
@@ -151,7 +150,7 @@ def copy_into(raw: Path, folder: Path, files: Mapping[str, str]) -> None:
     if (raw / MARKER).is_file():
         is_same = all(target == origin for target, origin in files.items())
         (raw / MARKER).write_text(str(folder) if is_same else "", encoding="utf-8")
-    for target_path, origin_path in tqdm(files.items(), desc="fetch", unit="file", disable=None):
+    for target_path, origin_path in track(files.items(), "fetch", "file"):
         resolve_inside(raw, origin_path)  # checked in `raw`, because the original folder may contain links out of it
         origin, target = folder / origin_path, resolve_inside(raw, target_path)
         if not origin.is_file():
