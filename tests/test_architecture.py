@@ -10,7 +10,7 @@ import overtop
 from helpers import import_rules
 
 LAYERS = (
-    ("errors", "seeds", "device", "terms", "labels", "means", "memory", "progress"),
+    ("errors", "seeds", "device", "terms", "labels", "columns", "means", "memory", "progress"),
     ("config",),
     ("storage", "reference"),
     ("downloads",),
@@ -23,7 +23,9 @@ LAYERS = (
     ("evaluation",),
     ("confidence",),
     ("figures", "tables"),
+    ("report",),
     ("pipeline",),
+    ("screen",),
     ("cli",),
     ("__main__",),
 )

@@ -1,7 +1,11 @@
 # What several rules share: the checked configuration, look-ups in it, and the shards of a posterior.
 import os
+import signal
 import sys
 from pathlib import Path
+
+import psutil
+from snakemake.logging import logger
 
 SCRIPTS = Path(workflow.basedir).parent / "scripts"
 # The library of this checkout, whatever is installed in the environment.
@@ -9,7 +13,7 @@ sys.path.insert(0, str(SCRIPTS))
 
 from overtop.config.base import NAME_PATTERN, POSTERIOR_PATTERN
 from overtop.errors import OvertopError, did_you_mean
-from overtop.pipeline import answers, paths
+from overtop.pipeline import answers, paths, reports
 from overtop.pipeline import robustness as studies
 from overtop.pipeline.banks import find_bank
 from overtop.pipeline.checkout import check_checkout, share_library
@@ -19,7 +23,7 @@ from overtop.pipeline.config_files import read_config_files
 from overtop.pipeline.fits import find_fit
 from overtop.pipeline.loading import load_config
 from overtop.pipeline.needs import request
-from overtop.pipeline.run_lock import hold_folder
+from overtop.pipeline.run_lock import hold_folder, remove_stale_lock
 from overtop.pipeline.stages import script_versions
 from overtop.terms import IMPORTED, MODALITIES, PROTOCOLS
 
@@ -185,11 +189,30 @@ def check_encoders_with_open_clip():
         stop(error)
 
 
-def print_summary():
-    """Print where the results are and what they show."""
-    if not is_started_by_user():
-        return
-    from overtop.pipeline.summary import summarise_run
+def run_targets():
+    """The files whose results are the last words of a run."""
+    named = sorted(workflow.dag_settings.targets)
+    return settings.targets if named in ([], ["all"]) else named
 
-    targets = sorted(workflow.dag_settings.targets) or settings.targets
-    print(summarise_run(targets), file=sys.stderr)
+
+def stop_on_sigterm():
+    """Interrupt the jobs on this machine, as Ctrl-C does: Snakemake would wait for their end, and for all retries."""
+    let_jobs_end = signal.getsignal(signal.SIGTERM)
+
+    def interrupt(*arguments):
+        for process in psutil.Process().children(recursive=True):
+            process.send_signal(signal.SIGINT)
+        let_jobs_end(*arguments)
+
+    signal.signal(signal.SIGTERM, interrupt)
+
+
+if is_started_by_user():
+    for handler in workflow.logger_manager.get_log_handlers():
+        if hasattr(handler, "screen"):
+            handler.screen.targets = run_targets
+    is_run = (
+        workflow.output_settings is not None and not workflow.output_settings.dryrun
+    )
+    if is_run and remove_stale_lock():
+        logger.warning("removed the lock that a killed run left; no other run is alive")

@@ -16,9 +16,9 @@ _KEYS_OF_SOURCES = {"split": ("dataset",), "shards": ("folder", "table"), "on_er
 class ModelSource(Model):
     """A confidence model: the posterior, and the labelled split that it is fitted on."""
 
-    dataset: Name
-    split: Name = "val"
-    posterior: PosteriorName
+    dataset: Name = Field(description="data set of the labelled queries")
+    split: Name = Field("val", description="split of the labelled queries")
+    posterior: PosteriorName = Field(description="posterior of the labelled queries, and of the new ones")
 
 
 class Items(Model):
@@ -66,9 +66,9 @@ class Items(Model):
 class AnswerSpec(Model):
     """One set of new queries, `results/answers/NAME.{parquet,csv}`: the top-1 of each, and whether to act on it."""
 
-    model: ModelSource
-    gallery: Items
-    queries: Items
+    model: ModelSource = Field(description="confidence model that judges the answers")
+    gallery: Items = Field(description="items that are searched")
+    queries: Items = Field(description="what is searched for")
     precision: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.9, description="guaranteed precision of the answers that are acted on: one of operating.precisions"
     )

@@ -18,16 +18,16 @@ def step_length(step: float | None, epsilon: float) -> float:
 class GradientAttack(Model):
     """Projected gradient ascent on the cross-entropy (`pgd`) or on the margin of the best wrong answer (`cw`)."""
 
-    kind: Literal["pgd", "cw"]
+    kind: Literal["pgd", "cw"] = Field(description="loss that is maximised")
     epsilon: Radius
     steps: Annotated[int, Field(ge=0)] = Field(100, description="0: uniform noise of the same size, as a control")
     step: Positive | None = Field(None, description="length of a step, in 1/255; default: min(1, epsilon)")
-    restarts: Count = 1
+    restarts: Count = Field(1, description="random starts, of which the worst counts")
     early_stop: bool = Field(
         False,
         description="stop at the first wrong answer: the same accuracy, faster; not for uncertainties",
     )
-    seed: int = 0
+    seed: int = Field(0, description="seed of the random starts")
 
     @property
     def step_length(self) -> float:
@@ -38,11 +38,11 @@ class GradientAttack(Model):
 class LibraryAttack(Model):
     """Parameter-free attacks of Croce and Hein (2020), from the package `pyautoattack`."""
 
-    kind: Literal["apgd-ce", "apgd-dlr", "apgd-t"]
+    kind: Literal["apgd-ce", "apgd-dlr", "apgd-t"] = Field(description="attack of the package")
     epsilon: Radius
-    steps: Count = 100
-    restarts: Count = 1
-    seed: int = 0
+    steps: Count = Field(100, description="steps of gradient ascent")
+    restarts: Count = Field(1, description="random starts, of which the worst counts")
+    seed: int = Field(0, description="seed of the random starts")
 
 
 class WorstCaseAttack(Model):

@@ -10,20 +10,22 @@ from overtop.config.base import Count, Model
 class BatchSizes(Model):
     """Items per forward pass. Part of the result, because the masks of MC dropout are drawn per batch."""
 
-    image: Count = 64
-    text: Count = 256
+    image: Count = Field(64, description="images per forward pass")
+    text: Count = Field(256, description="captions per forward pass")
 
 
 class EmbeddingSpec(Model):
     """How shards are computed and stored."""
 
-    batch_size: BatchSizes = BatchSizes()
+    batch_size: BatchSizes = Field(
+        BatchSizes(), description="items per forward pass; part of the result under MC dropout"
+    )
     precision: Literal["fp32", "tf32", "bf16", "fp16"] = Field(
         "fp32",
         description="precision of the forward pass: full, with products in TF32 on a GPU, or automatic mixed precision",
     )
     compile: bool = Field(False, description="use torch.compile on a GPU: minutes to start, then faster")
-    passes_per_shard: Count = Field(50, description="most MC-dropout passes in one shard")
+    passes_per_shard: Count = Field(50, description="most passes of MC dropout in one shard")
     many_samples_dtype: Literal["float32", "float16"] = Field(
         "float32", description="storage type of posteriors with several samples; a single sample is always float32"
     )

@@ -18,13 +18,15 @@ class TrainSpec(Model):
     towers: Literal["whole", "locked"] = Field(
         "whole", description="`whole`: train all weights; `locked`: only the heads, on features of pretrained towers"
     )
-    seed: int = 0
-    epochs: Annotated[int, Field(ge=1)] = 4
-    batch_size: Annotated[int, Field(ge=2)] = 64
-    learning_rate: Positive = 1e-3
-    weight_decay: Annotated[float, Field(ge=0)] = 0.05
+    seed: int = Field(0, description="seed of weights and batches")
+    epochs: Annotated[int, Field(ge=1)] = Field(4, description="passes over the training split")
+    batch_size: Annotated[int, Field(ge=2)] = Field(64, description="pairs per step")
+    learning_rate: Positive = Field(1e-3, description="largest learning rate of AdamW")
+    weight_decay: Annotated[float, Field(ge=0)] = Field(0.05, description="weight decay of AdamW")
     warm_up: Fraction = Field(0.1, description="linear warm-up, as a fraction of all steps")
-    label_smoothing: Fraction = 0.0
+    label_smoothing: Fraction = Field(
+        0.0, description="share of the target that is spread over the other pairs of a batch"
+    )
     text_dropout: Fraction = Field(0.0, description="dropout of the text features when only heads are trained")
     caption_weights: dict[str, Annotated[float, Field(ge=0)]] = Field(
         {}, description="sampling weight of each caption level; empty: uniform"
@@ -54,7 +56,7 @@ class EncoderSpec(Model):
     activation: Literal["own", "gelu", "quickgelu"] = Field(
         "own", description="`own`: the activation that the weights were trained with"
     )
-    train: TrainSpec | None = None
+    train: TrainSpec | None = Field(None, description="train the encoder here")
     finetune: FinetuneSpec | None = Field(None, description="fine-tune another encoder, whose architecture it has")
 
     @model_validator(mode="after")

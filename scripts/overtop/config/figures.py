@@ -12,33 +12,35 @@ from overtop.terms import Binning, Positives, Probability, Protocol
 class CurveFigure(Model):
     """One figure, `results/figures/NAME.{pdf,png,csv}`, of the curves behind a table."""
 
-    kind: Literal["calibration", "rejection"]
-    table: Name
+    kind: Literal["calibration", "rejection"] = Field(
+        description="Recall@1 by level of uncertainty, or of the remaining queries as uncertain ones are rejected"
+    )
+    table: Name = Field(description="table whose methods are shown")
     estimators: list[Name] = Field([], description="empty: all estimators of the table")
-    protocol: Protocol = "corrected"
-    binning: Binning = "equal_width"
-    positives: Positives = "labelled"
+    protocol: Protocol = Field("corrected", description="protocol that is shown")
+    binning: Binning = Field("equal_width", description="how uncertainty is cut into levels")
+    positives: Positives = Field("labelled", description="which answers count as right")
 
 
 class CascadeFigure(Model):
     """One figure, `results/figures/NAME.{pdf,png,csv}`, of a cascade."""
 
     kind: Literal["cascade"]
-    cascade: Name
+    cascade: Name = Field(description="entry of `cascades`")
 
 
 class SensitivityFigure(Model):
     """One figure, `results/figures/NAME.{pdf,png,csv}`: the effect of dropout rate and number of passes."""
 
     kind: Literal["sensitivity"]
-    dataset: Name
-    estimator: Name = "top1_consistency"
+    dataset: Name = Field(description="data set that is shown")
+    estimator: Name = Field("top1_consistency", description="estimator that is shown")
     rates: list[PosteriorName] = Field([], description="posteriors that differ only in their rate")
     passes: list[PosteriorName] = Field([], description="posteriors that differ only in their passes")
-    split: Name = "test"
-    protocol: Protocol = "corrected"
-    binning: Binning = "equal_width"
-    positives: Positives = "labelled"
+    split: Name = Field("test", description="split that is shown")
+    protocol: Protocol = Field("corrected", description="protocol that is shown")
+    binning: Binning = Field("equal_width", description="how uncertainty is cut into levels")
+    positives: Positives = Field("labelled", description="which answers count as right")
 
     def posteriors(self) -> list[str]:
         """All posteriors of the figure, each once."""
@@ -53,11 +55,13 @@ class ThinningFigure(Model):
     """
 
     kind: Literal["thinning"]
-    dataset: Name
-    posterior: PosteriorName
-    split: Name = "test"
+    dataset: Name = Field(description="data set that is measured")
+    posterior: PosteriorName = Field(description="posterior that is measured")
+    split: Name = Field("test", description="split that is measured")
     val: Name | None = Field("val", description="labelled split of the logistic regression; null: leave it out")
-    estimators: Annotated[list[Name], Field(min_length=1)] = ["max_softmax", "bank_softmax"]
+    estimators: Annotated[list[Name], Field(min_length=1)] = Field(
+        ["max_softmax", "bank_softmax"], description="estimators beside the transductive ones"
+    )
     sizes: list[Count] = Field([50, 100, 200, 500, 1000, 2000, 5000], description="numbers of queries; also all")
     draws: Count = Field(50, description="random subsets of each size")
 
@@ -66,9 +70,9 @@ class ReliabilityFigure(Model):
     """One figure, `results/figures/NAME.{pdf,png,csv}`: reliability of a study's models, clean beside attacked."""
 
     kind: Literal["reliability"]
-    robustness: Name
-    dataset: Name
-    attack: Name
+    robustness: Name = Field(description="study, an entry of `robustness`")
+    dataset: Name = Field(description="data set of the study")
+    attack: Name = Field(description="attack of the study")
     models: list[str] = Field([], description="display names of models of the study; empty: all")
     probabilities: Annotated[list[Probability], Field(min_length=1)] = Field(
         ["model", "fitted"], description="those that a model does not have are left out"
@@ -79,9 +83,9 @@ class BankFigure(Model):
     """One figure, `results/figures/NAME.{pdf,png,csv}`: what the bank estimators of a posterior depend on."""
 
     kind: Literal["bank"]
-    dataset: Name
-    posterior: PosteriorName
-    split: Name = "test"
+    dataset: Name = Field(description="data set that is measured")
+    posterior: PosteriorName = Field(description="posterior that is measured")
+    split: Name = Field("test", description="split that is measured")
     foreign: BankSpec | None = Field(None, description="a bank of another data set to compare the declared one with")
 
 
@@ -107,10 +111,13 @@ class AttackEffectFigure(Model):
 
     kind: Literal["attack_effect"]
     robustness: Name = Field(description="the study")
-    dataset: Name
-    attack: Name
+    dataset: Name = Field(description="data set of the study")
+    attack: Name = Field(description="attack of the study")
     models: list[str] = Field([], description="display names of models of the study; empty: all")
-    estimators: Annotated[list[Name], Field(min_length=1)] = ["dirichlet_entropy", "dirichlet_vacuity", "entropy"]
+    estimators: Annotated[list[Name], Field(min_length=1)] = Field(
+        ["dirichlet_entropy", "dirichlet_vacuity", "entropy"],
+        description="estimators that are shown",
+    )
 
 
 class ConfidenceFigure(Model):

@@ -12,7 +12,7 @@ class TrainingAttack(Model):
     """Projected gradient ascent within each training step; what it maximises belongs to the objective."""
 
     epsilon: Positive = Field(1.0, description="radius of the L-infinity ball, in 1/255 of the range of a pixel")
-    steps: Count = 2
+    steps: Count = Field(2, description="steps of gradient ascent")
     step: Positive | None = Field(None, description="length of a step, in 1/255; default: min(1, epsilon)")
 
 
@@ -23,18 +23,18 @@ class FinetuneSpec(Model):
 
     base: Name = Field(alias="from", description="the encoder that training starts from")
     dataset: Name = Field(description="data set of classes")
-    train: Name = "train"
+    train: Name = Field("train", description="split that it is trained on")
     val: Name = Field("val", description="split of the same data set that selects the best epoch")
-    objective: ObjectiveSpec
-    attack: TrainingAttack = TrainingAttack()
-    seed: int = 0
-    epochs: Count = 10
-    batch_size: Count = 256
+    objective: ObjectiveSpec = Field(description="loss of the training")
+    attack: TrainingAttack = Field(TrainingAttack(), description="attack on each batch")
+    seed: int = Field(0, description="seed of batches and attacks")
+    epochs: Count = Field(10, description="passes over the training split")
+    batch_size: Count = Field(256, description="images per step")
     accumulate: Count = Field(1, description="parts that a batch is computed in")
-    optimizer: Literal["sgd", "adamw"] = "sgd"
-    learning_rate: Positive = 1e-4
+    optimizer: Literal["sgd", "adamw"] = Field("sgd", description="optimizer")
+    learning_rate: Positive = Field(1e-4, description="largest learning rate")
     momentum: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="of SGD")
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    weight_decay: Annotated[float, Field(ge=0)] = Field(0.0, description="weight decay of the optimizer")
     warm_up_steps: Annotated[int, Field(ge=0)] = Field(0, description="linear warm-up; then a cosine to zero")
     blocks: Count | None = Field(None, description="train the last blocks of the tower only; default: all of it")
     prompt: Annotated[str, Field(pattern=r"\{c\}")] | None = Field(

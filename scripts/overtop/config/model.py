@@ -19,6 +19,7 @@ from overtop.config.operating import OperatingSpec
 from overtop.config.posteriors import PosteriorSpec
 from overtop.config.radius import RadiusSpec
 from overtop.config.ranking import RankingSpec
+from overtop.config.reports import ReportSpec
 from overtop.config.robustness import RobustnessSpec
 from overtop.config.sources import SourceSpec
 from overtop.config.tables import TableSpec
@@ -30,33 +31,38 @@ from overtop.terms import ESTIMATORS, IMPORTED
 class Config(Model):
     """The whole of config.yaml."""
 
-    seed: int = 0
+    seed: int = Field(0, description="seed of the run: bootstrap, samples of queries, masks of MC dropout")
     mirror: str | None = Field(None, description="folder with the sources of data sets; relative sources are inside it")
     targets: Annotated[list[str], Field(min_length=1)] = Field(
         ["results/tables/demo.csv"], description="default targets of `snakemake` and `dvc repro`"
     )
-    estimators: Annotated[list[Name], Field(min_length=1)] = list(ESTIMATORS)
+    estimators: Annotated[list[Name], Field(min_length=1)] = Field(
+        list(ESTIMATORS), description="estimators to compute; default: all"
+    )
     bank: BankSpec | None = Field(
         None, description="bank of each data set whose entry lists its split (`bank` in that entry replaces it)"
     )
-    embedding: EmbeddingSpec = EmbeddingSpec()
-    ranking: RankingSpec = RankingSpec()
-    temperature: TemperatureSpec = TemperatureSpec()
-    radius: RadiusSpec = RadiusSpec()
-    evaluation: EvaluationSpec = EvaluationSpec()
-    operating: OperatingSpec = OperatingSpec()
+    embedding: EmbeddingSpec = Field(EmbeddingSpec(), description="how embeddings are computed and stored")
+    ranking: RankingSpec = Field(RankingSpec(), description="how items are ranked")
+    temperature: TemperatureSpec = Field(TemperatureSpec(), description="temperatures of the softmax over the gallery")
+    radius: RadiusSpec = Field(RadiusSpec(), description="the adversarial radius of protocol `published`")
+    evaluation: EvaluationSpec = Field(EvaluationSpec(), description="measures, intervals and tests")
+    operating: OperatingSpec = Field(OperatingSpec(), description="confidence models and thresholds")
     sources: dict[Name, SourceSpec] = Field({}, description="where to download files from; see workflow/sources.yaml")
-    datasets: dict[Name, DatasetSpec]
-    encoders: dict[Name, EncoderSpec] = {}
-    attacks: dict[Name, AttackSpec] = {}
-    adapters: dict[Name, AdapterSpec] = {}
-    posteriors: dict[Name, PosteriorSpec]
-    tables: dict[Name, TableSpec]
-    figures: dict[Name, FigureSpec] = {}
-    cascades: dict[Name, CascadeSpec] = {}
-    robustness: dict[Name, RobustnessSpec] = {}
-    transfers: dict[Name, TransferSpec] = {}
-    answers: dict[Name, AnswerSpec] = {}
+    datasets: dict[Name, DatasetSpec] = Field(description="data sets with their splits")
+    encoders: dict[Name, EncoderSpec] = Field({}, description="models, trained here or downloaded")
+    attacks: dict[Name, AttackSpec] = Field({}, description="attacks on images")
+    adapters: dict[Name, AdapterSpec] = Field({}, description="ProbVLM adapters")
+    posteriors: dict[Name, PosteriorSpec] = Field(
+        description="how samples of the embeddings are drawn; each encoder is one under its own name"
+    )
+    tables: dict[Name, TableSpec] = Field(description="tables of results")
+    figures: dict[Name, FigureSpec] = Field({}, description="figures of results")
+    cascades: dict[Name, CascadeSpec] = Field({}, description="cheap estimators with an expensive fallback")
+    robustness: dict[Name, RobustnessSpec] = Field({}, description="studies of attacked models")
+    transfers: dict[Name, TransferSpec] = Field({}, description="studies of confidence models on other data")
+    answers: dict[Name, AnswerSpec] = Field({}, description="new queries to be answered")
+    reports: dict[Name, ReportSpec] = Field({}, description="pages of results, for a browser")
 
     @field_validator("encoders")
     @classmethod

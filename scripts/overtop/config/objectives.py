@@ -11,7 +11,7 @@ from overtop.terms import DIRICHLET_TEMPERATURE
 class PlainObjective(Model):
     """A published objective without settings of its own."""
 
-    kind: Literal["tecoa", "pmg_aft", "fare", "tga"]
+    kind: Literal["tecoa", "pmg_aft", "fare", "tga"] = Field(description="the objective")
 
 
 class AgftObjective(Model):
@@ -44,8 +44,8 @@ class DivergenceObjective(Model):
     the clean image, p_a that of the trained one for the attacked image.
     """
 
-    kind: Literal["kl_clean_attacked", "kl_attacked_clean"]
-    weight: Positive = 1.0
+    kind: Literal["kl_clean_attacked", "kl_attacked_clean"] = Field(description="direction of the divergence")
+    weight: Positive = Field(1.0, description="weight of the divergence")
 
 
 class WeightedObjective(Model):

@@ -42,7 +42,7 @@ class Deterministic(_Attackable):
     """One encoder, one sample."""
 
     kind: Literal["deterministic"]
-    encoder: Name
+    encoder: Name = Field(description="an entry of `encoders`")
 
     @property
     def passes(self) -> None:
@@ -57,9 +57,9 @@ class McDropout(_Attackable):
     """One encoder, S passes with dropout on."""
 
     kind: Literal["mc_dropout"]
-    encoder: Name
-    rate: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    passes: Annotated[int, Field(ge=2)] = 50
+    encoder: Name = Field(description="an entry of `encoders`")
+    rate: Annotated[float, Field(gt=0, lt=1)] = Field(0.2, description="dropout rate")
+    passes: Annotated[int, Field(ge=2)] = Field(50, description="forward passes, S samples")
 
     def encoders(self) -> list[str]:
         """The encoders whose shards make up the posterior."""
@@ -75,7 +75,7 @@ class Ensemble(_Posterior):
     """K encoders, one sample each."""
 
     kind: Literal["ensemble"]
-    members: Annotated[list[Name], Field(min_length=2)]
+    members: Annotated[list[Name], Field(min_length=2)] = Field(description="entries of `encoders`")
 
     @property
     def passes(self) -> None:

@@ -19,7 +19,7 @@ class RobustnessSpec(Model):
     multilabel: list[Name] = Field(
         [], description="data sets with several classes per image: mAP, and precision, recall and F1 at 3"
     )
-    split: Name = "test"
-    attacks: Annotated[list[Name], Field(min_length=1)]
+    split: Name = Field("test", description="split that is attacked")
+    attacks: Annotated[list[Name], Field(min_length=1)] = Field(description="entries of `attacks`")
     baseline: str | None = Field(None, description="model that the others are compared with; default: the first")
     reference: Literal["ucat", "ucat_ablation"] | None = Field(None, description="the paper's table to compare with")

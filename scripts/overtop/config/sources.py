@@ -35,7 +35,7 @@ class FileSource(Model):
     md5: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] | None = Field(
         None, description="digest, if only this older one is known"
     )
-    licence: str
+    licence: str = Field(description="licence of the files")
     terms: str | None = Field(None, description="terms that must be accepted before use, and where")
 
 
@@ -44,9 +44,9 @@ class HubSource(Model):
 
     kind: Literal["hub"]
     repo: Repository = Field(description="OWNER/NAME")
-    repo_type: Literal["dataset", "model"] = "dataset"
+    repo_type: Literal["dataset", "model"] = Field("dataset", description="kind of repository")
     revision: str = Field("main", description="branch, tag or commit")
-    licence: str
+    licence: str = Field(description="licence of the files")
     terms: str | None = Field(None, description="terms that must be accepted before use, and where")
 
 
@@ -55,8 +55,8 @@ class FolderSource(Model):
 
     kind: Literal["folder"]
     path: str = Field(description="absolute, or inside the mirror")
-    licence: str = ""
-    terms: None = None
+    licence: str = Field("", description="licence of the files")
+    terms: None = Field(None, description="terms of use")
 
 
 SourceSpec = Annotated[FileSource | HubSource | FolderSource, Field(discriminator="kind")]

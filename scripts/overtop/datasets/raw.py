@@ -7,12 +7,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
 from overtop.config.sources import SourceSpec
 from overtop.downloads.fetch import fetch_files
 from overtop.downloads.mirror import resolve_in_mirror
 from overtop.errors import OvertopError, did_you_mean
+from overtop.progress import track
 from overtop.storage.files import resolve_inside, temporary_path
 
 MARKER = ".fetched"
@@ -101,10 +100,12 @@ def resolve_source(key: str, source: str, mirror: str | None) -> Path:
     return path
 
 
-def unknown_split_error(split: str, place: str, splits: Iterable[str]) -> OvertopError:
-    """The error that `place` has no split of this name, with the names of its splits."""
+def unknown_split_error(split: str, place: str, splits: Iterable[str], fix: str = "") -> OvertopError:
+    """The error that `place` has no split of this name, with the names of its splits, and what to do about it."""
     names = ", ".join(name if name.isprintable() else ascii(name) for name in sorted(splits))
-    return OvertopError(f"{place} has no split {split!r}; its splits: {names or 'none'}")
+    return OvertopError(
+        "; ".join(filter(None, [f"{place} has no split {split!r}; its splits: {names or 'none'}", fix]))
+    )
 
 
 @contextmanager
@@ -138,7 +139,7 @@ def copy_into(raw: Path, folder: Path, files: Mapping[str, str]) -> None:
     Raises:
         OvertopError: a path points outside its folder, or a file is missing.
     """
-    for target_path, origin_path in tqdm(files.items(), desc="fetch", unit="file", disable=None):
+    for target_path, origin_path in track(files.items(), "fetch", "file"):
         resolve_inside(raw, origin_path)  # checked in `raw`, because the original folder may contain links out of it
         origin, target = folder / origin_path, resolve_inside(raw, target_path)
         if not origin.is_file():

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from overtop.config.dataset_base import ClassCounts, Counts
 from overtop.config.datasets import ClassesDataset, StoredDatasetSpec
-from overtop.datasets import classes, embeddings, images, karpathy, shapes, table, texts
+from overtop.datasets import classes, embeddings, huggingface, images, karpathy, shapes, table, texts
 from overtop.datasets.held_out import find_part, read_part, select_items, write_part
 from overtop.datasets.raw import FetchContext, claim_folder
 from overtop.errors import OvertopError
@@ -28,6 +28,7 @@ KINDS = {
     "shapes": shapes,
     "karpathy": karpathy,
     "table": table,
+    "huggingface": huggingface,
     "embeddings": embeddings,
     "classes": classes,
     "images": images,
@@ -77,7 +78,7 @@ def read_raw_split(name: str, spec: StoredDatasetSpec, raw: Path, data: Path, sp
         result: Split = KINDS[spec.kind].read(name, spec, raw, split if part is None else part.of)
         _check_not_empty(result, raw)
         if part is not None:
-            result = result.select(*select_items(result, part))
+            result = result.select(*select_items(result, part, raw))
         _check_images_exist(result, raw)
         if split in spec.expect:
             _check_counts(result, spec.expect[split], f"datasets.{name}.expect.{split}")

@@ -1,0 +1,1 @@
+"""What the columns of all tables mean; `meanings.COLUMNS` has every name."""

@@ -1,0 +1,1 @@
+"""Tests of the report, and a document for them."""
