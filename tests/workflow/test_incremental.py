@@ -12,9 +12,7 @@ from helpers.pipeline import BIN, ENVIRONMENT, TINY_CONFIG
 
 pytestmark = pytest.mark.slow
 
-RESULTS = tuple(f"results/{kind}/*" for kind in ("tables", "figures", "reports", "embeddings/**")) + (
-    "data/encoders/*",
-)
+RESULTS = (*(f"results/{kind}/*" for kind in ("tables", "figures", "reports", "embeddings/**")), "data/encoders/*")
 PER_POSTERIOR = Counter({"rank": 1, "radius": 1, "score": 1, "evaluate": 1})
 DRAWN = Counter({"table": 1, "plot": 2, "report": 1})
 
