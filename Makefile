@@ -2,9 +2,6 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
-# A killed run leaves its lock behind: it is removed, unless another run is using the folder.
-UNLOCK := $(BIN)/python -c 'from overtop.pipeline.run_lock import remove_stale_lock; remove_stale_lock()'
-SNAKEMAKE := $(BIN)/snakemake --cores all
 # Two workers, each with whole files of tests: what a file builds is built once.
 SHARED := -n 2 --dist loadfile
 
@@ -32,8 +29,7 @@ help: ## list the targets
 DEMO := results/tables/demo.csv results/figures/demo-calibration.pdf results/figures/demo-rejection.pdf results/reports/demo.html
 
 demo: .venv/installed ## the main job, offline, on a CPU
-	@$(UNLOCK)
-	@$(SNAKEMAKE) --quiet rules -- $(DEMO)
+	@$(BIN)/snakemake -- $(DEMO)
 
 # The study of the shapes world: accuracy, calibration and uncertainty under attack, and which part of UCAT matters.
 STUDY := $(addprefix results/robustness/scenes,.csv -calibration.csv -divergences.csv -objectives.csv -effects-uncertainty.csv -retrieval-uncertainty.csv) \
@@ -44,8 +40,7 @@ STUDY := $(addprefix results/robustness/scenes,.csv -calibration.csv -divergence
 	@touch $@
 
 robustness: .venv/installed-attacks ## adversarial attacks and fine-tuning on the shapes world, offline, on a CPU
-	@$(UNLOCK)
-	@$(SNAKEMAKE) --quiet rules -- $(STUDY)
+	@$(BIN)/snakemake -- $(STUDY)
 
 TARGETS = $(TABLE:%=results/tables/%.csv) $(FIGURE:%=results/figures/%.pdf)
 
@@ -84,8 +79,8 @@ format: .venv/installed-dev ## rewrite the sources in the project's format
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/snakefmt workflow
 
-schema: .venv/installed ## write the editor's schema of config.yaml
-	@$(BIN)/python -c 'from overtop.pipeline.loading import editor_schema; from overtop.storage.files import write_text; write_text("workflow/schemas/config.schema.json", editor_schema())'
+schema: .venv/installed ## write what is generated: the editor's schema of config.yaml, tables of the documentation
+	@$(BIN)/python -c 'from pathlib import Path; from overtop.pipeline.reference_pages import write_generated; write_generated(Path())'
 
 stages: .venv/installed ## record the digests of the sources of all stages
 	@$(BIN)/python -c 'from pathlib import Path; from overtop.pipeline.stages import stage_states; from overtop.storage.json_files import write_plain_json; write_plain_json("tests/stages.json", stage_states(Path("scripts")))'

@@ -82,7 +82,7 @@ def read_tables(job: Job, spec: ReportSpec) -> dict[str, tuple[pd.DataFrame, Pub
     files = zip(spec.tables, job.params.tables, job.input.tables, job.input.members, strict=True)
     return {
         name: (
-            read_table(path).assign(split=facts["split"]),
+            read_table(path).assign(split=facts["split"]).fillna({"members": "", "members_off": ""}),
             PublishedNumbers(facts["reference"], recalls=read_table(members)),
         )
         for name, facts, path, members in files

@@ -1,8 +1,7 @@
 import contextlib
 import doctest
-import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,8 @@ from helpers.recipe_costs import TEST_IMAGES, cost_tables
 from overtop.confidence import transfer
 from overtop.config.model import Config
 from overtop.config.transfers import TransferSpec
-from overtop.estimators.registry import REGISTRY, estimators_table
 from overtop.pipeline.answers import locate
 from overtop.pipeline.loading import load_config
-from overtop.tables.rows import COLUMNS
-from overtop.training.objectives import objectives_table
 
 REPO = Path(__file__).resolve().parents[1]
 PAGES = [
@@ -29,7 +25,6 @@ PAGES = [
     "CHANGELOG.md",
     *sorted(str(p.relative_to(REPO)) for p in REPO.glob("docs/*.md")),
 ]
-SETTINGS = ("embedding", "ranking", "temperature", "radius", "evaluation", "operating")
 
 
 def code_blocks(page: Path, language: str) -> list[str]:
@@ -68,30 +63,11 @@ def test_every_page_is_in_the_navigation():
     assert missing == []
 
 
-def test_estimators_page_contains_the_generated_table():
-    page = (REPO / "docs" / "estimators.md").read_text()
-    table = page.split("<!-- estimators: begin -->\n")[1].split("<!-- estimators: end -->")[0]
-    assert table.strip() == estimators_table().strip(), "replace the table by the output of estimators_table()"
-    assert [name for name in REGISTRY if f"`{name}`" not in table] == []
-
-
-def test_robustness_page_contains_the_generated_table():
-    page = (REPO / "docs" / "robustness.md").read_text()
-    table = page.split("<!-- objectives: begin -->\n")[1].split("<!-- objectives: end -->")[0]
-    assert table.strip() == objectives_table().strip(), "replace the table by the output of objectives_table()"
-
-
 def test_yaml_examples_of_robustness_page_are_a_valid_configuration():
     values = read_committed_config(REPO)
     for example in code_blocks(REPO / "docs" / "robustness.md", "yaml"):
         merge(values, yaml.safe_load(example))
     assert "mine" in load_config(values).robustness
-
-
-def test_evaluation_page_explains_every_column_of_tables():
-    page = (REPO / "docs" / "evaluation.md").read_text()
-    columns = [re.sub("_(low|high)$", "", name) for name in COLUMNS]
-    assert [name for name in columns if f"`{name}`" not in page] == []
 
 
 def test_evaluation_page_explains_every_column_of_transfers():
@@ -153,18 +129,10 @@ def test_study_of_real_pictures_compares_all_published_objectives():
     assert {(spec.base, spec.dataset, spec.epochs) for spec in specs} == {("photos-0", "tinyimagenet100", 2)}
 
 
-def test_configuration_page_lists_every_setting_with_its_default():
-    def leaves(values: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
-        for key, value in values.items():
-            if isinstance(value, Mapping):
-                yield from leaves(value, f"{prefix}{key}.")
-            else:
-                yield prefix + key, value
-
-    required = {"datasets": {}, "posteriors": {}, "tables": {}}
-    defaults = Config.model_validate(required).model_dump(mode="json", include=set(SETTINGS))
-    rows = re.findall(r"^\| `([\w.]+\.[\w.]+)` \| `([^`]*)` \|", (REPO / "docs" / "configuration.md").read_text(), re.M)
-    assert {key: json.loads(default) for key, default in rows} == dict(leaves(defaults, ""))
+def test_configuration_page_lists_every_section():
+    page = (REPO / "docs" / "configuration.md").read_text().split("## All keys")[0]
+    settings = {"embedding", "ranking", "temperature", "radius", "evaluation", "operating"}
+    assert {name for name in Config.model_fields if f"| `{name}` |" not in page} == settings
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,8 @@ from typing import Any
 import yaml
 from snakemake.utils import update_config
 
+from helpers.written_columns import undocumented_tables
+
 BIN = Path(sys.executable).parent
 """Folder of the environment's executables."""
 
@@ -33,12 +35,12 @@ def read_committed_config(repo: Path) -> dict[str, Any]:
 
 
 def listed_jobs(output: str) -> Counter[str]:
-    """Return the number of jobs of each rule that Snakemake lists before it starts them."""
-    table = re.search(r"^job +count\n-+  -+\n(.*?)^total", output, re.M | re.S)
+    """Return the number of jobs of each rule that a dry run lists."""
+    table = re.search(r"^rule +jobs +why.*?\n(.*?)^\d+ jobs? would run", output, re.M | re.S)
     if table is None:
         return Counter()
-    rows = (line.split() for line in table[1].splitlines())
-    return Counter({rule: int(count) for rule, count in rows if rule != "all"})
+    rows = (line.split(maxsplit=2) for line in table[1].splitlines())
+    return Counter({rule: int(count.replace(",", "")) for rule, count, *_ in rows})
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Project:
     def run(
         self, *arguments: str, check: bool = True, environment: Mapping[str, str] = ENVIRONMENT
     ) -> subprocess.CompletedProcess[str]:
-        """Run Snakemake on two cores; with `check`, a failure fails the test."""
+        """Run Snakemake on two cores; with `check`, a failure or a table that is not documented fails the test."""
         result = subprocess.run(
             [*self.snakemake, *arguments],
             cwd=self.root,
@@ -68,11 +70,12 @@ class Project:
             check=False,
         )
         assert not check or result.returncode == 0, result.stdout + result.stderr
+        assert not check or undocumented_tables(self.root) == []
         return result
 
     def planned_jobs(self, *arguments: str, environment: Mapping[str, str] = ENVIRONMENT) -> Counter[str]:
         """Return the number of jobs of each rule that a dry run lists."""
-        output = self.run(*arguments, "--dry-run", "--quiet", "rules", environment=environment)
+        output = self.run(*arguments, "--dry-run", environment=environment)
         return listed_jobs(output.stdout + output.stderr)
 
     def read_files(self, *patterns: str) -> dict[str, bytes]:

@@ -25,7 +25,7 @@ class EmbeddingSpec(Model):
         description="precision of the forward pass: full, with products in TF32 on a GPU, or automatic mixed precision",
     )
     compile: bool = Field(False, description="use torch.compile on a GPU: minutes to start, then faster")
-    passes_per_shard: Count = Field(50, description="most MC-dropout passes in one shard")
+    passes_per_shard: Count = Field(50, description="most passes of MC dropout in one shard")
     many_samples_dtype: Literal["float32", "float16"] = Field(
         "float32", description="storage type of posteriors with several samples; a single sample is always float32"
     )

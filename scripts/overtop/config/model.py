@@ -37,7 +37,7 @@ class Config(Model):
         ["results/tables/demo.csv"], description="default targets of `snakemake` and `dvc repro`"
     )
     estimators: Annotated[list[Name], Field(min_length=1)] = Field(
-        list(ESTIMATORS), description="estimators to compute"
+        list(ESTIMATORS), description="estimators to compute; default: all"
     )
     bank: BankSpec | None = Field(
         None, description="bank of each data set whose entry lists its split (`bank` in that entry replaces it)"

@@ -15,12 +15,12 @@ class OperatingSpec(Model):
     precisions: Annotated[list[Annotated[float, Field(gt=0, lt=1)]], Field(min_length=1)] = Field(
         [0.8, 0.9, 0.95], description="target values of R@1"
     )
-    confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(
-        0.95, description="probability with which the precision is guaranteed"
-    )
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(0.95, description="probability of each guarantee")
     estimator: Name | None = Field(
-        None, description="of confidence models; default: bank_nnn if there is a bank, else max_softmax; or `auto`"
+        None,
+        description="estimator of confidence models; default: `bank_nnn` with a bank, otherwise `max_softmax`; `auto`: "
+        "the one with the smallest cross-validated NLL",
     )
     mapping: MappingName = Field(
-        "auto", description="from uncertainty to the probability of a hit; auto: the smallest cross-validated NLL"
+        "auto", description="from uncertainty to the probability of a hit; `auto`: the smallest cross-validated NLL"
     )

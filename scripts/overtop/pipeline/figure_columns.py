@@ -13,7 +13,7 @@ _QUANTILES = {f"q{q:02d}": number(f"{q} % quantile of the uncertainty", AS_UNCER
 
 
 def _figure(kind: str, rows: str, columns: Sequence[str], own: Mapping[str, Column] | None = None) -> TableColumns:
-    return TableColumns(f"{paths.FIGURE}.csv, kind `{kind}`", rows, columns, own=dict(own or {}))
+    return TableColumns(f"{paths.FIGURE}.csv", rows, columns, own=dict(own or {}), note=f" of kind `{kind}`")
 
 
 FIGURE_TABLES = (

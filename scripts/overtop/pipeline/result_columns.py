@@ -90,9 +90,10 @@ RESULT_TABLES = (
         own=_GUARANTEE,
     ),
     TableColumns(
-        f"{paths.ANSWER}.parquet, {paths.ANSWER}.csv, and what `overtop trust` writes",
+        f"{paths.ANSWER}.parquet",
         "a query",
         answer_blocks.SCHEMA.names,
+        note=" and .csv; also what `overtop trust` writes",
     ),
     TableColumns(
         f"{paths.TRANSFER}.csv",
@@ -124,12 +125,11 @@ RESULT_TABLES = (
     ),
     TableColumns(
         paths.SPLIT,
-        "a caption, or an image without one; an image in data sets of classes",
+        "a caption, or an image without one",
         split.SCHEMA.names,
         {
             "of variants": ["absent"],
             _IF_ECCV: [each.name for each in split.ECCV_FIELDS],
-            "instead of captions, in data sets of classes": ["classes"],
         },
         own={
             "positives": Column("list of texts", "", "images that are known to match the caption"),
@@ -137,6 +137,7 @@ RESULT_TABLES = (
             "absent": flag("whether image and captions are missing from the galleries"),
         },
     ),
+    TableColumns(paths.SPLIT, "an image", split.CLASSES_SCHEMA.names, note=" of data sets of classes"),
     TableColumns(
         f"{paths.GALLERY}/items.parquet",
         "an item of the gallery",

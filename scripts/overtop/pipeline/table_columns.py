@@ -13,11 +13,12 @@ class TableColumns:
     """The columns of the tables at one path.
 
     Attributes:
-        path: with the names that vary in braces.
+        path: pattern of `pipeline.paths`.
         rows: what one row is.
         columns: names, those of the two ends of an interval behind their number.
         optional: further columns, and when there are any.
         own: columns that mean something else here than in other tables.
+        note: what else is said of the path.
     """
 
     path: str
@@ -25,10 +26,16 @@ class TableColumns:
     columns: Sequence[str]
     optional: dict[str, Sequence[str]] = field(default_factory=dict)
     own: dict[str, Column] = field(default_factory=dict)
+    note: str = ""
 
     def names(self) -> list[str]:
         """All columns, the optional ones last."""
         return [*self.columns, *(name for names in self.optional.values() for name in names)]
+
+    @property
+    def has_free_names(self) -> bool:
+        """Whether some further columns have names of the configuration: they are optional without a list of names."""
+        return not all(self.optional.values())
 
     def describe(self, name: str) -> Column:
         """What a column holds.

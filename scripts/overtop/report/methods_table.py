@@ -8,7 +8,7 @@ import pandas as pd
 from overtop import labels
 from overtop.reference.paper import METRIC_SUFFIXES, read_paper_table
 from overtop.report.document import Column, Table
-from overtop.report.rows import measured, number
+from overtop.report.rows import explain, measured, number
 from overtop.tables.blocks import SIGNIFICANCE_LEVEL
 from overtop.tables.published import DAGGER, PublishedNumbers
 from overtop.tables.rows import sort_rows
@@ -16,43 +16,21 @@ from overtop.tables.wide import GROUP, SETUP
 from overtop.terms import BINNINGS, POSITIVES
 
 _MEASURES = [
-    Column("recall_at_1", "R@1", "Share of queries whose top-1 is right.", "interval", 3, "high"),
-    Column(
-        "aurc",
-        "AURC",
-        "Area under the risk-coverage curve: the mean share of wrong answers if the most certain queries are answered, "
-        "over all coverages; ideal 0. Compare it only at equal R@1.",
-        "interval",
-        3,
-        "low",
-    ),
-    Column(
-        "auroc",
-        "AUROC",
-        "Probability that a wrong query is more uncertain than a right one; chance is 0.5, ideal 1.",
-        "interval",
-        3,
-        "high",
-    ),
+    Column("recall_at_1", "R@1", explain("recall_at_1"), "interval", 3, "high"),
+    Column("aurc", "AURC", f"{explain('aurc')} Compare it only at equal R@1.", "interval", 3, "low"),
+    Column("auroc", "AUROC", explain("auroc"), "interval", 3, "high"),
     Column("coverage", "", "", "interval", 3, "high"),
-    Column(
-        "rejection_auc",
-        "Area",
-        "Area under the rejection curve: R@1 of the remaining queries as the most uncertain are rejected.",
-        "interval",
-        3,
-        "high",
-    ),
-    Column("oracle_auc", "Bound", "The largest area that any uncertainty could have at this R@1.", "number", 3),
-    Column("spearman", "S", "Rank correlation of R@1 with the level of uncertainty; ideal -1.", "interval", 2, "low"),
-    Column("r2", "R²", "Linear fit of R@1 on the level of uncertainty; ideal 1.", "interval", 2, "high"),
-    Column("neg_sr2", "−S·R²", "The paper's measure of calibration; ideal 1.", "interval", 2, "high"),
+    Column("rejection_auc", "Area", explain("rejection_auc"), "interval", 3, "high"),
+    Column("oracle_auc", "Bound", explain("oracle_auc"), "number", 3),
+    Column("spearman", "S", explain("spearman"), "interval", 2, "low"),
+    Column("r2", "R²", explain("r2"), "interval", 2, "high"),
+    Column("neg_sr2", "−S·R²", explain("neg_sr2"), "interval", 2, "high"),
 ]
 
 _TEXTS = [
     Column("panel", "Data set", "The data set, and whether texts retrieve images or images retrieve texts."),
-    Column("estimator", "Estimator", "How the uncertainty of a query is computed."),
-    Column("posterior", "Posterior", "How samples of the embeddings are drawn."),
+    Column("estimator", "Estimator", explain("estimator")),
+    Column("posterior", "Posterior", "How samples of the embeddings were drawn."),
 ]
 
 
@@ -111,7 +89,7 @@ def _columns(rows: pd.DataFrame, precision: float, reference: str) -> list[Colum
         if column.key in METRIC_SUFFIXES and key in rows and rows[key].notna().any():
             meaning = f"{column.label} as printed in the paper."
             columns.append(Column(key, f"{column.label}, paper", meaning, "paper", 2, column.better))
-    return [*columns, Column("n_queries", "Queries", "Number of queries.", "number", 0)]
+    return [*columns, Column("n_queries", "Queries", explain("n_queries"), "number", 0)]
 
 
 def _cells(rows: pd.DataFrame, column: Column, posteriors: Mapping[str, str]) -> list[Any]:
@@ -120,7 +98,7 @@ def _cells(rows: pd.DataFrame, column: Column, posteriors: Mapping[str, str]) ->
     if column.key == "estimator":
         return [labels.format_name(name) for name in rows["estimator"]]
     if column.key == "posterior":
-        off = rows["members_off"].fillna("") != ""
+        off = rows["members_off"] != ""
         return [posteriors[p] + (DAGGER if is_off else "") for p, is_off in zip(rows["posterior"], off, strict=True)]
     if column.key == "starred":
         return (rows["p_holm"] < SIGNIFICANCE_LEVEL).tolist()

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
+from overtop.columns.meanings import MEANINGS
+from overtop.labels import capitalise
 from overtop.report.document import Measured
 from overtop.tables.key_numbers import SHOWN_ESTIMATORS, prefer_rows
 
@@ -50,3 +52,8 @@ def measured(row: pd.Series, name: str) -> Measured:
 def number(value: float) -> float | None:
     """A number of a table as plain value; None if it is missing."""
     return None if pd.isna(value) else float(value)
+
+
+def explain(column: str) -> str:
+    """The meaning of a column as a sentence."""
+    return f"{capitalise(MEANINGS[column])}."

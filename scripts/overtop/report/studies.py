@@ -8,7 +8,7 @@ import pandas as pd
 from overtop import labels
 from overtop.evaluation.robustness import AVERAGE
 from overtop.report.document import Column, Measured, Table
-from overtop.report.rows import number
+from overtop.report.rows import explain, number
 from overtop.tables.attack_checks import failed_checks
 from overtop.tables.robustness import MEASURES
 
@@ -94,13 +94,13 @@ def answers_table(name: str, answers: pd.DataFrame, facts: Mapping[str, Any]) ->
     if len(shown) < len(answers):
         notes.append(f"Shown are the first {MAX_ANSWERS}; results/answers/{name}.csv has all.")
     columns = [
-        Column("query", "Query", "The new query."),
-        Column("top1", "Top-1", "The best item of the gallery."),
-        Column("p_right", "P(right)", "Probability that the top-1 is right.", "number", 2, "high"),
-        Column("act", "Act", "Whether to act on the answer at this precision.", "mark"),
-        Column("similarity", "Similarity", "Of the query and its top-1.", "number", 3),
-        Column("uncertainty", "Uncertainty", "By the estimator of the confidence model.", "number", 4),
-        Column("warning", "Warning", "Why the answer may not be trusted."),
+        Column("query", "Query", explain("query")),
+        Column("top1", "Top-1", explain("top1")),
+        Column("p_right", "P(right)", explain("p_right"), "number", 2, "high"),
+        Column("act", "Act", explain("act"), "mark"),
+        Column("similarity", "Similarity", explain("similarity"), "number", 3, "high"),
+        Column("uncertainty", "Uncertainty", explain("uncertainty"), "number", 4, "low"),
+        Column("warning", "Warning", explain("warning")),
     ]
     cells: dict[str, list[Any]] = {}
     for column in columns:

@@ -26,7 +26,7 @@ def _judge(
     panel: pd.DataFrame, posteriors: Mapping[str, str], precision: float, operating: pd.DataFrame | None
 ) -> Verdict:
     row = default_methods(panel).iloc[-1]
-    recall = f"R@1 is {_interval(row, 'recall_at_1')} with {posteriors[row['posterior']]} embeddings"
+    recall = f"R@1 is {_interval(row, 'recall_at_1')} ({posteriors[row['posterior']]})"
     title = labels.panel_title(panel, int(row["n_queries"]))
     if is_at_chance(row.to_frame().T).iloc[0]:
         sentences = [
