@@ -12,10 +12,11 @@ from overtop.pipeline.transfer_checks import RESERVED_ENDINGS
 from overtop.storage.tables import read_table
 from overtop.tables.attack_checks import failed_checks
 from overtop.tables.differences import differences_summary
-from overtop.tables.key_numbers import SHOWN_ESTIMATORS, prefer_rows
+from overtop.tables.key_numbers import prefer_rows
 from overtop.tables.robustness import robustness_summary
 from overtop.tables.transfers import transfers_summary
 from overtop.tables.wide import GROUP
+from overtop.terms import SHOWN_ESTIMATORS
 
 CHANCE_AUROC = 0.5
 """AUROC of an uncertainty that knows nothing about the hits."""
