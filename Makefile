@@ -2,9 +2,6 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
-# A killed run leaves its lock behind: it is removed, unless another run is using the folder.
-UNLOCK := $(BIN)/python -c 'from overtop.pipeline.run_lock import remove_stale_lock; remove_stale_lock()'
-SNAKEMAKE := $(BIN)/snakemake --cores all
 # Two workers, each with whole files of tests: what a file builds is built once.
 SHARED := -n 2 --dist loadfile
 
@@ -29,11 +26,10 @@ help: ## list the targets
 	@$(PIP) -e '.[dev]'
 	@touch $@
 
-DEMO := results/tables/demo.csv results/figures/demo-calibration.pdf results/figures/demo-rejection.pdf
+DEMO := results/tables/demo.csv results/figures/demo-calibration.pdf results/figures/demo-rejection.pdf results/reports/demo.html
 
 demo: .venv/installed ## the main job, offline, on a CPU
-	@$(UNLOCK)
-	@$(SNAKEMAKE) --quiet rules -- $(DEMO)
+	@$(BIN)/snakemake -- $(DEMO)
 
 # The study of the shapes world: accuracy, calibration and uncertainty under attack, and which part of UCAT matters.
 STUDY := $(addprefix results/robustness/scenes,.csv -calibration.csv -divergences.csv -objectives.csv -effects-uncertainty.csv -retrieval-uncertainty.csv) \
@@ -44,8 +40,7 @@ STUDY := $(addprefix results/robustness/scenes,.csv -calibration.csv -divergence
 	@touch $@
 
 robustness: .venv/installed-attacks ## adversarial attacks and fine-tuning on the shapes world, offline, on a CPU
-	@$(UNLOCK)
-	@$(SNAKEMAKE) --quiet rules -- $(STUDY)
+	@$(BIN)/snakemake -- $(STUDY)
 
 TARGETS = $(TABLE:%=results/tables/%.csv) $(FIGURE:%=results/figures/%.pdf)
 

@@ -25,6 +25,7 @@ LAYERS = (
     ("figures", "tables"),
     ("report",),
     ("pipeline",),
+    ("screen",),
     ("cli",),
     ("__main__",),
 )

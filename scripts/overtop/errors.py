@@ -16,6 +16,10 @@ class MissingFileError(OvertopError):
     """A source was reached, but does not contain the requested file."""
 
 
+class UnavailableError(OvertopError):
+    """A source that may answer the next time, unlike one that lacks a file or contains a wrong one."""
+
+
 def did_you_mean(word: str, candidates: Iterable[str]) -> str:
     """The end of an error message about an unknown `word`: the most similar candidate, or all of them."""
     names = sorted(candidates)

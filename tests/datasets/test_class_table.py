@@ -49,7 +49,11 @@ def test_split_can_be_held_out_of_a_table(source_files):
 @pytest.mark.parametrize(
     ("rows", "columns", "message"),
     [
-        (ROWS, ("image", "label", "split"), "column 'class' is missing; it needs `image` and `class`"),
+        (
+            ROWS,
+            ("image", "kind", "split"),
+            r"no column 'class' \(label\); its columns are 'image', 'kind', 'split'; rename",
+        ),
         ([("a.png", " ", "test")], ("image", "class", "split"), r"image 'a\.png' has no class"),
         ([("a.png", None, "test")], ("image", "class", "split"), r"image 'a\.png' has no class"),
         ([("d.png", "cat", "test")], ("image", "class", "split"), r"d\.png is missing; complete the source"),

@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from overtop.config.dataset_base import HeldOut
 from overtop.config.datasets import StoredDatasetSpec
 from overtop.datasets.draws import draw_items
 from overtop.datasets.embeddings import load_part
-from overtop.datasets.held_out import Part, select_items
+from overtop.datasets.held_out import Part, find_part, select_items
 from overtop.datasets.raw import FetchContext
 from overtop.datasets.registry import fetch_split, read_raw_split
 from overtop.errors import OvertopError
@@ -26,7 +27,7 @@ def write_table(folder):
     rows = [(f"i{number}.png", f"caption {k} of {number}") for number in range(N) for k in range(2)]
     pd.DataFrame(rows, columns=["image", "caption"]).to_csv(folder / "captions.csv", index=False)
     for number in range(N):
-        (folder / f"i{number}.png").write_bytes(b"x")
+        (folder / f"i{number}.png").write_bytes(b"%d" % number)
     return {"kind": "table", "source": str(folder)}
 
 
@@ -36,7 +37,7 @@ def write_karpathy(folder):
         for number in range(N):
             sentences = [{"raw": f"caption {k} of {number}"} for k in range(5)]
             entry = {"filename": f"i{number}.jpg", "split": "test", "sentences": sentences}
-            (folder / "images" / entry["filename"]).write_bytes(b"x")
+            (folder / "images" / entry["filename"]).write_bytes(b"%d" % number)
             file.write(json.dumps(entry) + "\n")
     return {"kind": "karpathy", "source": str(folder)}
 
@@ -58,7 +59,7 @@ def entry(request, tmp_path):
     return request.param(folder)
 
 
-def fetch_and_read(tmp_path, entry, split, **keys):
+def fetch_and_read(tmp_path, entry, split, /, **keys):
     spec = TypeAdapter(StoredDatasetSpec).validate_python(entry | keys)
     raw = tmp_path / "data" / "raw" / "x" / split
     fetch_split("x", spec, split, raw, FetchContext(None, 0, tmp_path / "data", {}))
@@ -115,7 +116,8 @@ def unpaired_split():
 
 def test_images_without_a_caption_stay_and_captions_without_an_image_are_drawn():
     split = unpaired_split()
-    drawn, rest = (select_items(split, Part("test", "bank", 0.5, 0, is_drawn)) for is_drawn in (True, False))
+    held_out = {"bank": HeldOut(of="test", share=0.5)}
+    drawn, rest = (select_items(split, find_part(held_out, name)) for name in ("bank", "test"))
     images = draw_items(split.image_ids[:4], 2, 0, "held_out")
     captions = draw_items(split.caption_ids[4:], 3, 0, "held_out")
     assert drawn[0].tolist() == [*images, *[False] * 6]
@@ -127,7 +129,7 @@ def test_images_without_a_caption_stay_and_captions_without_an_image_are_drawn()
 def test_few_captions_without_an_image_are_no_error():
     owners = np.array([0, 1, 2, 3, -1])
     split = Split(list("abcd"), [""] * 4, list("vwxyz"), ["x"] * 5, owners)
-    _, captions = select_items(split, Part("test", "bank", 0.25, 0, is_drawn=True))
+    _, captions = select_items(split, Part("test", "bank", 0, 0.25, 0))
     assert captions.sum() == 1
     assert not captions[4]
 
@@ -135,16 +137,42 @@ def test_few_captions_without_an_image_are_no_error():
 @pytest.mark.parametrize(
     ("share", "owners", "message"),
     [
-        (0.1, np.arange(4), "a share of 0.1 of 4 images is 0; change `share`, so that both splits have images"),
-        (0.9, np.array([0, 1]), "a share of 0.9 of 2 images with captions is 2"),
-        (0.1, np.array([-1, -1]), "a share of 0.1 of 2 captions is 0; .* both splits have captions"),
+        (0.1, np.arange(4), "a share of 0.1 of 4 images is none; change the shares, so that every split has some"),
+        (0.2, np.array([0, 1]), "a share of 0.2 of 2 images with captions is none"),
+        (0.1, np.array([-1, -1]), "a share of 0.1 of 2 captions is none"),
     ],
 )
-def test_share_that_leaves_a_part_without_pairs_is_one_line_error(share, owners, message):
+@pytest.mark.parametrize("drawn", [True, False])
+def test_part_without_pairs_is_one_line_error(share, owners, message, drawn):
     ids = [str(k) for k in range(len(owners))]
     split = Split(list("abcd"), [""] * 4, ids, ["x"] * len(ids), owners)
-    with pytest.raises(OvertopError, match=rf"^held_out\.bank: {message}"):
-        select_items(split, Part("test", "bank", share, 0, is_drawn=True))
+    part = Part("test", "bank", 0, share, 0) if drawn else Part("test", "test", 1 - share, 1, 0)
+    with pytest.raises(OvertopError, match=rf"^{message}"):
+        select_items(split, part)
+
+
+def test_splits_by_share_are_disjoint_and_together_the_whole(tmp_path, entry):
+    """Each split is the same whether or not the others are read, and what `held_out` draws is the same."""
+    whole = fetch_and_read(tmp_path, entry, "test")
+    shares = {"train": 0.5, "val": 0.2, "seed": 3}
+    held_out = {name: {"of": "test", "share": share, "seed": 3} for name, share in shares.items() if name != "seed"}
+    keys = {"held_out": held_out} if entry["kind"] in ("karpathy", "shapes") else {"split": shares}
+    parts = {name: fetch_and_read(tmp_path, entry, name, **keys) for name in ("train", "val", "test")}
+    assert {name: len(part.image_ids) for name, part in parts.items()} == {"train": 10, "val": 4, "test": 6}
+    assert sorted(image for part in parts.values() for image in part.image_ids) == sorted(whole.image_ids)
+    assert (
+        parts["train"].image_ids == np.array(whole.image_ids)[draw_items(whole.image_ids, 10, 3, "held_out")].tolist()
+    )
+
+
+def test_images_with_the_same_content_are_in_one_split(tmp_path):
+    entry = write_table(tmp_path)
+    for number in range(N):
+        (tmp_path / f"i{number}.png").write_bytes(b"%d" % (number // 4))
+    parts = [fetch_and_read(tmp_path, entry, name, split={"val": 0.4}).image_ids for name in ("val", "test")]
+    groups = [{int(image[1:-4]) // 4 for image in part} for part in parts]
+    assert groups[0].isdisjoint(groups[1])
+    assert [len(part) for part in parts] == [8, 12]
 
 
 @pytest.mark.parametrize(
@@ -152,13 +180,33 @@ def test_share_that_leaves_a_part_without_pairs_is_one_line_error(share, owners,
     [
         ({"test": {"of": "val"}}, "held_out.test: the files have this split"),
         ({"bank": {"of": "dev"}}, "held_out.bank.of: the files have no split 'dev'"),
-        ({"bank": {"of": "test"}, "more": {"of": "test"}}, "only one split can be drawn"),
+        ({"bank": {"of": "test", "share": 0.5}, "more": {"of": "test", "share": 0.5}}, "must leave some of it"),
+        ({"bank": {"of": "test"}, "more": {"of": "test", "seed": 1}}, "give them the same `seed`"),
         ({"bank": {"of": "test"}, "more": {"of": "bank"}}, "held_out.more.of: the files have no split 'bank'"),
     ],
 )
 def test_mistake_in_the_entry_is_rejected(held_out, message):
     entry = {"kind": "shapes", "images": {"val": 4, "test": 4}, "held_out": held_out}
     with pytest.raises(ValidationError, match=message):
+        TypeAdapter(StoredDatasetSpec).validate_python(entry)
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"split": {"seed": 1}}, "give the share of `val`"),
+        ({"split": {"val": 0.5, "train": 0.5}}, "must leave some of it"),
+        ({"split": {"val": 0.5}, "held_out": {"test": {"of": "val"}}}, "held_out.test: the files have this split"),
+    ],
+)
+def test_mistake_in_shares_is_rejected(keys, message):
+    with pytest.raises(ValidationError, match=message):
+        TypeAdapter(StoredDatasetSpec).validate_python({"kind": "table", "source": "x"} | keys)
+
+
+def test_share_of_files_with_splits_is_rejected():
+    entry = {"kind": "embeddings", "splits": {"val": "a", "test": "b"}, "split": {"val": 0.2}}
+    with pytest.raises(ValidationError, match="the entry names the splits val, test; divide one of them"):
         TypeAdapter(StoredDatasetSpec).validate_python(entry)
 
 
@@ -172,7 +220,9 @@ def test_held_out_splits_are_listed():
                 "held_out": HELD_OUT,
                 "expect": {"val": {"images": 1, "captions": 0}},
             },
+            "c": {"kind": "table", "source": "c", "split": {"val": 0.2}},
         }
     )
+    assert specs["c"].split_names() == ["test", "val"]
     assert (specs["a"].split_names(), specs["a"].listed_splits()) == (["test", "bank"], ["test", "bank"])
     assert (specs["b"].split_names(), specs["b"].listed_splits()) == (None, ["val", "bank"])

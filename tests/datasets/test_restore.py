@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from datasets.conftest import SourceFiles, zip_bytes
+from helpers.source_files import SourceFiles, zip_bytes
 from overtop.datasets import source_records
 from overtop.datasets.raw import MARKER
 from overtop.datasets.restore import ensure_raw

@@ -20,6 +20,13 @@ def _fetch_and_read(tmp_path, frame, table="captions.csv", split="test"):
     return read_raw_split("mine", spec, raw, tmp_path / "data", split)
 
 
+def _fetch_again(tmp_path, **keys):
+    spec = TableDataset(kind="table", source=str(tmp_path / "mine"), **keys)
+    raw = tmp_path / "data" / "raw" / "mine" / "test"
+    fetch("mine", spec, "test", raw, FetchContext(None, 0, tmp_path / "data", {}))
+    return read_raw_split("mine", spec, raw, tmp_path / "data", "test")
+
+
 @pytest.mark.parametrize("table", ["captions.csv", "captions.parquet"])
 def test_table_with_required_columns_only_is_read(tmp_path, table):
     split = _fetch_and_read(
@@ -85,7 +92,10 @@ def test_image_outside_folder_is_rejected(tmp_path):
 @pytest.mark.parametrize(
     ("frame", "message"),
     [
-        (pd.DataFrame({"image": ["a.png"], "text": ["x"]}), "column 'caption' is missing"),
+        (
+            pd.DataFrame({"image": ["a.png"], "words": ["x"]}),
+            r"mine/captions\.csv: no column 'caption' \(captions, text, .*\); its columns are 'image', 'words'",
+        ),
         (pd.DataFrame({"image": ["a.png", None], "caption": ["x", None]}), "row 2 has neither an image nor a caption"),
         (
             pd.DataFrame({"image": ["b.png", "a.png", "a.png"], "caption": ["x", " ", "y"]}),
@@ -112,3 +122,51 @@ def test_words_for_missing_values_are_captions_and_ids(tmp_path):
 def test_two_spellings_of_one_image_are_rejected(tmp_path):
     with pytest.raises(OvertopError, match=r"'\./a\.png' and 'a\.png' are one file"):
         _fetch_and_read(tmp_path, pd.DataFrame({"image": ["a.png", "./a.png"], "caption": ["x", "y"]}))
+
+
+@pytest.mark.parametrize("names", [("filename", "text"), ("file_name", "sentence")])
+def test_usual_names_of_columns_are_known(tmp_path, names):
+    frame = pd.DataFrame({"image": ["a.png"], "caption": ["x"]})
+    _fetch_and_read(tmp_path, frame)
+    frame.set_axis(names, axis=1).to_csv(tmp_path / "mine" / "captions.csv", index=False)
+    assert _fetch_again(tmp_path).captions == ["x"]
+
+
+def test_columns_of_other_names_are_named_in_the_entry(tmp_path):
+    _fetch_and_read(tmp_path, pd.DataFrame({"image": ["a.png"], "caption": ["x"]}))
+    (tmp_path / "mine/captions.csv").write_text("photo,alt,image\na.png,y,b.png\n")
+    assert _fetch_again(tmp_path, columns={"image": "photo", "caption": "alt"}).captions == ["y"]
+    with pytest.raises(OvertopError, match=r"no column 'title', which `columns\.caption` names; its columns"):
+        _fetch_again(tmp_path, columns={"caption": "title"})
+
+
+def test_columns_may_be_separated_by_semicolons(tmp_path):
+    _fetch_and_read(tmp_path, pd.DataFrame({"image": ["a.png"], "caption": ["x"]}))
+    (tmp_path / "mine/captions.csv").write_text('image;caption\na.png;a dog, a cat\na.png;"one; two"\n')
+    assert _fetch_again(tmp_path).captions == ["a dog, a cat", "one; two"]
+
+
+def test_unquoted_comma_is_named_with_its_line_in_the_own_file(tmp_path):
+    _fetch_and_read(tmp_path, pd.DataFrame({"image": ["a.png"], "caption": ["x"]}))
+    (tmp_path / "mine/captions.csv").write_text("image,caption\na.png,a dog, a cat\n")
+    message = r"mine/captions\.csv, line 2: has 3 fields, but there are 2 columns; put texts that contain commas"
+    with pytest.raises(OvertopError, match=rf"^{tmp_path}/{message}"):
+        _fetch_again(tmp_path)
+
+
+def test_mistake_in_rows_names_the_own_file(tmp_path):
+    frame = pd.DataFrame({"image": ["a.png", "b.png"], "caption": ["x", "y"], "caption_id": ["1", "1"]})
+    with pytest.raises(OvertopError, match=rf"^{tmp_path}/mine/captions\.csv: caption id '1' occurs more than once"):
+        _fetch_and_read(tmp_path, frame)
+
+
+def test_missing_table_is_named_with_its_key(tmp_path):
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(OvertopError, match=r"mine/captions\.csv is missing; .* datasets\.mine\.table$"):
+        _fetch_again(tmp_path)
+
+
+def test_shares_of_a_table_with_splits_are_rejected(tmp_path):
+    _fetch_and_read(tmp_path, pd.DataFrame({"image": ["a.png"], "caption": ["x"], "split": ["test"]}))
+    with pytest.raises(OvertopError, match=r"has a column 'split'; remove it, or datasets\.mine\.split"):
+        _fetch_again(tmp_path, split={"val": 0.5})

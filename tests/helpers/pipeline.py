@@ -35,12 +35,12 @@ def read_committed_config(repo: Path) -> dict[str, Any]:
 
 
 def listed_jobs(output: str) -> Counter[str]:
-    """Return the number of jobs of each rule that Snakemake lists before it starts them."""
-    table = re.search(r"^job +count\n-+  -+\n(.*?)^total", output, re.M | re.S)
+    """Return the number of jobs of each rule that a dry run lists."""
+    table = re.search(r"^rule +jobs +why.*?\n(.*?)^\d+ jobs? would run", output, re.M | re.S)
     if table is None:
         return Counter()
-    rows = (line.split() for line in table[1].splitlines())
-    return Counter({rule: int(count) for rule, count in rows if rule != "all"})
+    rows = (line.split(maxsplit=2) for line in table[1].splitlines())
+    return Counter({rule: int(count.replace(",", "")) for rule, count, *_ in rows})
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Project:
 
     def planned_jobs(self, *arguments: str, environment: Mapping[str, str] = ENVIRONMENT) -> Counter[str]:
         """Return the number of jobs of each rule that a dry run lists."""
-        output = self.run(*arguments, "--dry-run", "--quiet", "rules", environment=environment)
+        output = self.run(*arguments, "--dry-run", environment=environment)
         return listed_jobs(output.stdout + output.stderr)
 
     def read_files(self, *patterns: str) -> dict[str, bytes]:

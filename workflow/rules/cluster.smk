@@ -47,7 +47,7 @@ def check_slurm():
         gpus = workflow.global_resources.get("gpu")
         problems += check_arrays(requests, workflow.nodes, gpus and gpus.value)
     if problems:
-        raise WorkflowError("\n" + "\n".join(problems))
+        stop(OvertopError("\n".join(problems)))
     if slurm.keeps_accounts():
         workflow.executor_settings.status_command = "sacct"
     else:
@@ -74,7 +74,7 @@ def print_kills():
     """Print which jobs Slurm killed, and the cause."""
     if is_on_slurm():
         for line in describe_kills(RUN_STARTED):
-            print(f"overtop: {line}", file=sys.stderr)
+            logger.warning(line)
 
 
 def unless_permanent(restart_times):
@@ -82,7 +82,7 @@ def unless_permanent(restart_times):
 
     def of_job(job):
         jobs = job.jobs if job.is_group() else [job]
-        failed = (is_permanent(each.rule.name, each.log, RUN_STARTED) for each in jobs)
+        failed = (is_permanent(each.log, RUN_STARTED) for each in jobs)
         return 0 if any(failed) else restart_times(job)
 
     return property(of_job)

@@ -1,30 +1,57 @@
 # What several rules share: the checked configuration, look-ups in it, and the shards of a posterior.
+import os
+import signal
 import sys
 from pathlib import Path
 
-from snakemake.exceptions import WorkflowError
+import psutil
+from snakemake.logging import logger
 
-# Appended: some scripts have the name of an installed package.
-sys.path.append(str(Path(workflow.basedir).parent / "scripts"))
+SCRIPTS = Path(workflow.basedir).parent / "scripts"
+# The library of this checkout, whatever is installed in the environment.
+sys.path.insert(0, str(SCRIPTS))
 
 from overtop.config.base import NAME_PATTERN, POSTERIOR_PATTERN
 from overtop.errors import OvertopError, did_you_mean
-from overtop.pipeline import answers, paths
+from overtop.pipeline import answers, paths, reports
 from overtop.pipeline import robustness as studies
 from overtop.pipeline.banks import find_bank
+from overtop.pipeline.checkout import check_checkout, share_library
+from overtop.pipeline.command_line import stop
+from overtop.pipeline.config_files import COMMAND_LINE, OF_WORKFLOW, ConfigFile
+from overtop.pipeline.config_files import read_config_files
 from overtop.pipeline.fits import find_fit
 from overtop.pipeline.loading import load_config
 from overtop.pipeline.needs import request
-from overtop.pipeline.run_lock import hold_folder
+from overtop.pipeline.run_lock import hold_folder, remove_stale_lock
 from overtop.pipeline.stages import script_versions
 from overtop.terms import IMPORTED, MODALITIES, PROTOCOLS
 
-try:
-    settings = load_config(dict(config))
-except OvertopError as error:
-    raise WorkflowError(f"\n{error}") from None
 
-VERSIONS = script_versions(Path(workflow.basedir).parent / "scripts")
+def is_started_by_user():
+    """False in the processes that executors start."""
+    return workflow.is_main_process and not workflow.remote_exec
+
+
+def files_of_config():
+    """What was merged into `config`, to name the file of a wrong key."""
+    given = workflow.config_settings
+    names = [os.path.relpath(path) for path in given.configfiles]
+    return [
+        *read_config_files([*OF_WORKFLOW, *names]),
+        ConfigFile(COMMAND_LINE, given.config),
+    ]
+
+
+try:
+    check_checkout(SCRIPTS)
+    files = files_of_config() if is_started_by_user() else []
+    settings = load_config(dict(config), files)
+except OvertopError as error:
+    stop(error)
+
+share_library(SCRIPTS)
+VERSIONS = script_versions(SCRIPTS)
 
 
 def log_file(rule_name, tail):
@@ -42,7 +69,7 @@ def hold_run_lock():
     try:
         hold_folder()
     except OvertopError as error:
-        raise WorkflowError(f"\n{error}") from None
+        stop(error)
 
 
 def data_folder(wildcards):
@@ -61,7 +88,7 @@ def look_up(section, wildcards):
     singular = section.removesuffix("s")
     name = getattr(wildcards, singular if hasattr(wildcards, singular) else section)
     if name not in entries:
-        raise WorkflowError(
+        raise OvertopError(
             f"config.yaml: {section} has no {name!r}; {did_you_mean(name, entries)}"
         )
     return entries[name]
@@ -76,7 +103,7 @@ def look_up_stored(wildcards):
     """The entry of a data set that has its own files."""
     spec = look_up("datasets", wildcards)
     if spec.kind == "variant":
-        raise WorkflowError(
+        raise OvertopError(
             f"config.yaml: datasets.{wildcards.dataset} is a variant, which has the files of its base and no results "
             f"of this rule; replace {wildcards.dataset!r} with {spec.of!r} in the target"
         )
@@ -119,7 +146,7 @@ def locate(key, location):
     try:
         return answers.locate(settings, key, location)
     except OvertopError as error:
-        raise WorkflowError(f"config.yaml: {error}") from None
+        raise OvertopError(f"config.yaml: {error}") from None
 
 
 def fitted_temperatures(wildcards):
@@ -150,11 +177,6 @@ def as_params(views_of):
     return lambda wildcards: [view._asdict() for view in views_of(wildcards)]
 
 
-def is_started_by_user():
-    """False in the processes that executors start."""
-    return workflow.is_main_process and not workflow.remote_exec
-
-
 def check_encoders_with_open_clip():
     """Check architectures and tags before the first job; importing open_clip takes seconds, so dry runs skip it."""
     if not is_started_by_user():
@@ -164,14 +186,36 @@ def check_encoders_with_open_clip():
     try:
         check_encoders(settings)
     except OvertopError as error:
-        raise WorkflowError(f"\n{error}") from None
+        stop(error)
 
 
-def print_summary():
-    """Print where the results are and what they show."""
-    if not is_started_by_user():
-        return
-    from overtop.pipeline.summary import summarise_run
+def describe_results():
+    """What the targets show, and what to try next: the last words of a run."""
+    from overtop.pipeline.summary import NEXT, summarise_run
 
-    targets = sorted(workflow.dag_settings.targets) or settings.targets
-    print(summarise_run(targets), file=sys.stderr)
+    named = sorted(workflow.dag_settings.targets)
+    lines = summarise_run(settings.targets if named in ([], ["all"]) else named)
+    return lines if workflow.config_settings.configfiles else [*lines, NEXT]
+
+
+def stop_on_sigterm():
+    """Interrupt the jobs on this machine, as Ctrl-C does: Snakemake would wait for their end, and for all retries."""
+    let_jobs_end = signal.getsignal(signal.SIGTERM)
+
+    def interrupt(*arguments):
+        for process in psutil.Process().children(recursive=True):
+            process.send_signal(signal.SIGINT)
+        let_jobs_end(*arguments)
+
+    signal.signal(signal.SIGTERM, interrupt)
+
+
+if is_started_by_user():
+    for handler in workflow.logger_manager.get_log_handlers():
+        if hasattr(handler, "screen"):
+            handler.screen.describe_results = describe_results
+    is_run = (
+        workflow.output_settings is not None and not workflow.output_settings.dryrun
+    )
+    if is_run and remove_stale_lock():
+        logger.warning("removed the lock that a killed run left; no other run is alive")

@@ -19,6 +19,8 @@ def fetch_spec(wildcards):
         )  # only there it decides whether a missing image is an error
     if not spec.held_out_splits() and spec.kind != "classes":
         excluded.add("held_out")
+    if not getattr(spec, "split", None):
+        excluded.add("split")
     return spec.model_dump(mode="json", exclude=excluded)
 
 
@@ -60,7 +62,9 @@ def split_spec(wildcards):
     spec = look_up("datasets", wildcards)
     excluded = ONLY_LATER | {"on_error", "judgments", "routes"}
     if spec.kind != "classes":
-        excluded.add("held_out")  # recorded in the raw folder
+        excluded |= {"held_out", "split"}  # recorded in the raw folder
+    elif spec.split is None:
+        excluded.add("split")
     if spec.kind == "variant" and spec.images is None:
         excluded.add("images")
     return spec.model_dump(mode="json", exclude=excluded)

@@ -81,3 +81,59 @@ def figure_values(wildcards):
         return {}
     specs = {name: settings.posteriors[name] for name in figure.posteriors()}
     return {n: {"rate": p.rate, "passes": p.passes} for n, p in specs.items()}
+
+
+def report_files(wildcards):
+    """What a report shows: tables with the results behind them, operating points, studies and answers."""
+    spec = look_up("reports", wildcards)
+    posteriors = report_posteriors(wildcards)
+    splits = report_splits(wildcards)
+    of_posteriors = reports.posterior_files
+    return {
+        "tables": [paths.TABLE.format(table=name) + ".csv" for name in spec.tables],
+        "members": [paths.MEMBERS.format(table=name) for name in spec.tables],
+        "scores": of_posteriors(paths.SCORES, posteriors),
+        "calibration": of_posteriors(
+            paths.fill(paths.CURVES, kind="calibration"), posteriors
+        ),
+        "rankings": of_posteriors(paths.RANKING, posteriors),
+        "splits": [paths.SPLIT.format(dataset=d, split=s) for d, s in splits],
+        "records": [
+            paths.SOURCE.format(dataset=settings.base_of(d), split=s) for d, s in splits
+        ],
+        "operating": of_posteriors(paths.OPERATING, report_operating(wildcards)),
+        "studies": [
+            f"{paths.ROBUSTNESS.format(robustness=n)}.csv" for n in spec.robustness
+        ],
+        "checks": [
+            paths.ROBUSTNESS_CHECKS.format(robustness=n) for n in spec.robustness
+        ],
+        "answers": [f"{paths.ANSWER.format(answer=n)}.parquet" for n in spec.answers],
+        "answers_csv": [f"{paths.ANSWER.format(answer=n)}.csv" for n in spec.answers],
+    }
+
+
+def report_tables(wildcards):
+    """Split and reference of each table of a report."""
+    tables = (settings.tables[name] for name in look_up("reports", wildcards).tables)
+    return [{"split": table.split, "reference": table.reference} for table in tables]
+
+
+def report_posteriors(wildcards):
+    """Data set, split and posterior of all files of scores of a report, in their order."""
+    return reports.shown_posteriors(settings, look_up("reports", wildcards))
+
+
+def report_splits(wildcards):
+    """Data set and split of all manifests of a report, in their order."""
+    return reports.shown_splits(settings, look_up("reports", wildcards))
+
+
+def report_operating(wildcards):
+    """The posteriors of a report with operating points."""
+    return reports.operating_posteriors(settings, look_up("reports", wildcards))
+
+
+def report_entries(wildcards):
+    """The declared values of everything that a report shows."""
+    return reports.shown_entries(settings, look_up("reports", wildcards))

@@ -1,4 +1,4 @@
-# Results: declared tables and figures.
+# Results: declared tables, figures and reports.
 
 
 include: "results.inputs.smk"
@@ -53,3 +53,33 @@ rule plot:
         version=VERSIONS["plot"],
     script:
         "../../scripts/plot.py"
+
+
+rule report:
+    """Make the page of a declared report: one file that opens in any browser, without a network."""
+    input:
+        unpack(report_files),
+    output:
+        paths.REPORT,
+    log:
+        log_file("report", "{report}"),
+    benchmark:
+        benchmark_file("report", "{report}")
+    conda:
+        "../../envs/overtop.yaml"
+    threads: 2
+    resources:
+        **request("report"),
+    params:
+        spec=entry("reports"),
+        tables=report_tables,
+        posteriors=report_posteriors,
+        splits=report_splits,
+        operating=report_operating,
+        entries=report_entries,
+        evaluation=plain(settings.evaluation),
+        seed=settings.seed,
+        data=data_folder,
+        version=VERSIONS["report"],
+    script:
+        "../../scripts/report.py"

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from overtop.config.base import Count, Model, Name
 from overtop.config.classes import ClassFiles, Template
-from overtop.config.dataset_base import ClassCounts, HeldOut, PairsDataset, StoredDataset, check_held_out
+from overtop.config.dataset_base import ClassCounts, DividedDataset, StoredDataset, UndividedDataset
 
 WITHOUT_PAIRS = ("images", "texts")
 """Kinds of data sets of one modality."""
@@ -15,7 +15,7 @@ WHOLE = "all"
 """Their only split."""
 
 
-class ShapesDataset(PairsDataset):
+class ShapesDataset(DividedDataset):
     """Synthetic scenes of shapes whose captions' positives are known by construction."""
 
     kind: Literal["shapes"]
@@ -61,7 +61,7 @@ class ShardsRoute(_Route):
 Route = Annotated[ArchivesRoute | ShardsRoute, Field(discriminator="kind")]
 
 
-class KarpathyDataset(PairsDataset):
+class KarpathyDataset(DividedDataset):
     """Photographs with captions in the Karpathy splits."""
 
     kind: Literal["karpathy"]
@@ -97,15 +97,36 @@ class KarpathyDataset(PairsDataset):
         return {str(source): file for source, file in self.judgments.items()}
 
 
-class TableDataset(PairsDataset):
+class Columns(Model):
+    """Names of the columns of a table of captions."""
+
+    image: str | None = Field(None, description="column of the images; default: image, file_name, filename, path, ...")
+    caption: str | None = Field(None, description="column of the captions; default: caption, text, sentence, ...")
+
+
+class TableDataset(UndividedDataset):
     """A folder of images and a table of captions."""
 
     kind: Literal["table"]
     source: str = Field(description="folder inside the mirror, or an absolute path")
-    table: str = Field("captions.csv", description="CSV or parquet with columns image and caption, inside the source")
+    table: str = Field(
+        "captions.csv", description="CSV, TSV or parquet with columns image and caption, inside the source"
+    )
+    columns: Columns = Field(Columns(), description="names of these columns, if they are unusual")
 
 
-class EmbeddingsDataset(PairsDataset):
+class HuggingFaceDataset(UndividedDataset):
+    """Images and captions in a folder of Hugging Face's library `datasets`: `save_to_disk`, or an image folder."""
+
+    kind: Literal["huggingface"]
+    source: str = Field(
+        description="folder inside the mirror, or an absolute path: as written by save_to_disk, or images with "
+        "metadata.csv, metadata.jsonl or metadata.parquet"
+    )
+    columns: Columns = Field(Columns(), description="names of the columns of images and captions, if they are unusual")
+
+
+class EmbeddingsDataset(UndividedDataset):
     """Embeddings made elsewhere; no encoder runs."""
 
     kind: Literal["embeddings"]
@@ -118,7 +139,7 @@ class EmbeddingsDataset(PairsDataset):
         return list(self.splits)
 
 
-class ClassesDataset(StoredDataset):
+class ClassesDataset(UndividedDataset):
     """Labelled images: each ranks the classes, whose texts are prompts with the class names."""
 
     kind: Literal["classes"]
@@ -126,15 +147,13 @@ class ClassesDataset(StoredDataset):
     templates: Annotated[list[Template], Field(min_length=1)] | None = Field(
         None, description="prompts with {c} in place of the class name; default: those of the files"
     )
-    held_out: dict[Name, HeldOut] = Field({}, description="further splits, drawn from those of the files")
     limit: dict[Name, Count] = Field({}, description="largest number of images of each split: a seeded sample")
     expect: dict[Name, ClassCounts] = Field(  # type: ignore[assignment]
         {}, description="declared size of each split; a different size is an error"
     )
 
     @model_validator(mode="after")
-    def _check_splits(self) -> "ClassesDataset":
-        check_held_out(self.held_out, self.file_splits())
+    def _check_limits(self) -> "ClassesDataset":
         names = self.split_names()
         unknown = None if names is None else next((key for key in self.limit if key not in names), None)
         if unknown is not None:
@@ -147,11 +166,8 @@ class ClassesDataset(StoredDataset):
 
     def file_splits(self) -> list[str] | None:
         """The splits of its files that its entry lists; None if only its files tell."""
-        return self.files.split_names()
-
-    def held_out_splits(self) -> dict[str, HeldOut]:
-        """The splits that are drawn from the images of others."""
-        return self.held_out
+        names = self.files.split_names()
+        return super().file_splits() if names is None else names
 
 
 class ImagesDataset(StoredDataset):
@@ -182,7 +198,14 @@ class TextsDataset(StoredDataset):
 
 
 StoredDatasetSpec = Annotated[
-    ShapesDataset | KarpathyDataset | TableDataset | EmbeddingsDataset | ClassesDataset | ImagesDataset | TextsDataset,
+    ShapesDataset
+    | KarpathyDataset
+    | TableDataset
+    | HuggingFaceDataset
+    | EmbeddingsDataset
+    | ClassesDataset
+    | ImagesDataset
+    | TextsDataset,
     Field(discriminator="kind"),
 ]
 
@@ -216,6 +239,7 @@ DatasetSpec = Annotated[
     ShapesDataset
     | KarpathyDataset
     | TableDataset
+    | HuggingFaceDataset
     | EmbeddingsDataset
     | ClassesDataset
     | ImagesDataset

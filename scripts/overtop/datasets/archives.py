@@ -6,11 +6,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from tqdm import tqdm
-
 from overtop.datasets.annotations import Record
 from overtop.datasets.raw import raw_file
 from overtop.errors import OvertopError
+from overtop.progress import track
 from overtop.storage.bounds import MAX_IMAGE_BYTES, MAX_TEXT_BYTES
 from overtop.storage.foreign import report_damage
 
@@ -53,7 +52,7 @@ def extract_images(path: Path, records: Sequence[Record], folder: Path) -> set[s
         for member in archive.namelist():
             if not member.endswith("/"):
                 members[PurePosixPath(member).name].append(member)
-        for record in tqdm(records, desc=path.name, unit="image", disable=None):
+        for record in track(records, path.name, "image"):
             candidates = members.get(PurePosixPath(record.filename).name)
             if candidates:
                 member = _select_member(path, candidates, record)

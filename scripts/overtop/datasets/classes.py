@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from overtop.config.classes import DEFAULT_TEMPLATE
 from overtop.config.datasets import ClassesDataset
@@ -23,6 +22,7 @@ from overtop.datasets.held_out import find_part
 from overtop.datasets.labelled import LabelledImage, LabelledImages
 from overtop.datasets.raw import FetchContext, raw_file, remove_other_files, unknown_split_error
 from overtop.errors import OvertopError
+from overtop.progress import track
 from overtop.storage.foreign import read_text, report_damage
 from overtop.storage.foreign_tables import read_columns
 from overtop.storage.json_files import write_plain_json
@@ -52,12 +52,12 @@ def fetch(name: str, spec: ClassesDataset, split: str, raw: Path, context: Fetch
     splits = spec.split_names()
     if splits is not None and split not in splits:
         raise unknown_split_error(split, f"datasets.{name}", splits)
-    part = find_part(spec.held_out, split)
+    part = find_part(spec.held_out_splits(), split)
     origin = split if part is None else part.of
     labels: dict[str, str] = {}
     names = FileNames(f"data set {name!r}, split {split!r}")
     with LAYOUTS[spec.files.layout](f"datasets.{name}.files", spec.files, origin, context) as source:
-        for image in tqdm(_select_images(spec, split, source), desc="fetch", unit="image", disable=None):
+        for image in track(_select_images(spec, split, source), "fetch", "image"):
             names.add(image.name)
             with raw_file(raw / IMAGES_FOLDER, image.name) as temporary:
                 temporary.write_bytes(image.read())
@@ -72,13 +72,12 @@ def fetch(name: str, spec: ClassesDataset, split: str, raw: Path, context: Fetch
 
 def _select_images(spec: ClassesDataset, split: str, source: LabelledImages) -> Iterator[LabelledImage]:
     """The images of a split: without those that another split holds out, and at most as many as its limit."""
-    limit, part = spec.limit.get(split), find_part(spec.held_out, split)
+    limit, part = spec.limit.get(split), find_part(spec.held_out_splits(), split)
     if part is None and (limit is None or source.is_shuffled):
         return islice(source.iterate(), limit)  # a single pass, which fetches no more shards than it needs
     names = np.array([image.name for image in source.iterate()])
     if part is not None:
-        part.check_size(len(names), "images")
-        names = names[part.select(names.tolist())]
+        names = names[part.select(names.tolist(), "images")]
     if limit is not None:
         names = names[:limit] if source.is_shuffled else names[draw_items(names.tolist(), limit, 0, "limit")]
     selected = set(names.tolist())

@@ -19,7 +19,16 @@ def draw_items(ids: Sequence[str], n: int, seed: int, purpose: str) -> np.ndarra
         seed: of the draw.
         purpose: what is drawn; draws for different purposes are independent.
     """
-    numbers = [derive_seed(seed, purpose, item) for item in ids]
-    drawn = np.zeros(len(ids), dtype=bool)
-    drawn[np.argsort(numbers, kind="stable")[:n]] = True
-    return drawn
+    return rank_items(ids, seed, purpose) < n
+
+
+def rank_items(ids: Sequence[str], seed: int, purpose: str) -> np.ndarray:
+    """The places of items in a random order, int64 (len(ids),); see `draw_items`.
+
+    Args:
+        ids: names of the items; those with the same name have the same place, that of the first of them.
+        seed: of the draw.
+        purpose: what is drawn.
+    """
+    numbers = np.array([derive_seed(seed, purpose, item) for item in ids], dtype=np.uint64)
+    return np.searchsorted(np.sort(numbers), numbers)

@@ -1,7 +1,8 @@
-"""A folder of images and one table (CSV or parquet) with one row per caption.
+"""A folder of images and one table (CSV, TSV or parquet) with one row per caption.
 
-Columns: `image` (path relative to the folder) and `caption`; optional `split` (by default all rows are `test`),
-`caption_id`, and `positives` (paths of the images that the caption is known to describe, separated by `|`).
+Columns: `image` (path relative to the folder) and `caption`, or other usual names (`overtop.datasets.columns`);
+optional `split` (by default all rows are `test`), `caption_id`, and `positives` (paths of the images that the caption
+is known to describe, separated by `|`).
 
 An image with an empty caption is a gallery item that no caption is known to describe; a caption with an empty image is
 a query whose image is unknown.
@@ -13,7 +14,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from overtop.config.datasets import TableDataset
+from overtop.config.dataset_base import ALL_IMAGES
+from overtop.config.datasets import Columns, TableDataset
+from overtop.datasets.columns import USUAL, find_columns
 from overtop.datasets.raw import FetchContext, copy_into, remove_other_files, resolve_source, unknown_split_error
 from overtop.errors import OvertopError
 from overtop.storage.foreign_tables import column_names, read_columns
@@ -25,17 +28,23 @@ def fetch(name: str, spec: TableDataset, split: str, raw: Path, context: FetchCo
     """Copy the table, and the images of all its rows of `split`, into `raw`.
 
     Raises:
-        OvertopError: the source or a file is missing, or the table has no such split.
+        OvertopError: the source or a file is missing, or the table or its rows are not valid.
     """
     folder = resolve_source(f"datasets.{name}.source", spec.source, context.mirror)
-    copy_into(raw, folder, {spec.table: spec.table})
-    rows = _read_pairs(folder / spec.table)
+    path = folder / spec.table
+    if not path.is_file():
+        raise OvertopError(f"{path} is missing; write it, or name another file: datasets.{name}.table")
+    if spec.split is not None and "split" in column_names(path):
+        raise OvertopError(f"{path}: has a column 'split'; remove it, or datasets.{name}.split")
+    rows = _read_pairs(path, spec.columns)
     splits = set(rows["split"]) - {""}
     rows = rows[rows["split"] == split]
     if rows.empty:
-        raise unknown_split_error(split, str(folder / spec.table), splits)
+        fix = f"draw it by shares, datasets.{name}.split: {{val: 0.2}}" if "split" not in column_names(path) else ""
+        raise unknown_split_error(split, str(path), splits, fix)
+    split_from_rows(path, rows)  # reports mistakes with the name of the user's file
     images = sorted(set(rows["image"]) - {""})
-    copy_into(raw, folder, {image: image for image in images})
+    copy_into(raw, folder, {name: name for name in [spec.table, *images]})
     remove_other_files(raw, [spec.table, *images])
 
 
@@ -46,9 +55,23 @@ def read(name: str, spec: TableDataset, raw: Path, split: str) -> Split:
         OvertopError: the table or its rows are not valid.
     """
     path = raw / spec.table
-    rows = _read_pairs(path)
-    rows = rows[rows["split"] == split]
-    rows = rows.assign(image_id=rows["image"].where(rows["image"] != "", None), image_path=rows["image"])
+    rows = _read_pairs(path, spec.columns)
+    return split_from_rows(path, rows[rows["split"] == split])
+
+
+def split_from_rows(path: Path, rows: pd.DataFrame, folder: str = "") -> Split:
+    """The split of some rows of a table.
+
+    Args:
+        path: the table, for messages.
+        rows: columns image and caption, empty where there is none, and optionally caption_id and positives.
+        folder: what the paths of the images are relative to, with a slash at its end.
+
+    Raises:
+        OvertopError: the rows are not valid.
+    """
+    image_id = rows["image"].where(rows["image"] != "", None)
+    rows = rows.assign(image_id=image_id, image_path=(folder + rows["image"]).where(rows["image"] != "", ""))
     has_caption = rows["caption"] != ""
     if "caption_id" not in rows:
         number = rows.groupby(["image", has_caption]).cumcount().astype(str)
@@ -56,12 +79,15 @@ def read(name: str, spec: TableDataset, raw: Path, split: str) -> Split:
     rows["caption_id"] = rows["caption_id"].where(has_caption, None)
     if "positives" in rows:
         rows["positives"] = _list_positives(path, rows)
-    return split_from_frame(rows)
+    try:
+        return split_from_frame(rows)
+    except OvertopError as error:
+        raise OvertopError(f"{path}: {error}") from error
 
 
-def _read_pairs(path: Path) -> pd.DataFrame:
+def _read_pairs(path: Path, columns: Columns) -> pd.DataFrame:
     """All rows of a table of images and captions, with empty texts for what is missing."""
-    rows = read_rows(path, "caption", ["caption_id", "positives"])
+    rows = read_rows(path, "caption", columns, ["caption_id", "positives"])
     is_empty = rows["caption"].str.strip() == ""
     nothing = np.flatnonzero(is_empty & (rows["image"] == ""))
     if nothing.size:
@@ -91,23 +117,23 @@ def _list_positives(path: Path, rows: pd.DataFrame) -> list[list[str]]:
     return positives
 
 
-def read_rows(path: Path, text: str, optional: Sequence[str] = ()) -> pd.DataFrame:
-    """All rows of a table of images as text, with a `split` column; missing values are empty.
+def read_rows(path: Path, role: str, given: Columns = USUAL, optional: Sequence[str] = ()) -> pd.DataFrame:
+    """All rows of a table of images as text, with the columns image, `role` and split; missing values are empty.
 
     Args:
-        path: CSV or parquet.
-        text: the column that it needs in addition to `image`, `caption` or `class`.
+        path: CSV, TSV or parquet.
+        role: what it has in addition to images: `caption` or `class`.
+        given: names of these columns that replace the usual ones.
         optional: further columns that are read if it has them.
 
     Raises:
         OvertopError: it is no table, or lacks a column; two names are one image.
     """
     names = column_names(path)
-    missing = sorted({"image", text} - set(names))
-    if missing:
-        raise OvertopError(f"{path}: column {missing[0]!r} is missing; it needs `image` and `{text}`")
-    rows = read_columns(path, ["image", text, *(name for name in ("split", *optional) if name in names)])
+    columns = find_columns(path, names, ["image", role], given)
+    rows = read_columns(path, [*columns, *(name for name in ("split", *optional) if name in names)])
+    rows = rows.rename(columns=dict(zip(columns, ["image", role], strict=True)))
     files = FileNames(path)
     for image in filter(None, dict.fromkeys(rows["image"])):
         files.add(image)
-    return rows if "split" in rows else rows.assign(split="test")
+    return rows if "split" in rows else rows.assign(split=ALL_IMAGES)

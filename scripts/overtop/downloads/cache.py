@@ -10,8 +10,8 @@ from overtop.config.sources import FileSource, HubSource
 from overtop.downloads import http, hub
 from overtop.downloads.digests import Digest, ExpectedDigest
 from overtop.downloads.lock import exclusive_lock, read_lock_row, record_or_verify
-from overtop.downloads.retries import DownloadError, NotFoundError
-from overtop.errors import MissingFileError, OvertopError
+from overtop.downloads.retries import DownloadError, GaveUpError, NotFoundError
+from overtop.errors import MissingFileError, OvertopError, UnavailableError
 from overtop.storage.files import report_disk_full
 
 PREFETCH_COMMAND = "snakemake --force data/prefetch/TABLE.json"
@@ -97,5 +97,5 @@ def _reported(place: str, fix: str) -> Iterator[None]:
     try:
         yield
     except DownloadError as error:
-        kind = MissingFileError if isinstance(error, NotFoundError) else OvertopError
-        raise kind(f"{place}: {error}; {fix}") from error
+        kinds = {NotFoundError: MissingFileError, GaveUpError: UnavailableError}
+        raise kinds.get(type(error), OvertopError)(f"{place}: {error}; {fix}") from error

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import requests
 import urllib3
-from tqdm import tqdm
 
 from overtop.downloads.digests import Digest, ExpectedDigest
 from overtop.downloads.partial_files import PartialFile, RemoteFile
-from overtop.downloads.retries import DownloadError, TransientError, retry, status_error
+from overtop.downloads.retries import DownloadError, GaveUpError, TransientError, retry, status_error
 from overtop.errors import OvertopError
+from overtop.progress import progress_bar
 
 CHUNK_BYTES = 1 << 18
 
@@ -45,20 +45,22 @@ def download(addresses: Sequence[str], target: Path, expected: ExpectedDigest) -
 
     Raises:
         DownloadError: no address delivered the file; the message lists each with its reason.
+        GaveUpError: likewise, and one of them may deliver it later.
         OvertopError: the disk has not enough space.
     """
-    part, reasons = PartialFile(target), []
+    part, errors = PartialFile(target), []
     for address in addresses:
         try:
             digest = _download_from(address, part, expected)
         except DownloadError as error:
             logger.warning("%s: %s", address, error)
-            reasons.append(f"{address}: {error}")
+            errors.append(error)
         else:
             part.publish(target)
             logger.info("downloaded %s from %s: %d bytes, sha256 %s", target, address, digest.bytes, digest.sha256)
             return digest
-    raise DownloadError("; ".join(reasons))
+    kind = GaveUpError if any(isinstance(error, GaveUpError) for error in errors) else DownloadError
+    raise kind("; ".join(f"{address}: {error}" for address, error in zip(addresses, errors, strict=True)))
 
 
 def _download_from(address: str, part: PartialFile, expected: ExpectedDigest) -> Digest:
@@ -169,14 +171,13 @@ def _append_body(
         )
     limit = remote.bytes if remote.bytes is not None else expected.bytes
     name, before = part.path.stem, time.monotonic()
-    bar = tqdm(desc=name, total=remote.bytes, initial=part.bytes, unit="B", unit_scale=True, disable=None)
-    with part.open() as write, bar:
+    with part.open() as write, progress_bar(name, "byte") as progress:
         # read1 returns what has arrived, so that an incomplete chunk is not lost with the connection.
         while chunk := response.raw.read1(CHUNK_BYTES, decode_content=False):
             if limit is not None and part.bytes + len(chunk) > limit:
                 break
             write(chunk)
-            bar.update(len(chunk))
+            progress(part.bytes, remote.bytes or 0)
             now = time.monotonic()
             pace.add(len(chunk), now - before)
             before = now

@@ -53,6 +53,7 @@ def download(source: HubSource, member: str, target: Path, expected: ExpectedDig
 
     Raises:
         NotFoundError: the repository has no such file.
+        GaveUpError: the hub did not answer.
         DownloadError: the file cannot be downloaded, or is not the expected one.
     """
     try:
@@ -73,8 +74,7 @@ def download(source: HubSource, member: str, target: Path, expected: ExpectedDig
         finally:
             shutil.rmtree(staging, ignore_errors=True)
     except DownloadError as error:
-        kind = NotFoundError if isinstance(error, NotFoundError) else DownloadError
-        raise kind(f"{page_address(source)}: {error}") from error
+        raise type(error)(f"{page_address(source)}: {error}") from error
     page = page_address(source)
     logger.info("downloaded %s from %s at %s: sha256 %s", target, page, metadata.commit_hash, digest.sha256)
     return digest

@@ -35,6 +35,10 @@ class NotFoundError(DownloadError):
     """The server answered that it has no such file."""
 
 
+class GaveUpError(DownloadError):
+    """Transient errors occurred too often; the download may succeed later."""
+
+
 class TransientError(DownloadError):
     """An error that may not occur again.
 
@@ -73,8 +77,9 @@ def retry(action: Callable[[], T], received_bytes: Callable[[], int] = lambda: 0
             over does not run forever.
 
     Raises:
-        DownloadError: the error is final, occurred too often without progress, or the server requests a wait longer
-            than `MAX_RETRY_AFTER_SECONDS`.
+        DownloadError: the error is final.
+        GaveUpError: it occurred too often without progress, or the server requests a wait longer than
+            `MAX_RETRY_AFTER_SECONDS`.
     """
     most_bytes, failures = received_bytes(), 0
     while True:
@@ -85,9 +90,9 @@ def retry(action: Callable[[], T], received_bytes: Callable[[], int] = lambda: 0
             if current_bytes >= most_bytes + PROGRESS_BYTES:
                 most_bytes, failures = current_bytes, 0
             if error.retry_after_seconds > MAX_RETRY_AFTER_SECONDS:
-                raise DownloadError(f"{error}, retry after {error.retry_after_seconds:.0f} s") from error
+                raise GaveUpError(f"{error}, retry after {error.retry_after_seconds:.0f} s") from error
             if failures == len(DELAYS_SECONDS):
-                raise DownloadError(f"{error} ({failures + 1} attempts)") from error
+                raise GaveUpError(f"{error} ({failures + 1} attempts)") from error
             delay = max(DELAYS_SECONDS[failures], error.retry_after_seconds)
             failures += 1
             logger.info("%s; attempt %d in %.0f s", error, failures + 1, delay)

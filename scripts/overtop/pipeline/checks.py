@@ -14,6 +14,7 @@ from overtop.config.encoders import EncoderSpec
 from overtop.config.finetuning import FinetuneSpec
 from overtop.config.model import Config
 from overtop.config.posteriors import Deterministic, PosteriorSpec
+from overtop.config.reports import ReportSpec
 from overtop.config.tables import TableSpec
 from overtop.pipeline.answer_checks import check_answer, check_confidence_estimator
 from overtop.pipeline.attack_checks import check_attacks
@@ -71,6 +72,8 @@ def cross_checks(config: Config) -> Iterator[str]:
     yield from check_confidence_estimator(config)
     for name, answer in config.answers.items():
         yield from check_answer(config, name, answer)
+    for name, report in config.reports.items():
+        yield from _check_report(config, f"reports.{name}", report)
 
 
 def _check_bank(config: Config) -> Iterator[str]:
@@ -203,3 +206,15 @@ def _check_table(config: Config, key: str, table: TableSpec) -> Iterator[str]:
             yield from check_split(config, key, name, table.split)
             yield from check_has_pairs(config, f"{key}.datasets", name)
             yield from check_combinations(config, key, name, table.posteriors)
+
+
+def _check_report(config: Config, key: str, report: ReportSpec) -> Iterator[str]:
+    nouns = {"tables": "table", "robustness": "study", "answers": "answer"}
+    if not any(getattr(report, section) for section in nouns):
+        yield f"{key}: shows nothing; name tables, robustness studies or answers"
+    for section, noun in nouns.items():
+        names = getattr(report, section)
+        for name in names:
+            yield from check_name(f"{key}.{section}", noun, name, getattr(config, section))
+        for name in sorted({name for name in names if names.count(name) > 1}):
+            yield f"{key}.{section}: {name!r} is listed more than once"

@@ -6,10 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from overtop.errors import OvertopError
+from overtop.errors import OvertopError, UnavailableError
+from overtop.progress import progress_reported_to
 
 REFUSED = "overtop.refused"
-"""Logger of the last line of a job that ended with an `OvertopError`."""
+"""Logger of the last line of a job that ended with an `OvertopError`, which another attempt would repeat."""
+
+UNAVAILABLE = "overtop.unavailable"
+"""Logger of the last line of a job that ended with an `UnavailableError`."""
 
 
 class Job(Protocol):
@@ -48,9 +52,10 @@ def run(main: Callable[[Job], None]) -> None:
     )
     logging.captureWarnings(True)
     try:
-        main(job)
+        with progress_reported_to(log):
+            main(job)
     except OvertopError as error:
-        logging.getLogger(REFUSED).error("%s", error)
+        logging.getLogger(UNAVAILABLE if isinstance(error, UnavailableError) else REFUSED).error("%s", error)
         print(f"overtop: {error}", file=sys.stderr)
         sys.exit(1)
     except BaseException:

@@ -49,6 +49,7 @@ NEEDS = {
     "robustness": Need(8000, 60),
     "attack_effects": Need(8000, 240),
     "view_calibration": Need(8000, 240),
+    "report": Need(8000, 60),
 }
 """The need of each submitted rule on COCO (113,287 images to train on; 5,000 images and 25,000 captions, 50 samples).
 

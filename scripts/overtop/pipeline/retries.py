@@ -5,19 +5,15 @@ from collections.abc import Iterable
 
 from overtop.pipeline.job import REFUSED
 
-# A download may succeed the next time.
-DOWNLOADS = ("fetch", "weights", "prefetch")
 
-
-def is_permanent(rule: str, logs: Iterable[str], since: float) -> bool:
+def is_permanent(logs: Iterable[str], since: float) -> bool:
     """Whether a job ended with an error in its input, which a retry would repeat.
 
     Args:
-        rule: the job's rule.
-        logs: its log files.
+        logs: the log files of the job.
         since: start of the run in seconds since the epoch; an older log is of an earlier run.
     """
-    return rule not in DOWNLOADS and any(_ends_refused(log, since) for log in logs)
+    return any(_ends_refused(log, since) for log in logs)
 
 
 def _ends_refused(log: str, since: float) -> bool:

@@ -1,12 +1,12 @@
 """One run at a time in a folder, and the lock that a killed run leaves there.
 
 Snakemake's own lock is a file that does not say whose it is, and that stays when its run is killed. Every run therefore
-also holds a lock of the operating system, which ends with its process, on whatever machine that was.
+also holds a lock of the operating system, which ends with its process, and writes the name of its machine there.
 """
 
 import fcntl
 import os
-import sys
+import platform
 from pathlib import Path
 
 from overtop.errors import OvertopError
@@ -18,45 +18,78 @@ _held: dict[Path, int] = {}
 """Descriptors of the locks that this process holds until it ends."""
 
 
-def hold_folder(folder: str | os.PathLike[str] = ".") -> None:
-    """Hold the lock of a run until this process ends; on a file system without locks there is only Snakemake's own.
+def hold_folder(folder: str | os.PathLike[str] = ".") -> bool:
+    """Hold the lock of a run until this process ends.
 
     Args:
         folder: the folder that Snakemake runs in.
+
+    Returns:
+        False on a file system without locks, where there is only Snakemake's own.
 
     Raises:
         OvertopError: another run is using the folder.
     """
     path = Path(folder, _LOCK).resolve()
     if path in _held:
-        return
+        return True
     path.parent.mkdir(exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
-        place = Path(folder).resolve()
-        raise OvertopError(f"{place}: is in use by another run; wait until it has ended, or stop it") from None
+        raise OvertopError(_describe_other_run(Path(folder))) from None
     except OSError:
         os.close(descriptor)
-        return
+        return False
     _held[path] = descriptor
+    os.truncate(descriptor, 0)
+    os.pwrite(descriptor, platform.node().encode(), 0)
+    return True
 
 
-def remove_stale_lock() -> None:
-    """Remove Snakemake's lock of this folder if its run is dead, and say so; otherwise end the process with an error.
+def _describe_other_run(folder: Path) -> str:
+    machine = _machine_of_last_run(folder)
+    place = f" on {machine}" if machine not in ("", platform.node()) else ""
+    return f"{folder.resolve()}: is in use by another run{place}; wait until it has ended, or stop it"
 
-    For the targets of the Makefile, which are run again after whatever happened.
-    """
-    locks = list(_SNAKEMAKE_LOCKS.glob("*"))
-    if not locks:
-        return
+
+def _machine_of_last_run(folder: Path) -> str:
+    """The machine of the run that holds the lock or held it last, "" if unknown."""
     try:
-        hold_folder()
-    except OvertopError as error:
-        print(f"overtop: {error}", file=sys.stderr)
-        sys.exit(1)
+        return (folder / _LOCK).read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
+
+
+def remove_stale_lock(folder: str | os.PathLike[str] = ".") -> bool:
+    """Remove Snakemake's lock of a folder if its run was killed, and return whether there was one.
+
+    It is left where another run is alive, and where nothing proves that it was killed: on a file system without locks,
+    or if the last run was on another machine, whose locks some file systems do not show.
+    """
+    locks = list(Path(folder, _SNAKEMAKE_LOCKS).glob("*"))
+    if not locks or _machine_of_last_run(Path(folder)) != platform.node():
+        return False
+    try:
+        if not hold_folder(folder):
+            return False
+    except OvertopError:
+        return False
     for lock in locks:
         lock.unlink(missing_ok=True)
-    print(f"overtop: removed the lock that a killed run left in {Path().resolve()}", file=sys.stderr)
+    return True
+
+
+def describe_lock(folder: str | os.PathLike[str] = ".") -> str:
+    """Why the folder is locked, and what to do, in one line."""
+    try:
+        hold_folder(folder)
+    except OvertopError as error:
+        return str(error)
+    machine = _machine_of_last_run(Path(folder)) or "an unknown machine"
+    return (
+        f"{Path(folder).resolve()}: has the lock of another run, which cannot be seen from here; if it has ended, run "
+        f"`snakemake --unlock` and the same command again (last run: {machine})"
+    )

@@ -51,6 +51,7 @@ VERSIONS = {
     "calibrate": 2,
     "prepare": 2,
     "answer": 2,
+    "report": 1,
 }
 
 NOT_HASHED = ("config", "pipeline", "errors.py", "progress.py", "__init__.py")

@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,8 @@ _WHAT, _FIX = "cannot be read as a table", "give UTF-8 CSV or parquet"
 
 _BATCH_ROWS = 4096
 
+_LONGEST_HEADER = 2**16
+
 _LARGEST_EXACT = 2**53
 """Beyond it a float is not the whole number that was written."""
 
@@ -27,7 +30,7 @@ def column_names(path: Path) -> list[str]:
     """The names of the columns of a table, without white space around them.
 
     Args:
-        path: CSV (`.csv`), TSV (`.tsv`) or parquet (any other file).
+        path: CSV (`.csv`, with commas or semicolons), TSV (`.tsv`) or parquet (any other file).
 
     Raises:
         OvertopError: the file is missing or no table, or has more bytes or rows than the bounds.
@@ -68,9 +71,18 @@ def _iterate_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
         if path.stat().st_size > MAX_TABLE_BYTES:
             raise ValueError(f"it has more than {MAX_TABLE_BYTES:,} bytes")
         with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file, delimiter=_SEPARATORS[path.suffix.lower()], strict=True)
+            reader = csv.reader(file, delimiter=_find_separator(path, file), strict=True)
             for row in filter(None, reader):
                 yield reader.line_num, row
+
+
+def _find_separator(path: Path, file: TextIO) -> str:
+    """The separator of a CSV file: spreadsheets write semicolons where the comma is the decimal mark."""
+    separator = _SEPARATORS[path.suffix.lower()]
+    header = file.readline(_LONGEST_HEADER)
+    file.seek(0)
+    is_other = separator == "," and ";" in header and "," not in header
+    return ";" if is_other else separator
 
 
 def _read_header(lines: Iterator[tuple[int, list[str]]]) -> list[str]:
@@ -86,7 +98,7 @@ def _read_csv(path: Path, places: Sequence[int]) -> list[list[str]]:
         if len(row) != width:
             raise OvertopError(
                 f"{path}, line {number}: has {len(row)} fields, but there are {width} columns; put texts that contain "
-                "commas between quotation marks"
+                "commas or semicolons between quotation marks"
             )
         for column, place in zip(values, places, strict=True):
             column.append(row[place])

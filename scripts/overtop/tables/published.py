@@ -68,6 +68,11 @@ class PublishedNumbers:
         if self.reference is not None and rows[_PAPER_COLUMNS].notna().any(axis=None):
             source = read_paper_table(self.reference).description
             notes.append(f"Third line: the paper's number, {source}; the published protocol repeats its code.")
+        return notes + self.recall_notes(rows)
+
+    def recall_notes(self, rows: pd.DataFrame) -> list[str]:
+        """Sentences on encoders whose recall differs from the published one, or has none, of rows of `add_columns`."""
+        notes = []
         off = _encoders(rows, "members_off")
         if off:
             differences = [(dataset, self._largest_difference(dataset, encoder)) for dataset, encoder in off]

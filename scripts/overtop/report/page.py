@@ -1,0 +1,98 @@
+"""The page of a report: one HTML file that holds everything it shows, and that works offline and without a server."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from overtop.figures import style
+from overtop.figures.method_styles import ESTIMATOR_STYLES
+from overtop.report.document import Document, Panel, as_json
+
+FOLDER = Path(__file__).parent
+"""Where the templates, the style sheet and the script are."""
+
+_COLOUR_NAMES = {
+    getattr(style, name): name.lower() for name in ("BLACK", "BLUE", "ORANGE", "GREEN", "RED", "PURPLE", "BROWN", "SKY")
+}  # the style sheet has a light and a dark form of each
+_OTHER_STYLE = ("black", "*")
+
+
+def render_page(document: Document) -> str:
+    """The HTML of a report.
+
+    Args:
+        document: what the page shows.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    sheet, script = ((FOLDER / name).read_text(encoding="utf-8") for name in ("style.css", "script.js"))
+    drawn = replace(document, tables=[], robustness=[], answers=[], provenance=[], verdicts=[], warnings=[])
+    return environment.get_template("template.html.j2").render(
+        document=document,
+        policy=content_policy(sheet, script),
+        sheet=Markup(sheet),
+        script=Markup(script),
+        data=Markup(as_json(drawn)),
+        styles=Markup(json.dumps(estimator_styles(document.panels))),
+        estimators=estimator_definitions(document.panels),
+        interval_bar=interval_bar,
+    )
+
+
+def content_policy(sheet: str, script: str) -> str:
+    """A Content-Security-Policy that allows the page's own style and script and embedded images, and no request."""
+    rules = {
+        "default-src": "'none'",
+        "img-src": "data:",
+        "style-src": _source_hash(sheet),
+        "script-src": _source_hash(script),
+        "base-uri": "'none'",
+        "form-action": "'none'",
+    }
+    return "; ".join(f"{name} {value}" for name, value in rules.items())
+
+
+def _source_hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def estimator_styles(panels: Sequence[Panel]) -> dict[str, tuple[str, str]]:
+    """The colour, by its name in the style sheet, and the marker of each estimator: those of the figures."""
+    styles = {}
+    for name in dict.fromkeys(method.estimator for panel in panels for method in panel.methods):
+        colour, marker = ESTIMATOR_STYLES.get(name, ("", ""))
+        styles[name] = (_COLOUR_NAMES[colour], marker) if colour else _OTHER_STYLE
+    return styles
+
+
+def estimator_definitions(panels: Sequence[Panel]) -> list[tuple[str, str, str]]:
+    """Label, definition and source of each estimator, by label."""
+    methods = (method for panel in panels for method in panel.methods)
+    return sorted({(method.label, method.definition, method.source) for method in methods})
+
+
+def interval_bar(cells: Sequence[Any], cell: Sequence[float | None]) -> dict[str, float] | None:
+    """Where an interval is drawn, in percent of the range of all intervals of its column; None if it is not defined.
+
+    Args:
+        cells: the column, each cell [value, low, high].
+        cell: the cell that is drawn.
+    """
+    if None in cell:
+        return None
+    ends = [end for other in cells if None not in other for end in other]
+    width = max(ends) - min(ends) or 1.0
+    value, low, high = (round(100 * (end - min(ends)) / width, 1) for end in cell if end is not None)
+    return {"value": value, "low": low, "high": high}

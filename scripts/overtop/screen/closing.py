@@ -1,0 +1,49 @@
+"""The last words of a run: why it failed, how to continue, or what it made."""
+
+from collections.abc import Iterator
+
+from overtop.screen.run import Failure, Run
+from overtop.screen.snakemake_text import killed_by
+from overtop.screen.words import count, describe_seconds
+
+INTERRUPTED = "overtop: interrupted; run the same command to continue"
+
+
+def describe_failures(run: Run) -> Iterator[str]:
+    """Yield the lines on all failed jobs: what failed, why, and where its log is.
+
+    A job of a group that failed is named only if its own log says why.
+    """
+    failures = list(run.failures.values())
+    with_cause = [failure for failure in failures if failure.cause]
+    for failure in with_cause or failures:
+        yield from _describe(failure)
+
+
+def _describe(failure: Failure) -> Iterator[str]:
+    yield f"overtop: {failure.name} failed" + _how(failure)
+    yield from (f"  {line}" for line in (failure.cause.lines if failure.cause else ["its log does not say why"]))
+    yield f"  log: {', '.join(path for path in (failure.log, *failure.others) if path)}"
+
+
+def _how(failure: Failure) -> str:
+    """How a job failed, if it did not report an error."""
+    return "" if failure.cause is None or failure.cause.is_reported else " unexpectedly"
+
+
+def describe_status(status: str) -> str:
+    """The cause of a failed job whose log has none, from how its process ended.
+
+    Args:
+        status: its exit status, or the name of a signal.
+    """
+    signal = killed_by(status)
+    if signal == "SIGKILL":
+        return "it was killed (SIGKILL), often because the machine ran out of memory; free some, or run fewer jobs"
+    return f"it was killed ({signal})" if signal else ""
+
+
+def describe_work(run: Run, now: float) -> str:
+    """How far a run came."""
+    done = "" if run.n_finished == run.n_jobs else f"{run.n_finished} of "
+    return f"{done}{count(run.n_jobs, 'job')} in {describe_seconds(now - run.started)}"

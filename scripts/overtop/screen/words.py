@@ -1,0 +1,54 @@
+"""Plain words for jobs, durations and counts."""
+
+from collections.abc import Iterable, Mapping
+
+PARTS = (("shard", "shards"), ("slice", "slices"))
+"""Wildcards that number the jobs of one file set, and those of their total."""
+
+
+def describe_job(rule: str, wildcards: Mapping[str, str]) -> str:
+    """A job in one line, such as "embed shapes/test, shapes-0, dropout-0.2x20, part 1 of 2".
+
+    Args:
+        rule: its rule.
+        wildcards: by name, in the order of the path of its output.
+    """
+    names = dict(wildcards)
+    parts = []
+    for number, total in PARTS:
+        if number in names:
+            parts.append((int(names.pop(number)), int(names.pop(total))))
+    split = "/".join(names.pop(name) for name in ("dataset", "split") if name in names)
+    words = [word for word in (split, *names.values()) if word]
+    words += [f"part {number + 1} of {total}" for number, total in parts if total > 1]
+    return f"{rule} {', '.join(words)}".rstrip()
+
+
+def describe_seconds(seconds: float) -> str:
+    """A duration, such as "8.1 s", "2 min 5 s" or "3 h 20 min"."""
+    if seconds < 10:
+        return f"{seconds:.2g} s"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min"
+
+
+def count(number: int, noun: str) -> str:
+    """A number of things, such as "1 job" or "1,200 queries"."""
+    return f"{number:,} {noun if number == 1 else plural(noun)}"
+
+
+def plural(noun: str) -> str:
+    """The plural of a noun."""
+    return f"{noun.removesuffix('y')}ies" if noun.endswith("y") else f"{noun}s"
+
+
+def first_few(words: Iterable[str], most: int, separator: str) -> str:
+    """The first words of a list, and the number of further ones."""
+    listed = list(words)
+    hidden = len(listed) - most
+    return separator.join(listed[:most]) + (f" and {hidden} more" if hidden > 0 else "")

@@ -1,0 +1,70 @@
+"""Snakemake's logger plugin `overtop`, which workflow/profiles/default selects: the screen of a run.
+
+With --verbose or --debug-dag it shows Snakemake's own text instead, and the results at the end.
+"""
+
+import os
+import sys
+from logging import FileHandler, LogRecord
+
+from snakemake.logging import ColorizingTextHandler, DefaultFilter, DefaultFormatter, logger
+from snakemake.settings.enums import Quietness
+from snakemake_interface_logger_plugins.base import LogHandlerBase
+
+
+class LogHandler(LogHandlerBase):
+    """Passes Snakemake's records to the screen."""
+
+    writes_to_stream = True
+    writes_to_file = False
+    has_filter = True
+    has_formatter = True
+    needs_rulegraph = False
+
+    def __post_init__(self) -> None:
+        """Choose what to show, by the options of the command line."""
+        # Snakemake imports the logger plugins in each of its processes, also in those of jobs on a cluster.
+        from overtop.screen.output import Output
+        from overtop.screen.screen import Screen, Shows
+
+        settings = self.common_settings
+        is_quiet = bool({Quietness.ALL, Quietness.PROGRESS} & set(settings.quiet or ()))
+        self._text = self._text_handler() if settings.verbose or settings.debug_dag else None
+        shows: Shows = "results" if self._text else "errors and results" if is_quiet else "everything"
+        output = Output(1 if settings.stdout else 2, color=not settings.nocolor)
+        self.screen = Screen(output, log_path, is_dry_run=settings.dryrun, shows=shows)
+
+    def _text_handler(self) -> ColorizingTextHandler:
+        """Snakemake's own handler, which any plugin that writes to a stream replaces."""
+        settings = self.common_settings
+        return ColorizingTextHandler(
+            settings.nocolor,
+            sys.stdout if settings.stdout else sys.stderr,
+            DefaultFormatter(settings.quiet, settings.show_failed_logs),
+            DefaultFilter(
+                settings.quiet, settings.debug_dag, settings.verbose, settings.dryrun, settings.printshellcmds
+            ),
+        )
+
+    def emit(self, record: LogRecord) -> None:
+        """Show a record."""
+        try:
+            if self._text is not None:
+                self._text.handle(record)
+            self.screen.handle(record)
+        except Exception:
+            self.handleError(record)
+
+    def close(self) -> None:
+        """Show the last words; Snakemake calls this more than once."""
+        try:
+            self.screen.close()
+        except Exception as error:
+            print(f"overtop: the screen failed: {error!r}; results and logs are complete", file=sys.stderr)
+        super().close()
+
+
+def log_path() -> str:
+    """Snakemake's log of this run, "" without one."""
+    files = (handler.baseFilename for handler in logger.handlers if isinstance(handler, FileHandler))
+    return next(map(os.path.relpath, files), "")
