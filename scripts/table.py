@@ -1,4 +1,5 @@
-"""Combine the metrics of a table's posteriors: long as CSV, in the paper's layout as Markdown and LaTeX.
+"""Combine the metrics of a table's posteriors: long as CSV, best first and in the paper's layout as
+Markdown, in the paper's layout as LaTeX.
 
 Reads: results/metrics, and results/recall of the encoders behind them.
 Writes: results/tables/{table}.csv, .md, .tex, results/members/{table}.csv, the recall of all encoders, and
@@ -17,6 +18,7 @@ from overtop.tables.key_numbers import key_numbers
 from overtop.tables.latex import to_latex
 from overtop.tables.markdown import to_markdown
 from overtop.tables.published import PublishedNumbers, combine_recalls
+from overtop.tables.ranked import ranked_to_markdown
 from overtop.tables.rows import combine_metrics
 
 
@@ -37,10 +39,11 @@ def main(job: Job) -> None:
     benchmarks = job.params.benchmarks if spec.split == BENCHMARK_SPLIT else {}
     recalls = combine_recalls([read_table(path) for path in job.input.recalls])
     published = PublishedNumbers(spec.reference, benchmarks, recalls)
-    write_table(job.output.csv, published.add_columns(table))
+    compared = published.add_columns(table)
+    write_table(job.output.csv, compared)
     write_table(job.output.members, recalls)
     write_text(job.output.summary, json.dumps(key_numbers(table), indent=2) + "\n")
-    write_text(job.output.md, to_markdown(table, published))
+    write_text(job.output.md, f"{ranked_to_markdown(compared)}\n{to_markdown(table, published)}")
     write_text(job.output.tex, to_latex(table, published, name=name))
 
 

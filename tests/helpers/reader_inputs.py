@@ -15,8 +15,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from helpers.saved_datasets import image_table, save_on_hub, save_to_disk
 from overtop.cli.labels import read_groups, read_labels
-from overtop.config.datasets import ClassesDataset, KarpathyDataset, TableDataset
+from overtop.config.datasets import ClassesDataset, HuggingFaceDataset, KarpathyDataset, TableDataset
 from overtop.datasets.annotations import Record
 from overtop.datasets.archives import extract_images, read_member
 from overtop.datasets.class_coco import parse_instances
@@ -61,7 +62,7 @@ def make_readers(scratch: Path) -> dict[str, Reader]:
     Args:
         scratch: an empty folder for files that only libraries can write.
     """
-    return {**_array_readers(scratch), **_text_readers(), **_archive_readers()}
+    return {**_array_readers(scratch), **_text_readers(), **_archive_readers(), **_saved_readers(scratch / "saved")}
 
 
 def _array_readers(scratch: Path) -> dict[str, Reader]:
@@ -87,9 +88,11 @@ def _array_readers(scratch: Path) -> dict[str, Reader]:
         "text_emb/text_emb_0.npy": _bytes_of(lambda file: np.save(file, TEXT)),
         "metadata/metadata_0.parquet": _parquet(metadata),
     }
+    lists = pd.DataFrame({"image_embedding": list(IMAGE), "text_embedding": list(TEXT[:3]), "image": NAMES})
     npy = _bytes_of(lambda file: np.save(file, IMAGE))
     return {
         "embeddings: npz": Reader({"e.npz": npz}, lambda source, _: imported(source), verified=True),
+        "embeddings: parquet": Reader({"e.parquet": _parquet(lists)}, lambda source, _: imported(source)),
         "embeddings: clip-retrieval": Reader(clip_retrieval, lambda source, _: imported(source)),
         "embeddings: shards": Reader(shards, lambda source, _: imported(source), verified=True),
         "search: npz": Reader({"e.npz": npz}, lambda source, _: opened(source / "e.npz"), verified=True),
@@ -164,6 +167,24 @@ def _text_readers() -> dict[str, Reader]:
             },
             lambda source, _: parse_instances("i.json", (source / "i.json").read_bytes()),
         ),
+    }
+
+
+def _saved_readers(scratch: Path) -> dict[str, Reader]:
+    pictures = {name: name.encode() * 20 for name in NAMES}
+    table = image_table(list(pictures.values()), [["a dog", "two"], ["x"], []], list(NAMES))
+    save_to_disk(scratch / "disk", table)
+    save_on_hub(scratch / "hub", {"train": table})
+    rows = [{"file_name": name, "text": ["x", "y"]} for name in NAMES]
+    spec = HuggingFaceDataset(kind="huggingface", source=".")
+
+    def files_in(folder: Path) -> dict[str, bytes]:
+        return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*.*"))}
+
+    return {
+        "saved: disk": _fetched(spec, files_in(scratch / "disk"), {}),
+        "saved: hub": _fetched(spec, files_in(scratch / "hub"), {}),
+        "image folder: jsonl": _fetched(spec, {"metadata.jsonl": b"\n".join(map(_json, rows))}, pictures),
     }
 
 

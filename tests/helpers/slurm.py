@@ -139,6 +139,15 @@ class Slurm:
         lines = output_of("squeue", "--noheader", f"--states={','.join(states) or 'all'}", "--format=%i|%T|%k")
         return sorted((line.split("|") for line in lines.splitlines()), key=lambda job: int(job[0].split("_")[0]))
 
+    def gpus(self) -> dict[str, str]:
+        """What each job so far asked for by `--gpus`, such as `gres:gpu:1`; `N/A` for none."""
+        lines = output_of("squeue", "--noheader", "--states=all", "--Format=JobArrayID:30,tres-per-job:60").splitlines()
+        return {number: requested for number, requested in map(str.split, lines)}
+
+    def runs_step(self, number: str) -> bool:
+        """Whether the step of a job has begun, which is what its program runs in."""
+        return f"{number}.0" in output_of("squeue", "--noheader", "--steps", "--format=%i").split()
+
     def forget(self) -> None:
         """Cancel what runs."""
         output_of("scancel", "--user", "root")

@@ -17,8 +17,8 @@ PGD = {"kind": "pgd", "epsilon": 1}
         ),
         ({"aa": {"kind": "worst", "of": ["pgd", "pgd"]}}, r"attacks\.aa\.of: 'pgd' is listed 2 times"),
         ({"aa": {"kind": "worst", "of": ["aa"]}}, r"attacks\.aa\.of: 'aa' is a worst case itself"),
-        ({"x": {"kind": "pgd", "epsilon": 0}}, r"attacks\.x\.pgd\.epsilon: .*greater than 0"),
-        ({"x": {"kind": "apgd-t", "epsilon": 1, "steps": 0}}, r"attacks\.x\.apgd-t\.steps: .*greater than or equal"),
+        ({"x": {"kind": "pgd", "epsilon": 0}}, r"attacks\.x\.epsilon: .*greater than 0"),
+        ({"x": {"kind": "apgd-t", "epsilon": 1, "steps": 0}}, r"attacks\.x\.steps: .*at least"),
     ],
 )
 def test_mistake_in_attacks_is_reported_with_key_and_fix(repo, attacks, message):

@@ -108,7 +108,7 @@ def test_bank_is_named_in_tables_and_paths(bank, dataset, label, name):
         ({"bank": {"split": "vall"}}, r"bank\.split: no data set with a split 'vall'; did you mean 'val'"),
         ({"bank": {"dataset": "shape", "split": "val"}}, r"bank\.dataset: no data set 'shape'; did you mean 'shapes'"),
         ({"bank": {"split": "val", "sise": 3}}, r"bank\.sise: unknown key; did you mean 'size'"),
-        ({"bank": {"split": "val", "size": 0}}, r"bank\.size: .*greater than or equal to 1"),
+        ({"bank": {"split": "val", "size": 0}}, r"bank\.size: .*at least 1"),
         (
             {"datasets": {"x": {"kind": "shapes", "bank": {"split": "dev"}}}},
             r"datasets\.x\.bank\.split: data set 'x' has no split 'dev'",
@@ -130,7 +130,7 @@ def test_bank_is_named_in_tables_and_paths(bank, dataset, label, name):
         ),
         (
             {"datasets": {"x": {"kind": "variant", "of": "own", "absent": 0.5, "bank": {"split": "val"}}}},
-            r"datasets\.x\.variant\.bank: unknown key",
+            r"datasets\.x\.bank: unknown key",
         ),
         (
             {"figures": {"x": {"kind": "bank", "dataset": "variant", "posterior": "p"}}},

@@ -92,7 +92,7 @@ def test_images_of_an_attacked_posterior_are_attacked_and_its_texts_are_not(conf
         (with_figure("tunde"), "figures.f.encoders: no fine-tuned encoder 'tunde'; did you mean 'tuned'"),
         (
             VALUES | {"encoders": {"x": VALUES["encoders"]["tuned"] | {"architecture": "ViT-B-32"}}},
-            "encoders: x: a fine-tuned encoder has what its base has; remove `architecture`",
+            "encoders.x: a fine-tuned encoder has what its base has; remove `architecture`",
         ),
         (VALUES | {"attacks": {}}, "tables.t.posteriors: no posterior 'tuned@pgd'"),
     ],

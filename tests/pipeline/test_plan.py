@@ -81,7 +81,7 @@ def test_plan_names_requests_beyond_a_partition(table1, monkeypatch):
 @pytest.mark.slow
 def test_a_target_that_nothing_makes_is_an_error(repo, monkeypatch):
     monkeypatch.chdir(repo)
-    with pytest.raises(SystemExit, match=r"^overtop: No rule to produce nosuch"):
+    with pytest.raises(SystemExit, match=r"^overtop: nosuch: no rule makes it"):
         main(["nosuch"])
 
 

@@ -12,9 +12,9 @@ from helpers.pipeline import BIN, ENVIRONMENT, TINY_CONFIG
 
 pytestmark = pytest.mark.slow
 
-RESULTS = ("results/tables/*", "results/figures/*", "results/embeddings/**/*.h5", "data/encoders/*")
+RESULTS = (*(f"results/{kind}/*" for kind in ("tables", "figures", "reports", "embeddings/**")), "data/encoders/*")
 PER_POSTERIOR = Counter({"rank": 1, "radius": 1, "score": 1, "evaluate": 1})
-DRAWN = Counter({"table": 1, "plot": 2})
+DRAWN = Counter({"table": 1, "plot": 2, "report": 1})
 
 
 def _times(counts, factor):
@@ -46,8 +46,9 @@ def test_deleted_shard_is_rebuilt_with_everything_downstream(tiny, copy_of):
             "estimators=[top1_similarity, top1_consistency, adversarial_exact, max_softmax, energy]",
             Counter({"score": 3, "evaluate": 3}) + DRAWN,
         ),
-        ("tables={tiny: {binnings: [equal_width]}}", Counter({"table": 1})),
+        ("tables={tiny: {binnings: [equal_width]}}", Counter({"table": 1, "report": 1})),
         ("figures={tiny-rejection: {positives: extended}}", Counter({"plot": 1})),
+        ("reports={tiny: {queries: 10}}", Counter({"report": 1})),
         ("datasets={shapes: {on_error: skip}}", Counter({"embed": 6}) + _times(PER_POSTERIOR, 3) + DRAWN),
         ("encoders={tiny-1: {train: {epochs: 2}}}", Counter({"train": 1, "embed": 2}) + PER_POSTERIOR + DRAWN),
         ("posteriors={tiny-dropout: {passes: 3}}", Counter({"embed": 2}) + PER_POSTERIOR + DRAWN),

@@ -5,6 +5,7 @@ The tests install and start a Slurm of their own on this machine, with two GPUs 
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -13,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.pipeline import ENVIRONMENT, TINY_CONFIG, copy_project
+from helpers.pipeline import ENVIRONMENT, TINY_CONFIG, Project, copy_project
 from helpers.slurm import output_of, reason_to_skip, running_slurm, wait_until
 
 pytestmark = [
@@ -167,10 +168,11 @@ def test_an_array_of_gpu_jobs_gives_the_bytes_of_a_local_run(slurm, splits, proj
     submitted = _submitted(slurm, known)
     arrays = [number for comment, numbers in submitted.items() if "rule_embed" in comment for number in numbers]
     assert [number.partition("_")[2] for number in sorted(arrays)] == ["1", "2"]
-    gpus = dict(line.split("|") for line in output_of("squeue", "-h", "-t", "all", "-o", "%i|%b").splitlines())
-    assert all("gpu" in gpus[number] for number in [*arrays, *submitted[TRAIN]])
-    splits.run(*embedded, *TINY_CONFIG)
-    assert project.read_files(TRAINED, *embedded) == splits.read_files(TRAINED, *embedded)
+    gpus = slurm.gpus()
+    assert {gpus[number] for number in [*arrays, *submitted[TRAIN]]} == {"gres:gpu:1"}
+    local = Project(shutil.copytree(splits.root, project.root.with_name("local"), symlinks=True))
+    local.run(*embedded, *TINY_CONFIG)
+    assert project.read_files(TRAINED, *embedded) == local.read_files(TRAINED, *embedded)
 
 
 def test_tiny_run_finishes_from_the_submissions_of_its_rules(slurm, fresh):
@@ -206,7 +208,7 @@ def test_a_cancelled_job_is_submitted_again_and_asks_for_no_gpu_where_there_is_n
     first = _wait_for_train(slurm, known, "PENDING")
     output_of("scancel", first)
     wait_until(lambda: len(_submitted(slurm, known)[TRAIN]) == 2, "the second submission", 120)
-    assert "gpu" not in output_of("squeue", "--noheader", "--states=all", "--format=%b")
+    assert slurm.gpus()[first] == "N/A"
     _open(True)
     status, messages = head.end()
     assert status == 0, messages
@@ -244,7 +246,9 @@ def test_after_a_kill_of_the_head_nothing_is_thrown_away_or_submitted_twice(slur
 def test_a_run_survives_a_kill_of_a_daemon(slurm, project, daemon):
     known = _known(slurm)
     head = Head(project, *_overlay(project, epochs=40))
-    _wait_for_train(slurm, known, "RUNNING")
+    number = _wait_for_train(slurm, known, "RUNNING")
+    # Before, Slurm itself gives up: a controller that is killed while it starts a job holds the job after its return.
+    wait_until(lambda: slurm.runs_step(number), "the program of the job", 120)
     slurm.kill(daemon)
     # The head looks at the queue every five seconds.
     time.sleep(15)

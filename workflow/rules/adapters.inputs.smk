@@ -19,7 +19,7 @@ def adapter_files(wildcards):
     """The trained adapters of a posterior, one file per protocol that it is evaluated under."""
     posterior = look_up("posteriors", wildcards)
     if posterior.adapter is None:
-        raise WorkflowError(
+        raise OvertopError(
             f"config.yaml: posteriors.{wildcards.posterior} has no adapter; add `adapter: NAME`"
         )
     return [

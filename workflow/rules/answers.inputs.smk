@@ -23,7 +23,7 @@ def calibration_files(wildcards):
 def answer_model(wildcards):
     """The confidence models of an answer."""
     if settings.ranking.search != "stream":
-        raise WorkflowError(
+        raise OvertopError(
             f"config.yaml: answers.{wildcards.answer}: answers are ranked exactly, and so must be the queries that their "
             "model is fitted on; set ranking.search to stream"
         )

@@ -41,7 +41,7 @@ def perturb_files(wildcards):
     """What the first batch of a split is perturbed with."""
     attack = look_up("attacks", wildcards)
     if attack.kind == "worst":
-        raise WorkflowError(
+        raise OvertopError(
             f"config.yaml: attacks.{wildcards.attack} is a worst case, which has no pixels of its own; "
             f"look at one of its attacks: {', '.join(attack.of)}"
         )
@@ -73,4 +73,4 @@ def check_attack_library():
     try:
         check_installed()
     except OvertopError as error:
-        raise WorkflowError(f"\n{error}") from None
+        raise OvertopError(str(error)) from None

@@ -47,7 +47,7 @@ def check_slurm():
         gpus = workflow.global_resources.get("gpu")
         problems += check_arrays(requests, workflow.nodes, gpus and gpus.value)
     if problems:
-        raise WorkflowError("\n" + "\n".join(problems))
+        stop(OvertopError("\n".join(problems)))
     if slurm.keeps_accounts():
         workflow.executor_settings.status_command = "sacct"
     else:

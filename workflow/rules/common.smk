@@ -1,20 +1,25 @@
 # What several rules share: the checked configuration, look-ups in it, and the shards of a posterior.
+import os
 import signal
 import sys
 from pathlib import Path
 
 import psutil
-from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
-# Appended: some scripts have the name of an installed package.
-sys.path.append(str(Path(workflow.basedir).parent / "scripts"))
+SCRIPTS = Path(workflow.basedir).parent / "scripts"
+# The library of this checkout, whatever is installed in the environment.
+sys.path.insert(0, str(SCRIPTS))
 
 from overtop.config.base import NAME_PATTERN, POSTERIOR_PATTERN
 from overtop.errors import OvertopError, did_you_mean
 from overtop.pipeline import answers, paths, reports
 from overtop.pipeline import robustness as studies
 from overtop.pipeline.banks import find_bank
+from overtop.pipeline.checkout import check_checkout, share_library
+from overtop.pipeline.command_line import stop
+from overtop.pipeline.config_files import COMMAND_LINE, OF_WORKFLOW, ConfigFile
+from overtop.pipeline.config_files import read_config_files
 from overtop.pipeline.fits import find_fit
 from overtop.pipeline.loading import load_config
 from overtop.pipeline.needs import request
@@ -22,12 +27,35 @@ from overtop.pipeline.run_lock import hold_folder, remove_stale_lock
 from overtop.pipeline.stages import script_versions
 from overtop.terms import IMPORTED, MODALITIES, PROTOCOLS
 
-try:
-    settings = load_config(dict(config))
-except OvertopError as error:
-    raise WorkflowError(f"\n{error}") from None
 
-VERSIONS = script_versions(Path(workflow.basedir).parent / "scripts")
+def is_started_by_user():
+    """False in the processes that executors start."""
+    return workflow.is_main_process and not workflow.remote_exec
+
+
+def files_of_config():
+    """What was merged into `config`, to name the file of a wrong key."""
+    given = workflow.config_settings
+    here = Path.cwd()
+    names = [
+        path.relative_to(here) if path.is_relative_to(here) else path
+        for path in given.configfiles
+    ]
+    return [
+        *read_config_files([*OF_WORKFLOW, *names]),
+        ConfigFile(COMMAND_LINE, given.config),
+    ]
+
+
+try:
+    check_checkout(SCRIPTS)
+    files = files_of_config() if is_started_by_user() else []
+    settings = load_config(dict(config), files)
+except OvertopError as error:
+    stop(error)
+
+share_library(SCRIPTS)
+VERSIONS = script_versions(SCRIPTS)
 
 
 def log_file(rule_name, tail):
@@ -45,7 +73,7 @@ def hold_run_lock():
     try:
         hold_folder()
     except OvertopError as error:
-        raise WorkflowError(f"\n{error}") from None
+        stop(error)
 
 
 def data_folder(wildcards):
@@ -64,7 +92,7 @@ def look_up(section, wildcards):
     singular = section.removesuffix("s")
     name = getattr(wildcards, singular if hasattr(wildcards, singular) else section)
     if name not in entries:
-        raise WorkflowError(
+        raise OvertopError(
             f"config.yaml: {section} has no {name!r}; {did_you_mean(name, entries)}"
         )
     return entries[name]
@@ -79,7 +107,7 @@ def look_up_stored(wildcards):
     """The entry of a data set that has its own files."""
     spec = look_up("datasets", wildcards)
     if spec.kind == "variant":
-        raise WorkflowError(
+        raise OvertopError(
             f"config.yaml: datasets.{wildcards.dataset} is a variant, which has the files of its base and no results "
             f"of this rule; replace {wildcards.dataset!r} with {spec.of!r} in the target"
         )
@@ -122,7 +150,7 @@ def locate(key, location):
     try:
         return answers.locate(settings, key, location)
     except OvertopError as error:
-        raise WorkflowError(f"config.yaml: {error}") from None
+        raise OvertopError(f"config.yaml: {error}") from None
 
 
 def fitted_temperatures(wildcards):
@@ -153,11 +181,6 @@ def as_params(views_of):
     return lambda wildcards: [view._asdict() for view in views_of(wildcards)]
 
 
-def is_started_by_user():
-    """False in the processes that executors start."""
-    return workflow.is_main_process and not workflow.remote_exec
-
-
 def check_encoders_with_open_clip():
     """Check architectures and tags before the first job; importing open_clip takes seconds, so dry runs skip it."""
     if not is_started_by_user():
@@ -165,9 +188,9 @@ def check_encoders_with_open_clip():
     from overtop.pipeline.encoder_checks import check_encoders
 
     try:
-        check_encoders(settings)
+        check_encoders(settings, files)
     except OvertopError as error:
-        raise WorkflowError(f"\n{error}") from None
+        stop(error)
 
 
 def describe_results():
@@ -183,12 +206,12 @@ def stop_on_sigterm():
     """Interrupt the jobs on this machine, as Ctrl-C does: Snakemake would wait for their end, and for all retries."""
     let_jobs_end = signal.getsignal(signal.SIGTERM)
 
-    def stop(*arguments):
+    def interrupt(*arguments):
         for process in psutil.Process().children(recursive=True):
             process.send_signal(signal.SIGINT)
         let_jobs_end(*arguments)
 
-    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGTERM, interrupt)
 
 
 if is_started_by_user():

@@ -6,7 +6,7 @@ def train_files(wildcards):
     """The train and val splits of an encoder's data sets, with their images, or features if only heads are trained."""
     encoder = look_up("encoders", wildcards)
     if encoder.train is None:
-        raise WorkflowError(
+        raise OvertopError(
             f"config.yaml: encoders.{wildcards.encoder} has pretrained weights and is not trained"
         )
     files = {}
@@ -84,7 +84,7 @@ def downloaded_encoder(wildcards):
     """The entry of an encoder whose weights are downloaded."""
     encoder = look_up("encoders", wildcards)
     if not encoder.is_downloaded:
-        raise WorkflowError(
+        raise OvertopError(
             f"config.yaml: encoders.{wildcards.encoder} has local weights, nothing to download"
         )
     return plain(encoder)

@@ -27,7 +27,7 @@ def bank_inputs(wildcards):
     """The manifest of a split, and the shards of a posterior on it and on the split of its bank."""
     bank = find_bank(settings, wildcards.dataset, wildcards.split)
     if bank is None or bank.path_name(wildcards.dataset) != wildcards.bank:
-        raise WorkflowError(
+        raise OvertopError(
             f"config.yaml: {wildcards.bank!r} is not the bank of {wildcards.dataset}/{wildcards.split}; declare it "
             f"as datasets.{wildcards.dataset}.bank"
         )

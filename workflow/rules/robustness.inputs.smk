@@ -89,7 +89,7 @@ def classified_views(wildcards):
     ]
     views += multilabel_views(wildcards)
     if not views:
-        raise WorkflowError(
+        raise OvertopError(
             f"config.yaml: robustness.{wildcards.robustness} has no data set of classes, and so no probabilities"
         )
     return views

@@ -70,7 +70,7 @@ def judgment_files(wildcards):
     """Names of the files with human judgments, by source."""
     files = look_up_stored(wildcards).judgment_files()
     if not files:
-        raise WorkflowError(
+        raise OvertopError(
             f"config.yaml: datasets.{wildcards.dataset} has no human judgments; name their files under `judgments`"
         )
     return files
@@ -95,7 +95,7 @@ def thinning_figure(wildcards):
     """The declared figure of kind `thinning`."""
     figure = look_up("figures", wildcards)
     if figure.kind != "thinning":
-        raise WorkflowError(
+        raise OvertopError(
             f"config.yaml: figures.{wildcards.figure} is not of kind thinning"
         )
     return figure
@@ -130,12 +130,12 @@ def ablation_files(wildcards):
     """The ranking of a split, and the shards of its posterior there and on the splits of its banks."""
     figure = look_up("figures", wildcards)
     if figure.kind != "bank":
-        raise WorkflowError(
+        raise OvertopError(
             f"config.yaml: figures.{wildcards.figure} is not of kind bank"
         )
     bank = find_bank(settings, figure.dataset, figure.split)
     if bank is None:
-        raise WorkflowError(
+        raise OvertopError(
             f"config.yaml: figures.{wildcards.figure}: {figure.dataset}/{figure.split} has no bank; declare one as "
             f"datasets.{figure.dataset}.bank"
         )

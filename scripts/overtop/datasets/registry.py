@@ -1,7 +1,9 @@
 """The kinds of data sets, and how a split of any kind is fetched and read.
 
-A kind is one module with two functions, and one line in `KINDS`:
+A kind is one module with these functions, and one line in `KINDS`:
 
+- `check(name, spec, split, context)` checks that the source exists and has the split; kinds that are generated have
+  none;
 - `fetch(name, spec, split, raw, context)` writes all files of one split into the folder `raw`;
 - `read(name, spec, raw, split)` returns that split as a `Split`, with image paths relative to `raw`.
 
@@ -19,7 +21,7 @@ from overtop.config.dataset_base import ClassCounts, Counts
 from overtop.config.datasets import ClassesDataset, StoredDatasetSpec
 from overtop.datasets import classes, embeddings, huggingface, images, karpathy, shapes, table, texts
 from overtop.datasets.held_out import find_part, read_part, select_items, write_part
-from overtop.datasets.raw import FetchContext, claim_folder
+from overtop.datasets.raw import FetchContext, claim_folder, name_original
 from overtop.errors import OvertopError
 from overtop.storage.files import resolve_inside
 from overtop.storage.split import Split
@@ -59,6 +61,21 @@ def fetch_split(name: str, spec: StoredDatasetSpec, split: str, raw: Path, conte
         write_part(raw, part)
 
 
+def check_source(name: str, spec: StoredDatasetSpec, split: str, context: FetchContext) -> None:
+    """Check what can be told of the source of a split before it is fetched.
+
+    Args:
+        name, spec, split, context: as for `fetch_split`.
+
+    Raises:
+        OvertopError: the source or the split does not exist.
+    """
+    if (check := getattr(KINDS[spec.kind], "check", None)) is None:
+        return
+    part = None if isinstance(spec, ClassesDataset) else find_part(spec.held_out_splits(), split)
+    check(name, spec, split if part is None else part.of, context)
+
+
 def read_raw_split(name: str, spec: StoredDatasetSpec, raw: Path, data: Path, split: str) -> Split:
     """Read a split from its raw folder and verify it.
 
@@ -83,8 +100,9 @@ def read_raw_split(name: str, spec: StoredDatasetSpec, raw: Path, data: Path, sp
         if split in spec.expect:
             _check_counts(result, spec.expect[split], f"datasets.{name}.expect.{split}")
     except OvertopError as error:
-        raise OvertopError(f"data set {name!r}, split {split!r}: {error}") from error
+        raise OvertopError(f"data set {name!r}, split {split!r}: {name_original(str(error), raw)}") from error
     _log_unpaired(result, f"data set {name!r}, split {split!r}")
+    _warn_of_one_image(result, f"data set {name!r}, split {split!r}")
     prefix = raw.relative_to(data)
     return replace(result, image_paths=[str(prefix / path) if path else "" for path in result.image_paths])
 
@@ -106,6 +124,12 @@ def _log_unpaired(split: Split, place: str) -> None:
             (~split.has_image).sum(),
             len(split.captions),
         )
+
+
+def _warn_of_one_image(split: Split, place: str) -> None:
+    """Log that recall means nothing in a gallery of one item."""
+    if len(split.image_ids) == 1 and split.captions and not split.is_classes:
+        logger.warning("%s: has one image, which is the top hit of every query: its recall means nothing", place)
 
 
 def _check_images_exist(split: Split, raw: Path) -> None:

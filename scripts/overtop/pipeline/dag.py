@@ -21,6 +21,7 @@ from snakemake.settings.types import (
 from snakemake.workflow import Workflow
 
 from overtop.errors import OvertopError
+from overtop.pipeline.config_files import OF_WORKFLOW, read_config_files
 from overtop.pipeline.needs import MANY_CORES
 
 SNAKEFILE = "workflow/Snakefile"
@@ -72,6 +73,7 @@ def plan_jobs(targets: Sequence[str], configfiles: Sequence[Path], overrides: Se
     """
     if not Path(SNAKEFILE).is_file():
         raise OvertopError(f"{SNAKEFILE} does not exist; run the command in the root folder of the project")
+    read_config_files([*OF_WORKFLOW, *configfiles])
     with SnakemakeApi(OutputSettings(dryrun=True, quiet={Quietness.ALL})) as api:
         workflow = Workflow(
             ConfigSettings(configfiles=list(configfiles), config=parse_config(list(overrides))),
@@ -90,6 +92,8 @@ def plan_jobs(targets: Sequence[str], configfiles: Sequence[Path], overrides: Se
             workflow._build_dag()
         except (RuleException, WorkflowError) as error:
             raise OvertopError(" ".join(str(error).split())) from None
+        except SystemExit as end:  # with the lines that the Snakefile ends a run with
+            raise OvertopError(str(end).replace("overtop: ", "")) from None
         jobs = [_describe(job, workflow) for level in workflow.dag.toposorted() for job in level]
         return Plan([job for job in jobs if job is not None], workflow.globals["config"])
 

@@ -4,7 +4,6 @@ Snakemake is imported here and in `dag`, and nowhere else in the library; jobs t
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 from snakemake.api import SnakemakeApi
@@ -23,6 +22,8 @@ from snakemake.settings.types import (
 from snakemake.workflow import Workflow
 
 from overtop.errors import OvertopError
+from overtop.pipeline.command_line import stop
+from overtop.pipeline.config_files import OF_WORKFLOW, read_config_files
 from overtop.pipeline.dag import SNAKEFILE
 
 
@@ -53,7 +54,7 @@ def job_from_command_line(script: str) -> DebugJob:
     try:
         return build_job(options.target, script, options.configfile, options.config)
     except OvertopError as error:
-        sys.exit(f"overtop: {error}")
+        stop(error)
 
 
 def build_job(target: str, script: str, configfiles: list[Path], overrides: list[str]) -> DebugJob:
@@ -72,6 +73,7 @@ def build_job(target: str, script: str, configfiles: list[Path], overrides: list
     """
     if not Path(SNAKEFILE).is_file():
         raise OvertopError(f"{SNAKEFILE} does not exist; run the script in the root folder of the project")
+    read_config_files([*OF_WORKFLOW, *configfiles])
     with SnakemakeApi(OutputSettings()) as api:
         workflow = Workflow(
             ConfigSettings(configfiles=configfiles, config=parse_config(overrides)),

@@ -36,11 +36,14 @@ def check_split(config: Config, key: str, dataset: str, split: str) -> Iterator[
     if dataset not in config.datasets:
         yield from check_name(f"{key}.dataset", "data set", dataset, config.datasets)
         return
-    if not has_stored_dataset(config, dataset):
-        return
-    names = config.stored_dataset(dataset).split_names()
+    yield from (f"{key}.split: {line}" for line in check_has_split(config, dataset, split))
+
+
+def check_has_split(config: Config, dataset: str, split: str) -> Iterator[str]:
+    """A line if the entry of a declared data set shows that it has no such split."""
+    names = config.stored_dataset(dataset).split_names() if has_stored_dataset(config, dataset) else None
     if names is not None and split not in names:
-        yield f"{key}.split: data set {dataset!r} has no split {split!r}; {did_you_mean(split, names)}"
+        yield f"data set {dataset!r} has no split {split!r}; {did_you_mean(split, names)}"
 
 
 def has_stored_dataset(config: Config, dataset: str) -> bool:

@@ -1,7 +1,6 @@
 """What a run would do and cost, before anything is run: `python -m overtop.pipeline.plan TARGET...`, or `make plan`."""
 
 import argparse
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import yaml  # type: ignore[import-untyped]
 
 from overtop.config.model import Config
 from overtop.errors import OvertopError
+from overtop.pipeline.command_line import stop
 from overtop.pipeline.costs import (
     CARDS,
     DECODED_PER_SECOND,
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         profile = yaml.safe_load(Path(PROFILE).read_text(encoding="utf-8"))
         print("\n".join(describe_plan(plan, load_config(plan.config), profile)))
     except OvertopError as error:
-        sys.exit(f"overtop: {error}")
+        stop(error)
 
 
 def describe_plan(plan: Plan, config: Config, profile: Mapping[str, Any]) -> Iterator[str]:

@@ -1,0 +1,68 @@
+# Checks of what is asked for: targets before the graph is built, and what its jobs would fetch before the first starts.
+from snakemake.exceptions import RuleException, WorkflowError
+from snakemake.io import strip_wildcard_constraints
+
+from overtop.pipeline.targets import Output, check_targets
+
+
+def rule_outputs():
+    """What all rules write."""
+    return [
+        Output(
+            each.name, strip_wildcard_constraints(output), re.compile(output.regex())
+        )
+        for each in workflow.rules
+        for output in each.output
+    ]
+
+
+def splits_to_fetch():
+    """For each data set and split whose files a job would fetch, a target that needs it."""
+    jobs = [job for job in workflow.dag.needrun_jobs() if job.rule.name == "fetch"]
+    return {
+        (job.wildcards.dataset, job.wildcards.split): target_of(job) for job in jobs
+    }
+
+
+def target_of(job):
+    """The last file that is made from what a job writes."""
+    later = next((each for each in workflow.dag.depending[job] if each.output), None)
+    return job.output[0] if later is None else target_of(later)
+
+
+def check_splits(splits):
+    """Check the sources of splits; importing what reads tables takes a second, so only if a split is fetched."""
+    from overtop.pipeline.source_checks import check_sources
+
+    check_sources(settings, splits, files)
+
+
+def find_refusal(error):
+    """The error in the input that is the cause of one of Snakemake's, if there is one."""
+    while error is not None and not isinstance(error, OvertopError):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def checked(build):
+    """Build the graph of jobs; end the run with one line for each mistake in what is asked for."""
+
+    def build_and_check():
+        names = [each.name for each in workflow.rules]
+        targets = sorted(workflow.dag_settings.targets) or settings.targets
+        try:
+            check_targets(settings, targets, rule_outputs(), names)
+            build()
+            if splits := splits_to_fetch():
+                check_splits(splits)
+        except (OvertopError, RuleException, WorkflowError) as error:
+            if refusal := find_refusal(error):
+                stop(refusal)
+            raise
+
+    return build_and_check
+
+
+if is_started_by_user():
+    # Snakemake has no hook between the graph and the first job, and a dry run has none at all.
+    workflow._build_dag = checked(workflow._build_dag)
