@@ -110,7 +110,7 @@ class Clone:
 
     def planned_jobs(self) -> Counter[str]:
         """Return the jobs that Snakemake would run for the default targets."""
-        return listed_jobs(self.run("snakemake", "--dry-run", "--quiet", "rules"))
+        return listed_jobs(self.run("snakemake", "--dry-run"))
 
     def read_outputs(self) -> dict[str, bytes]:
         """Return the content of all files that DVC records, by path."""
