@@ -24,11 +24,8 @@ def show(table, published=None):
 def test_rows_of_each_direction_begin_with_the_smallest_aurc():
     (table,) = show(make_table(datasets=("shapes", "mscoco")))
     panels = table.rows["panel"]
-    assert list(dict.fromkeys(panels)) == [
-        f"{dataset}, {direction}"
-        for dataset in ("Shapes", "MSCOCO")
-        for direction in ("text to image", "image to text")
-    ]
+    directions = ("text to image", "image to text")
+    assert list(dict.fromkeys(panels)) == [f"{name}, {d}" for name in ("Shapes", "MSCOCO") for d in directions]
     for panel in set(panels):
         aurc = [cell[0] for cell, own in zip(table.rows["aurc"], panels, strict=True) if own == panel]
         assert aurc == sorted(aurc)
@@ -53,9 +50,8 @@ def test_undefined_number_is_none():
 def test_star_marks_significant_differences():
     (table,) = show(make_table(p_holm=0.04))
     assert set(table.rows["starred"]) == {True}
-    assert next(c.meaning for c in table.columns if c.key == "starred").startswith(
-        f"AURC differs from that of {REFERENCE}"
-    )
+    meaning = next(column.meaning for column in table.columns if column.key == "starred")
+    assert meaning.startswith(f"AURC differs from that of {REFERENCE}")
     (table,) = show(make_table(p_holm=np.nan))
     assert set(table.rows["starred"]) == {False}
 
