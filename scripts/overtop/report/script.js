@@ -391,8 +391,8 @@ const wordsOf = (text) => text.toLowerCase().split(/\s+/).filter(Boolean);
 
 function filterRows(input) {
   const rows = [...$(`rows-${input.dataset.rows}`).tBodies[0].rows];
-  const words = wordsOf(input.value);
-  for (const row of rows) row.hidden = !words.every((word) => row.textContent.toLowerCase().includes(word));
+  const normalise = (text) => wordsOf(text).join(" ");
+  for (const row of rows) row.hidden = !normalise(row.textContent).includes(normalise(input.value));
   input.closest(".tools").querySelector(".count").textContent = `${rows.filter((row) => !row.hidden).length} of ${rows.length} rows`;
 }
 
