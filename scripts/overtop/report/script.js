@@ -207,7 +207,7 @@ class Chart {
       value.textContent = y == null ? "–" : y.toFixed(2);
       if (y == null) return;
       const at = x + 3 * (i - (curves.length - 1) / 2);  // side by side
-      if (curve.low) {
+      if (curve.low && curves.length <= 8) {
         this.cursor.append(makePath(`whisker ${curve.style}`, `M${at} ${this.y(curve.low[position])}V${this.y(curve.high[position])}`));
       }
       this.cursor.append(makePath(`spot ${curve.style}`, markerPath("o", x, this.y(y), 3)));
