@@ -9,7 +9,8 @@ from dataclasses import replace
 import pytest
 
 from overtop.figures.method_styles import ESTIMATOR_STYLES
-from overtop.report.page import FOLDER, estimator_styles, interval_bar, render_page
+from overtop.report.document import Column
+from overtop.report.page import FOLDER, estimator_styles, format_number, interval_bar, interval_ranges, render_page
 from report.example import NASTY, example_document
 
 MIN_TEXT_CONTRAST = 4.5  # WCAG 2.2, 1.4.3
@@ -73,22 +74,22 @@ def test_every_estimator_has_a_colour_of_the_style_sheet_and_a_marker_of_the_scr
         assert f'"{marker}"' in script or f" {marker}: [" in script
 
 
+def test_bars_of_intervals_are_in_percent_of_the_range_of_their_column():
+    table = example_document().tables[0]
+    columns = [Column("a", "A", "", "interval"), Column("b", "B", "", "interval"), Column("c", "C", "", "text")]
+    undefined = (None, None, None)
+    cells = [(0.5, 0.25, 1.0), undefined, (0.0, 0.0, 0.0)]
+    ranges = interval_ranges(replace(table, columns=columns, rows={"a": cells, "b": [undefined] * 3, "c": [""] * 3}))
+    assert ranges == {"a": (0.0, 1.0)}
+    assert interval_bar(cells[0], *ranges["a"]) == {"value": 50.0, "low": 25.0, "high": 100.0}
+    assert interval_bar((1.0, 1.0, 1.0), 1.0, 1.0) == {"value": 0.0, "low": 0.0, "high": 0.0}
+
+
 @pytest.mark.parametrize(
-    ("cell", "expected"),
-    [
-        ((0.5, 0.25, 1.0), {"value": 50.0, "low": 25.0, "high": 100.0}),
-        ((0.0, 0.0, 0.0), {"value": 0.0, "low": 0.0, "high": 0.0}),
-        ((None, None, None), None),
-        ((0.5, None, None), None),
-    ],
+    ("value", "decimals", "text"), [(-0.001, 2, "0.00"), (-0.5, 1, "-0.5"), (1000.0, 0, "1000"), (None, 3, "–")]
 )
-def test_bar_of_an_interval_is_in_percent_of_the_range_of_its_column(cell, expected):
-    column = [(0.5, 0.25, 1.0), (None, None, None), (0.0, 0.0, 0.0), (0.5, None, None)]
-    assert interval_bar(column, cell) == expected
-
-
-def test_bars_of_equal_numbers_are_drawn():
-    assert interval_bar([(1.0, 1.0, 1.0)], (1.0, 1.0, 1.0)) == {"value": 0.0, "low": 0.0, "high": 0.0}
+def test_number_is_formatted_without_a_negative_zero(value, decimals, text):
+    assert format_number(value, decimals) == text
 
 
 def test_texts_are_escaped():
