@@ -40,8 +40,8 @@ class Plan:
     queries: Path | None
 
 
-def write_entries(plan: Plan, target: Path) -> tuple[str, list[str]]:
-    """Return the text of the file, and the targets of its run.
+def format_entries(plan: Plan, target: Path) -> str:
+    """Return the text of the file.
 
     Args:
         plan: what to write.
@@ -51,10 +51,20 @@ def write_entries(plan: Plan, target: Path) -> tuple[str, list[str]]:
     is_imported = found.content == "embeddings"
     posteriors = ["imported"] if is_imported else ["clip"]
     answers = _answers(plan, posteriors[0])
-    targets = [f"results/reports/{name}.html", *(f"results/answers/{name}.csv" for _ in answers)]
     entry, comment = _dataset(plan)
+    split = "test" if not found.splits or "test" in found.splits else found.splits[0]
+    targets = [f"results/reports/{name}.html"]
+    if split == "test":
+        targets.append(f"results/operating/{name}/test/{posteriors[0]}.csv")
+    if answers:
+        targets.append(f"results/answers/{name}.csv")
     lines = [f"# {line}" for line in plan.facts]
-    lines += ["# Run:", f"#   snakemake {' '.join(targets)} --configfile {target}", "datasets:"]
+    lines += [
+        f"# snakemake --configfile {target} builds",
+        "targets:",
+        *(f"  - {file}" for file in targets),
+        "datasets:",
+    ]
     lines += _format(name, entry, comment)
     if answers:
         whole = {key: value for key, value in entry.items() if key != "split"}
@@ -69,8 +79,8 @@ def write_entries(plan: Plan, target: Path) -> tuple[str, list[str]]:
                 "  # clip-dropout: {kind: mc_dropout, encoder: vit-b-32, rate: 0.2, passes: 20}",
             ]
     table: dict[str, Any] = {"datasets": [name], "posteriors": posteriors, "positives": ["labelled"]}
-    if found.splits and "test" not in found.splits:
-        table["split"] = "val" if "val" in found.splits else found.splits[0]
+    if split != "test":
+        table["split"] = split
     lines += ["tables:", *_format(name, table)]
     figure = {"kind": "rejection", "table": name, "estimators": ["top1_similarity", "max_softmax"]}
     lines += ["figures:", *_format(f"{name}-rejection", figure)]
@@ -78,7 +88,7 @@ def write_entries(plan: Plan, target: Path) -> tuple[str, list[str]]:
     lines += ["reports:", *_format(name, report)]
     if answers:
         lines += ["answers:", *_format(name, answers)]
-    return "\n".join(lines) + "\n", targets
+    return "\n".join(lines) + "\n"
 
 
 def _dataset(plan: Plan) -> tuple[dict[str, Any], str]:
@@ -110,7 +120,7 @@ def _answers(plan: Plan, posterior: str) -> dict[str, Any]:
     answers: dict[str, Any] = {
         "model": {"dataset": dataset, "split": "test", "posterior": posterior},
         "gallery": {"dataset": dataset},
-        "queries": {"embeddings" if is_array else "table": str(plan.queries.absolute())},
+        "queries": {"embeddings" if is_array else "table": str(plan.queries)},
     }
     return {**answers, "direction": "t2i"} if is_array else answers
 
