@@ -56,7 +56,7 @@ def test_images_with_captions(written, tmp_path):
     assert "1 image not in the table, so not in the gallery: d.png" in printed
     assert "1 image of all cannot be read: b.png" in printed
     assert printed.endswith("snakemake --configfile mine.yaml")
-    assert "# snakemake --configfile mine.yaml builds\n" in text
+    assert "# snakemake --configfile mine.yaml builds the targets.\n" in text
     assert config.targets == ["results/reports/mine.html", "results/operating/mine/test/clip.csv"]
     expected = {"kind": "table", "source": str(mine), "on_error": "skip", "split": {"val": 0.5}}
     assert entries["datasets"] == {"mine": expected}
