@@ -43,15 +43,24 @@ def fetch(name: str, spec: EmbeddingsDataset, split: str, raw: Path, context: Fe
     Raises:
         OvertopError: the data set has no such split, or its file or folder does not exist.
     """
-    if split not in spec.splits:
-        raise unknown_split_error(split, f"datasets.{name}.splits", spec.splits)
-    source = resolve_source(f"datasets.{name}.splits.{split}", spec.splits[split], context.mirror)
+    source = check(name, spec, split, context)
     if source.is_file():
         folder, files = source.parent, [source.name]
     else:
         folder, files = source, [str(path.relative_to(source)) for path in sorted(source.rglob("*")) if path.is_file()]
     copy_into(raw, folder, {file: file for file in files})
     remove_other_files(raw, files)
+
+
+def check(name: str, spec: EmbeddingsDataset, split: str, context: FetchContext) -> Path:
+    """Return the existing file or folder of a split.
+
+    Raises:
+        OvertopError: the data set has no such split, or its file or folder does not exist.
+    """
+    if split not in spec.splits:
+        raise unknown_split_error(split, f"datasets.{name}.splits", spec.splits)
+    return resolve_source(f"datasets.{name}.splits.{split}", spec.splits[split], context.mirror)
 
 
 def read(name: str, spec: EmbeddingsDataset, raw: Path, split: str) -> Split:

@@ -12,12 +12,13 @@ from overtop.pipeline.transfer_checks import RESERVED_ENDINGS
 from overtop.storage.tables import read_table
 from overtop.tables.attack_checks import failed_checks
 from overtop.tables.differences import differences_summary
-from overtop.tables.key_numbers import SHOWN_ESTIMATORS, prefer_rows
+from overtop.tables.key_numbers import prefer_rows
 from overtop.tables.operating import operating_summary
 from overtop.tables.robustness import robustness_summary
 from overtop.tables.transfers import transfers_summary
 from overtop.tables.warnings import chance_warnings, recall_warnings
 from overtop.tables.wide import GROUP
+from overtop.terms import SHOWN_ESTIMATORS
 
 NEXT = "Next, with your own data: make new DATA=FOLDER, then the command that it names"
 """The last line of a run without own data."""
