@@ -5,9 +5,10 @@ import pandas as pd
 import pytest
 
 from overtop.config.datasets import EmbeddingsDataset
-from overtop.datasets.embeddings import fetch, load_embeddings, write_imported_shards
+from overtop.datasets.embeddings import fetch, load_embeddings
+from overtop.datasets.imported import write_imported_shards
 from overtop.datasets.raw import FetchContext
-from overtop.datasets.registry import read_raw_split
+from overtop.datasets.registry import fetch_split, read_raw_split
 from overtop.errors import OvertopError
 from overtop.storage.shards import ShardSource, write_shard
 from overtop.storage.split import Split, write_split
@@ -63,8 +64,9 @@ def test_all_samples_of_a_posterior_are_loaded(tmp_path):
         ({"image": np.array([{}], dtype=object), "text": TEXT}, "`image` cannot be read without pickle"),
         (
             {"image": IMAGE, "text": TEXT[:3], "filenames": np.array(["x", "x", "z"])},
-            "'x' 2 times; keep each image once",
+            "array `image`: rows 0 and 1 are both called 'x' and differ; give each image its own name",
         ),
+        ({"image": IMAGE, "text": TEXT[:3], "filenames": np.array(["x", "", "z"])}, "an empty text in row 1"),
     ],
 )
 def test_invalid_arrays_are_one_line_error(tmp_path, arrays, message):
@@ -137,7 +139,7 @@ def test_imported_embedding_without_a_direction_is_rejected_or_skipped(tmp_path,
     imported = _load_npz(tmp_path, image=image, text=TEXT[:3])
     paths = {"image": tmp_path / "image.h5", "text": tmp_path / "text.h5"}
     message = (
-        r"^data set 'x', split 'test': the embedding of image '1' is zero or not finite \(1 such items\); .* skip$"
+        r"e\.npz: array `image`, row 1: the embedding of image '1' is zero or not finite \(1 such items\); .* skip$"
     )
     with pytest.raises(OvertopError, match=message):
         write_imported_shards(imported, paths, dataset="x", split="test", on_error="fail")
@@ -167,6 +169,101 @@ def test_clip_retrieval_folder_is_loaded(tmp_path):
     assert imported.split.captions == list("vwxzy")
 
 
+def test_repeated_images_are_one_image_with_all_captions(tmp_path):
+    """Rows of a caption each, as some tools write them; the embeddings of an image differ by rounding."""
+    names, image = np.array(["b", "a", "b", "c"]), IMAGE[[0, 1, 0, 2]]
+    image[2] *= 1 + 1e-5
+    imported = _load_npz(tmp_path, image=image, text=TEXT[:4], filenames=names)
+    assert imported.split.image_ids == ["b", "a", "c"]
+    assert imported.split.image_of_caption.tolist() == [0, 0, 1, 2]
+    np.testing.assert_array_equal(imported.image[0], IMAGE)
+    np.testing.assert_array_equal(imported.text[0], TEXT[[0, 2, 1, 3]])
+    owners = np.array([3, 2, -1, 0, 1])
+    imported = _load_npz(tmp_path, image=image, text=TEXT, filenames=names, image_of_caption=owners)
+    assert imported.split.caption_ids == ["b#0", "b#1", "a#0", "c#0", "#0"]
+
+
+def test_row_of_a_caption_in_the_file_is_named(tmp_path):
+    text = TEXT.copy()
+    text[3] = 0
+    imported = _load_npz(tmp_path, image=IMAGE, text=text, image_of_caption=np.array([2, 1, 1, 0, 0]))
+    paths = {"image": tmp_path / "image.h5", "text": tmp_path / "text.h5"}
+    with pytest.raises(OvertopError, match="array `text`, row 3: the embedding of text '0#0' is zero or not finite"):
+        write_imported_shards(imported, paths, dataset="x", split="test", on_error="fail")
+
+
+def test_whole_numbers_are_warned_of(tmp_path, caplog):
+    _load_npz(tmp_path, image=(IMAGE * 50).astype(np.int8), text=TEXT[:3])
+    assert "array `image` has whole numbers (int8): right only if" in caplog.text
+    assert "`text`" not in caplog.text
+
+
+def _write_parquet(tmp_path, **columns):
+    as_lists = {name: list(values) if isinstance(values, np.ndarray) else values for name, values in columns.items()}
+    pd.DataFrame(as_lists).to_parquet(tmp_path / "e.parquet")
+
+
+def test_parquet_file_with_lists_is_loaded(tmp_path):
+    images = [IMAGE[0], IMAGE[1], None, IMAGE[0], IMAGE[2]]
+    texts = [*TEXT[:4], None]
+    _write_parquet(
+        tmp_path,
+        image_embedding=images,
+        text_embedding=texts,
+        image_path=["b", "a", None, "b", "c"],
+        caption=list("vwxyz"),
+    )
+    imported = load_embeddings(tmp_path)
+    split = imported.split
+    assert (split.image_ids, split.captions) == (["b", "a", "c"], list("vywx"))
+    assert split.image_of_caption.tolist() == [0, 0, 1, -1]
+    np.testing.assert_array_equal(imported.image[0], IMAGE)
+    np.testing.assert_array_equal(imported.text[0], TEXT[[0, 3, 1, 2]])
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"image_embedding": IMAGE}, "no column 'text_embedding'; its columns are 'image_embedding'; it needs"),
+        ({"image_embedding": IMAGE, "text_embedding": list("abc")}, "'text_embedding' has values of type large_string"),
+        (
+            {"image_embedding": IMAGE, "text_embedding": [TEXT[0], TEXT[1, :2], TEXT[2]]},
+            "column 'text_embedding' has lists of different lengths",
+        ),
+        ({"image_embedding": IMAGE, "text_embedding": [None] * 3}, "'text_embedding' has "),
+        ({"image_embedding": IMAGE, "text_embedding": TEXT[:3], "image": ["a", "", "b"]}, "'image' is empty in row 1"),
+    ],
+)
+def test_invalid_parquet_file_is_one_line_error(tmp_path, columns, message):
+    _write_parquet(tmp_path, **columns)
+    with pytest.raises(OvertopError, match=rf"e\.parquet: .*{message}"):
+        load_embeddings(tmp_path)
+
+
+def test_mistake_names_the_own_file_and_not_its_copy(tmp_path):
+    raw, context = tmp_path / "data" / "raw" / "x" / "test", FetchContext(str(tmp_path), 0, tmp_path / "data", {})
+    np.savez(tmp_path / "e.npz", image=IMAGE, text=TEXT)
+    spec = EmbeddingsDataset(kind="embeddings", splits={"test": "e.npz"})
+    fetch_split("x", spec, "test", raw, context)
+    with pytest.raises(OvertopError, match=rf"split 'test': {tmp_path}/e\.npz: 3 images, 5 captions and no array"):
+        read_raw_split("x", spec, raw, tmp_path / "data", "test")
+
+
+def test_missing_file_is_named_with_its_key(tmp_path):
+    context = FetchContext(None, 0, tmp_path / "data", {})
+    spec = EmbeddingsDataset(kind="embeddings", splits={"test": str(tmp_path / "gone.npz")})
+    with pytest.raises(OvertopError, match=r"^datasets\.x\.splits\.test: .*/gone\.npz does not exist; correct"):
+        fetch("x", spec, "test", tmp_path / "data" / "raw" / "x" / "test", context)
+
+
+def test_one_image_is_warned_of(tmp_path, caplog):
+    raw = tmp_path / "raw" / "x" / "test"
+    raw.mkdir(parents=True)
+    np.savez(raw / "e.npz", image=IMAGE[:1], text=TEXT, image_of_caption=np.zeros(5, int))
+    read_raw_split("x", EmbeddingsDataset(kind="embeddings", splits={"test": "e.npz"}), raw, tmp_path, "test")
+    assert "data set 'x', split 'test': has one image, which is the top hit of every query" in caplog.text
+
+
 def test_clip_retrieval_folder_of_two_runs_is_rejected(tmp_path):
     metadata = pd.DataFrame({"image_path": ["b", "a"], "caption": ["v", "w"]})
     _write_clip_retrieval(tmp_path, IMAGE, TEXT[:3], metadata)
@@ -187,7 +284,7 @@ def test_shards_of_this_format_are_loaded(tmp_path):
 
 
 def test_folder_of_unknown_format_is_rejected(tmp_path):
-    with pytest.raises(OvertopError, match="neither one .npz file"):
+    with pytest.raises(OvertopError, match="neither one .npz or .parquet file"):
         load_embeddings(tmp_path)
 
 

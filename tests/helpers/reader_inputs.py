@@ -88,9 +88,11 @@ def _array_readers(scratch: Path) -> dict[str, Reader]:
         "text_emb/text_emb_0.npy": _bytes_of(lambda file: np.save(file, TEXT)),
         "metadata/metadata_0.parquet": _parquet(metadata),
     }
+    lists = pd.DataFrame({"image_embedding": list(IMAGE), "text_embedding": list(TEXT[:3]), "image": NAMES})
     npy = _bytes_of(lambda file: np.save(file, IMAGE))
     return {
         "embeddings: npz": Reader({"e.npz": npz}, lambda source, _: imported(source), verified=True),
+        "embeddings: parquet": Reader({"e.parquet": _parquet(lists)}, lambda source, _: imported(source)),
         "embeddings: clip-retrieval": Reader(clip_retrieval, lambda source, _: imported(source)),
         "embeddings: shards": Reader(shards, lambda source, _: imported(source), verified=True),
         "search: npz": Reader({"e.npz": npz}, lambda source, _: opened(source / "e.npz"), verified=True),

@@ -7,7 +7,7 @@ import pytest
 
 from helpers.oracles import descending_order, normalise
 from helpers.scored_split import run_script, score_split
-from overtop.datasets.embeddings import ImportedEmbeddings, write_imported_shards
+from overtop.datasets.imported import ImportedEmbeddings, write_imported_shards
 from overtop.storage.split import Split, read_split, write_split
 
 N_IMAGES, CAPTIONS_PER_IMAGE = 30, 2

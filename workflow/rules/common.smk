@@ -193,10 +193,13 @@ def check_encoders_with_open_clip():
         stop(error)
 
 
-def run_targets():
-    """The files whose results are the last words of a run."""
+def describe_results():
+    """What the targets show, and what to try next: the last words of a run."""
+    from overtop.pipeline.summary import NEXT, summarise_run
+
     named = sorted(workflow.dag_settings.targets)
-    return settings.targets if named in ([], ["all"]) else named
+    lines = summarise_run(settings.targets if named in ([], ["all"]) else named)
+    return lines if workflow.config_settings.configfiles else [*lines, NEXT]
 
 
 def stop_on_sigterm():
@@ -214,7 +217,7 @@ def stop_on_sigterm():
 if is_started_by_user():
     for handler in workflow.logger_manager.get_log_handlers():
         if hasattr(handler, "screen"):
-            handler.screen.targets = run_targets
+            handler.screen.describe_results = describe_results
     is_run = (
         workflow.output_settings is not None and not workflow.output_settings.dryrun
     )

@@ -45,6 +45,9 @@ SIZES = {
     "n_pairs": count("pairs of an image and an encoder"),
     "n_labelled": count("labelled queries that the model is fitted to"),
     "n_validation": count("queries of the validation split, one per image"),
+    "n_needed": count(
+        "validation queries that a threshold takes at least, where none can be guaranteed; inf: none suffice"
+    ),
     "n_test": count("queries of the evaluated split, one per image"),
     "n_eccv_queries": count("queries that ECCV Caption judged"),
     "n_bank": count("queries of the bank"),

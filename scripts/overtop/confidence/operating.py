@@ -7,15 +7,17 @@ import numpy as np
 import pandas as pd
 
 from overtop.confidence.conformal import Candidates, evaluate_conformal_sets
+from overtop.confidence.sample_sizes import queries_needed
 from overtop.confidence.thresholds import Role, evaluate_thresholds, sample_independent_queries
+from overtop.evaluation.inputs import HIT_COLUMNS
 from overtop.retrieval.ranking import Ranking
 from overtop.retrieval.relevance import positives_matrix
 from overtop.storage.split import Split
 from overtop.terms import POSITIVES, Direction
 
 COLUMNS = [
-    "direction", "estimator", "protocol", "positives", "form", "target", "confidence", "n_validation", "n_test",
-    "threshold", "validation_coverage", "coverage", "achieved", "achieved_low", "achieved_high", "met",
+    "direction", "estimator", "protocol", "positives", "form", "target", "confidence", "n_validation", "n_needed",
+    "n_test", "threshold", "validation_coverage", "coverage", "achieved", "achieved_low", "achieved_high", "met",
     "mean_set_size", "median_set_size", "share_censored",
 ]  # fmt: skip
 """Columns of the table of operating points; those that do not apply to a form are missing in its rows."""
@@ -61,9 +63,9 @@ def operating_table(
         seed: of the random choice of queries.
 
     Returns:
-        Columns `COLUMNS`, as described in `evaluate_thresholds` (`form` `guaranteed_precision`) and in
-        `evaluate_conformal_sets` (`conformal_set`). Conformal sets depend on similarities alone, so their `estimator`
-        and `protocol` are missing.
+        Columns `COLUMNS`, as described in `evaluate_thresholds` (`form` `guaranteed_precision`), `queries_needed`
+        (`n_needed`, if no threshold is guaranteed) and `evaluate_conformal_sets` (`conformal_set`). Conformal sets
+        depend on similarities alone, so their `estimator` and `protocol` are missing.
 
     Raises:
         OvertopError: an estimator was scored on validation but not on test, an uncertainty is not finite, or a target
@@ -71,7 +73,8 @@ def operating_table(
     """
     validation = validation.sample_queries(seed, "val")
     test = test.sample_queries(seed, "test")
-    tables = [evaluate_thresholds(validation.scores, test.scores, targets, confidence)]
+    thresholds = evaluate_thresholds(validation.scores, test.scores, targets, confidence)
+    tables = [thresholds.assign(n_needed=_queries_needed(validation.scores, thresholds))]
     for direction in test.rankings:
         for kind in POSITIVES:
             extended = kind == "extended"
@@ -81,3 +84,16 @@ def operating_table(
             sets = evaluate_conformal_sets(val_candidates, test_candidates, targets, confidence)
             tables.append(sets.assign(direction=direction, positives=kind))
     return pd.concat(tables, ignore_index=True).reindex(columns=COLUMNS).astype({"met": "boolean"})
+
+
+def _queries_needed(scores: pd.DataFrame, thresholds: pd.DataFrame) -> list[float]:
+    """The number of validation queries that each threshold would need; missing if there are enough."""
+    groups = dict(list(scores.groupby(["direction", "estimator", "protocol"], sort=False)))
+    needed = []
+    for row in thresholds.itertuples():
+        rows = groups[(row.direction, row.estimator, row.protocol)]
+        hit = rows[HIT_COLUMNS[row.positives]].to_numpy(dtype=bool)
+        too_few = row.threshold == -np.inf
+        arguments = (rows["uncertainty"].to_numpy(), hit, row.target, row.confidence)
+        needed.append(queries_needed(*arguments) if too_few else np.nan)
+    return needed

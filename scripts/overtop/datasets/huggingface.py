@@ -8,7 +8,6 @@ from collections.abc import Container, Iterable
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
-from tqdm import tqdm
 
 from overtop.config.datasets import HuggingFaceDataset
 from overtop.datasets.annotations import IMAGES_FOLDER
@@ -16,6 +15,7 @@ from overtop.datasets.huggingface_files import EncodedImage, Images, find_splits
 from overtop.datasets.raw import FetchContext, raw_file, remove_other_files, resolve_source, unknown_split_error
 from overtop.datasets.table import split_from_rows
 from overtop.errors import OvertopError
+from overtop.progress import track
 from overtop.storage.foreign_tables import read_columns
 from overtop.storage.names import problem_of
 from overtop.storage.split import Split
@@ -35,7 +35,7 @@ def fetch(name: str, spec: HuggingFaceDataset, split: str, raw: Path, context: F
         OvertopError: the folder has none of the forms or no such split, or a file is damaged.
     """
     images = check(name, spec, split, context)
-    captions = _write_images(raw, tqdm(images(), desc="fetch", unit="image", disable=None))
+    captions = _write_images(raw, track(images(), "fetch", "image"))
     rows = [(image, caption) for image, texts in captions.items() for caption in texts or [""]]
     write_plain_table(raw / CAPTIONS_FILE, pd.DataFrame(rows, columns=["image", "caption"]))
     remove_other_files(raw, [CAPTIONS_FILE, *(f"{IMAGES_FOLDER}/{image}" for image in captions)])

@@ -1,6 +1,5 @@
 """Embeddings of images and captions in one `.npz` file, and the checks of its arrays."""
 
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -79,20 +78,16 @@ def _check_owners(path: Path, arrays: Mapping[str, np.ndarray], n_images: int, n
 
 
 def _check_names(path: Path, key: str, names: np.ndarray, of: str, n: int) -> np.ndarray:
-    """The names of images, which must be unique, or the texts of captions."""
+    """The names of images, or the texts of captions."""
     if names.shape != (n,):
         raise OvertopError(
             f"{path}: array `{key}` has shape {names.shape}; it needs one entry for each of the {n} rows of `{of}`"
         )
     names = as_texts(f"{path}: array `{key}`", names)
-    if key == "filenames":
-        name, count = Counter(names.tolist()).most_common(1)[0] if n else ("", 0)
-        if count > 1:
-            raise OvertopError(
-                f"{path}: array `{key}` has {name!r} {count} times; keep each image once, and give the row of each "
-                f"caption's image in `{OWNERS}`"
-            )
-    elif n and not np.char.strip(names).all():
-        row = int(np.flatnonzero(np.char.strip(names) == "")[0])
-        raise OvertopError(f"{path}: array `{key}` has an empty text in row {row}; write a caption or remove the row")
+    empty = np.flatnonzero(np.char.strip(names) == "") if n else np.empty(0)
+    if empty.size:
+        noun = "name" if key == "filenames" else "caption"
+        raise OvertopError(
+            f"{path}: array `{key}` has an empty text in row {empty[0]}; write a {noun} or remove the row"
+        )
     return names

@@ -15,7 +15,8 @@ from overtop.progress import track
 from overtop.storage.files import resolve_inside, temporary_path
 
 MARKER = ".fetched"
-"""Empty file in the raw folders that were made here, whose other files may be replaced and removed."""
+"""File in the raw folders that were made here, whose other files may be replaced and removed. If all of them are copies
+with the names that they have in a folder of the user, it has the path of that folder."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,13 @@ def claim_folder(raw: Path) -> None:
     (raw / MARKER).touch()
 
 
+def name_original(message: str, raw: Path) -> str:
+    """A message about files in a raw folder, with the names of the user's own files where they are copies of these."""
+    marker = raw / MARKER
+    folder = marker.read_text(encoding="utf-8", errors="replace") if marker.is_file() else ""
+    return message.replace(str(raw), folder) if folder else message
+
+
 def resolve_source(key: str, source: str, mirror: str | None) -> Path:
     """The existing file or folder of a data set: `source` itself if absolute, otherwise inside the mirror.
 
@@ -139,6 +147,9 @@ def copy_into(raw: Path, folder: Path, files: Mapping[str, str]) -> None:
     Raises:
         OvertopError: a path points outside its folder, or a file is missing.
     """
+    if (raw / MARKER).is_file():
+        is_same = all(target == origin for target, origin in files.items())
+        (raw / MARKER).write_text(str(folder) if is_same else "", encoding="utf-8")
     for target_path, origin_path in track(files.items(), "fetch", "file"):
         resolve_inside(raw, origin_path)  # checked in `raw`, because the original folder may contain links out of it
         origin, target = folder / origin_path, resolve_inside(raw, target_path)

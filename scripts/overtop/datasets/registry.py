@@ -21,7 +21,7 @@ from overtop.config.dataset_base import ClassCounts, Counts
 from overtop.config.datasets import ClassesDataset, StoredDatasetSpec
 from overtop.datasets import classes, embeddings, huggingface, images, karpathy, shapes, table, texts
 from overtop.datasets.held_out import find_part, read_part, select_items, write_part
-from overtop.datasets.raw import FetchContext, claim_folder
+from overtop.datasets.raw import FetchContext, claim_folder, name_original
 from overtop.errors import OvertopError
 from overtop.storage.files import resolve_inside
 from overtop.storage.split import Split
@@ -100,8 +100,9 @@ def read_raw_split(name: str, spec: StoredDatasetSpec, raw: Path, data: Path, sp
         if split in spec.expect:
             _check_counts(result, spec.expect[split], f"datasets.{name}.expect.{split}")
     except OvertopError as error:
-        raise OvertopError(f"data set {name!r}, split {split!r}: {error}") from error
+        raise OvertopError(f"data set {name!r}, split {split!r}: {name_original(str(error), raw)}") from error
     _log_unpaired(result, f"data set {name!r}, split {split!r}")
+    _warn_of_one_image(result, f"data set {name!r}, split {split!r}")
     prefix = raw.relative_to(data)
     return replace(result, image_paths=[str(prefix / path) if path else "" for path in result.image_paths])
 
@@ -123,6 +124,12 @@ def _log_unpaired(split: Split, place: str) -> None:
             (~split.has_image).sum(),
             len(split.captions),
         )
+
+
+def _warn_of_one_image(split: Split, place: str) -> None:
+    """Log that recall means nothing in a gallery of one item."""
+    if len(split.image_ids) == 1 and split.captions and not split.is_classes:
+        logger.warning("%s: has one image, which is the top hit of every query: its recall means nothing", place)
 
 
 def _check_images_exist(split: Split, raw: Path) -> None:

@@ -35,7 +35,7 @@ def fetch(name: str, spec: TableDataset, split: str, raw: Path, context: FetchCo
     rows = _read_pairs(path, spec.columns)
     rows = rows[rows["split"] == split]
     split_from_rows(path, rows)  # reports mistakes with the name of the user's file
-    images = sorted(set(rows["image"]) - {""})
+    images = [f"{_prefix(spec)}{image}" for image in sorted(set(rows["image"]) - {""})]
     copy_into(raw, folder, {name: name for name in [spec.table, *images]})
     remove_other_files(raw, [spec.table, *images])
 
@@ -62,6 +62,11 @@ def check(name: str, spec: TableDataset, split: str, context: FetchContext) -> P
     return folder
 
 
+def _prefix(spec: TableDataset) -> str:
+    """What is before the name of an image in its path inside the source."""
+    return "" if spec.images == "." else f"{spec.images.rstrip('/')}/"
+
+
 def read(name: str, spec: TableDataset, raw: Path, split: str) -> Split:
     """The rows of `split`.
 
@@ -70,7 +75,7 @@ def read(name: str, spec: TableDataset, raw: Path, split: str) -> Split:
     """
     path = raw / spec.table
     rows = _read_pairs(path, spec.columns)
-    return split_from_rows(path, rows[rows["split"] == split])
+    return split_from_rows(path, rows[rows["split"] == split], _prefix(spec))
 
 
 def split_from_rows(path: Path, rows: pd.DataFrame, folder: str = "") -> Split:

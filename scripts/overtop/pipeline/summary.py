@@ -13,10 +13,20 @@ from overtop.storage.tables import read_table
 from overtop.tables.attack_checks import failed_checks
 from overtop.tables.differences import differences_summary
 from overtop.tables.key_numbers import SHOWN_ESTIMATORS, prefer_rows
+from overtop.tables.operating import operating_summary
 from overtop.tables.robustness import robustness_summary
 from overtop.tables.transfers import transfers_summary
 from overtop.tables.warnings import chance_warnings, recall_warnings
 from overtop.tables.wide import GROUP
+
+NEXT = "Next, with your own data: make new DATA=FOLDER, then the command that it names"
+"""The last line of a run without own data."""
+
+ORDER = {".csv": 0, ".html": 2}
+"""Place of files by suffix: numbers first, and the report last, where it is seen; 1 for others."""
+
+SIMILAR = " *"
+"""Mark of estimators that are not distinguishable from the reference."""
 
 
 def summarise_run(targets: Iterable[str]) -> list[str]:
@@ -25,11 +35,11 @@ def summarise_run(targets: Iterable[str]) -> list[str]:
     Args:
         targets: paths; those that are not files are left out.
     """
+    files = [target for target in map(Path, targets) if target.is_file()]
     lines = []
-    for target in map(Path, targets):
-        if target.is_file():
-            lines.append(f"  {target}")
-            lines += [f"    {line}" for line in _summarise_file(target)]
+    for file in sorted(files, key=lambda path: ORDER.get(path.suffix, 1)):
+        lines.append(f"  {file}" + (", open it in a browser" if file.suffix == ".html" else ""))
+        lines += [f"    {line}" for line in _summarise_file(file)]
     return lines
 
 
@@ -38,6 +48,8 @@ def _summarise_file(path: Path) -> list[str]:
         return summarise_table(read_table(path))
     if path.match(paths.fill(paths.DIFFERENCES, table="*.csv")):
         return differences_summary(read_table(path))
+    if path.match(paths.fill(paths.OPERATING, dataset="*", split="*", posterior="*.csv")):
+        return operating_summary(read_table(path))
     if path.match(f"{paths.ANSWER.format(answer='*')}.*"):
         return answers_summary(path)
     if path.match(paths.TRANSFER.format(transfer="*") + ".csv") and not path.stem.endswith(RESERVED_ENDINGS):
@@ -62,27 +74,26 @@ def summarise_table(table: pd.DataFrame) -> list[str]:
     posteriors = labels.posterior_labels(rows)
     lines, warnings = [], []
     for _, panel in rows.groupby(GROUP, sort=False):
-        lines.append(_describe_panel(panel[panel["posterior"] == panel["posterior"].iloc[0]], posteriors))
+        lines += _describe_panel(panel[panel["posterior"] == panel["posterior"].iloc[0]], posteriors)
         warnings += [f"Warning, {line}" for line in chance_warnings(panel, posteriors)]
+    if any(line.endswith(SIMILAR) for line in lines):
+        lines.append(f"{SIMILAR.strip()} by AURC not distinguishable from the reference")
     if len(posteriors) > 1:
         lines.append(f"These are the first of {len(posteriors)} posteriors; the table has all of them.")
     return lines + warnings + [f"Warning, {line}" for line in recall_warnings(table)]
 
 
-def _describe_panel(rows: pd.DataFrame, posteriors: Mapping[str, str]) -> str:
+def _describe_panel(rows: pd.DataFrame, posteriors: Mapping[str, str]) -> list[str]:
     """R@1 and the AUROC of the shown estimators of one posterior, with intervals."""
     first = rows.iloc[0]
     title = f"{labels.panel_title(rows, int(first['n_queries']))}, {posteriors[first['posterior']]}"
-    shown = rows[rows["estimator"].isin(SHOWN_ESTIMATORS)]
-    estimators = [f"{labels.format_name(row['estimator'])} {_interval(row, 'auroc')}" for _, row in shown.iterrows()]
-    line = f"{title}: R@1 {_interval(first, 'recall_at_1')}"
-    if estimators:
-        line += f"; AUROC of finding misses: {', '.join(estimators)}"
-    is_similar = (shown["aurc_diff_low"] <= 0) & (shown["aurc_diff_high"] >= 0)  # missing for the reference itself
-    if is_similar.any():
-        names = ", ".join(map(labels.format_name, shown.loc[is_similar, "estimator"]))
-        line += f"; by AURC not distinguishable from the reference: {names}"
-    return line
+    lines = [title, f"  {_interval(first, 'recall_at_1')}  R@1"]
+    for _, row in rows[rows["estimator"].isin(SHOWN_ESTIMATORS)].iterrows():
+        # Missing for the reference itself.
+        mark = SIMILAR if row["aurc_diff_low"] <= 0 <= row["aurc_diff_high"] else ""
+        name = labels.format_name(row["estimator"])
+        lines.append(f"  {_interval(row, 'auroc')}  AUROC of finding misses by {name}{mark}")
+    return lines
 
 
 def _interval(row: pd.Series, name: str) -> str:

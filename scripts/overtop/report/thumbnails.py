@@ -58,11 +58,11 @@ class Thumbnails:
         with ThreadPoolExecutor(self._threads) as pool:
             read = pool.map(encode_thumbnail, [self._data / path for path in unread])
             self._encoded |= zip(unread, read, strict=True)
-        for path in distinct:
-            if path not in self._index:
-                self._index[path] = len(self.uris)
-                self.uris.append(self._encoded[path])
-        return {"": NO_THUMBNAIL} | {path: self._index[path] for path in distinct}
+        for uri in (self._encoded[path] for path in distinct):
+            if uri not in self._index:
+                self._index[uri] = len(self.uris)
+                self.uris.append(uri)
+        return {"": NO_THUMBNAIL} | {path: self._index[self._encoded[path]] for path in distinct}
 
 
 def encode_thumbnail(path: Path) -> str:

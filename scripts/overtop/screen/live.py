@@ -47,7 +47,7 @@ def _line(text: str, style: str) -> Text:
 
 
 def _headline(run: Run, now: float) -> RenderableType:
-    left = describe_time_left(run, now)
+    left = "stopping ..." if run.is_interrupted else describe_time_left(run, now)
     words = f" {run.n_finished} of {count(run.n_jobs, 'job')}, {describe_seconds(max(0, round(now - run.started)))}"
     grid = Table.grid()
     grid.add_row(

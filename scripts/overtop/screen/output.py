@@ -2,6 +2,7 @@
 
 import os
 import sys
+import textwrap
 from collections.abc import Callable
 from typing import TextIO
 
@@ -34,8 +35,25 @@ class Output:
         """Columns that a line should fit into."""
         return self._console.width if self.is_terminal else 200
 
-    def print(self, text: str, style: str = "") -> None:
-        """Print lines; the terminal wraps long ones, so that paths can be copied."""
+    def print(self, text: str, style: str = "", most_lines: int | None = None) -> None:
+        """Print a line; on a terminal, a long one is continued below its first words, and no word is broken.
+
+        Args:
+            text: the line.
+            style: colour or weight.
+            most_lines: of the terminal; the rest is cut.
+        """
+        if self.is_terminal:
+            indent = " " * (len(text) - len(text.lstrip()) + 2)
+            text = textwrap.fill(
+                text,
+                self.width,
+                subsequent_indent=indent,
+                break_long_words=False,
+                break_on_hyphens=False,
+                max_lines=most_lines,
+                placeholder=" ...",
+            )
         self._console.print(Text(text, style=style), soft_wrap=True)
 
     def show(self, render: Callable[[], RenderableType]) -> None:

@@ -51,7 +51,7 @@ class Run:
         running: jobs by number.
         warnings: all warnings, each once.
         failures: by number of the job, those that are tried again excepted.
-        retried: number of attempts that failed and were followed by another.
+        is_interrupted: whether it was told to stop; jobs that end then have not failed.
     """
 
     started: float
@@ -61,7 +61,7 @@ class Run:
     running: dict[int, RunningJob] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     failures: dict[int, Failure] = field(default_factory=dict)
-    retried: int = 0
+    is_interrupted: bool = False
 
     @property
     def n_jobs(self) -> int:
@@ -102,7 +102,7 @@ class Run:
         return FinishedJob(job.name, now - job.started, warnings)
 
     def fail(self, number: int, others: Sequence[str] = (), why: str = "") -> Failure | None:
-        """A job has failed; None if it is not running.
+        """A job has failed; None if it is not running, or was stopped with the run.
 
         Args:
             number: the job.
@@ -110,9 +110,10 @@ class Run:
             why: the cause where its log has none.
         """
         job = self.running.pop(number, None)
-        if job is None:
+        if job is not None:
+            self._remove_report(job)
+        if job is None or self.is_interrupted:
             return None
-        self._remove_report(job)
         cause = find_cause(read_end(job.log, self.started)) or (Cause([why], is_reported=False) if why else None)
         self.failures[number] = Failure(job.name, cause, job.log, others)
         return self.failures[number]
@@ -120,7 +121,6 @@ class Run:
     def retry(self, number: int) -> None:
         """A failed job is tried again."""
         failure = self.failures.pop(number, None)
-        self.retried += 1
         if failure is not None:
             why = f": {failure.cause.lines[-1]}" if failure.cause else ""
             self.warn(f"{failure.name} failed and is tried again{why}")

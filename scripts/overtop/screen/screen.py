@@ -2,12 +2,11 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from logging import WARNING, LogRecord
 from typing import Any, Literal
 
 from overtop.pipeline.run_lock import describe_lock
-from overtop.pipeline.summary import summarise_run
 from overtop.screen.closing import INTERRUPTED, describe_failures, describe_status, describe_work
 from overtop.screen.dry_run import PlannedJob, describe_dry_run
 from overtop.screen.live import render_planning, render_run
@@ -18,6 +17,9 @@ from overtop.screen.words import count, describe_job, describe_seconds
 
 MAX_WARNINGS = 3
 """Warnings that are repeated at the end of a run on a terminal."""
+
+MAX_LINES = 2
+"""Of the terminal for one line of the results, so that all of them fit."""
 
 INTERRUPTIONS = ("Terminating processes on user request", "Will exit after finishing currently running jobs")
 RETRY = "Trying to restart job "
@@ -43,8 +45,8 @@ class Screen:
     """
 
     def __init__(self, output: Output, log: Callable[[], str], *, is_dry_run: bool, shows: Shows) -> None:
-        self.targets: Callable[[], Iterable[str]] = tuple
-        """Returns the targets, whose results are the last words of a run; set by the Snakefile."""
+        self.describe_results: Callable[[], list[str]] = list
+        """Returns lines on the results, the last words of a run; set by the Snakefile."""
         self._output, self._find_log, self._log = output, log, ""
         self._is_dry_run, self._shows = is_dry_run, shows
         self._run = Run(time.time())
@@ -52,7 +54,7 @@ class Screen:
         self._statuses: dict[int | None, str] = {}
         self._errors: list[str] = []
         self._last_words = ""
-        self._is_interrupted = self._is_started = self._is_closed = False
+        self._is_started = self._is_closed = False
 
     def handle(self, record: LogRecord) -> None:
         """Take a record."""
@@ -78,7 +80,7 @@ class Screen:
         self._output.clear()
         self._output.restore_streams()
         self._run.end()
-        if self._is_interrupted:
+        if self._run.is_interrupted:
             done = f" ({describe_work(self._run, time.time())})" if self._run.n_jobs else ""
             self._output.print(f"{INTERRUPTED}{done}", "bold yellow")
         elif self._run.failures or self._errors:
@@ -129,10 +131,11 @@ class Screen:
     def _fail_job(self, record: Any) -> None:
         status = self._statuses.pop(record.thread, "")
         if killed_by(status) == "SIGINT":
-            self._is_interrupted = True
-        failure = self._run.fail(record.jobid, record.log[1:], describe_status(status))
-        if failure and not self._is_interrupted:
-            self._print_line(f"failed: {failure.name}")
+            self._run.is_interrupted = True
+        why = describe_status(status) or (record.rule_msg or "").partition("For further error details")[0]
+        failure = self._run.fail(record.jobid, record.log[1:], why)
+        if failure and self._run.running:  # the end of the run, where the cause is shown, may be far
+            self._print_line(f"failed: {failure.name}, waiting for {count(len(self._run.running), 'other job')}")
 
     def _take_error(self, record: Any) -> None:
         """An exception; that of a failed job is followed by the job's own record from the same thread."""
@@ -147,7 +150,7 @@ class Screen:
     def _take_message(self, record: LogRecord) -> None:
         text = record.getMessage()
         if text.startswith(INTERRUPTIONS):
-            self._is_interrupted = True
+            self._run.is_interrupted = True
         elif text.startswith(RETRY):
             self._retry_job(text)
         elif text.startswith(NOTHING_TO_DO):
@@ -184,7 +187,9 @@ class Screen:
             self._output.print(f"overtop: {line.removeprefix('overtop: ')}", "bold red")
         if self._run.failures:
             done = describe_work(self._run, time.time())
-            self._output.print(f"overtop: stopped after {done}; the same command continues; log: {self._log}")
+            self._output.print(
+                f"overtop: stopped after {done}; after the fix, the same command continues; log: {self._log}"
+            )
 
     def _print_warnings(self) -> None:
         """The last warnings, which a live display has removed."""
@@ -202,4 +207,5 @@ class Screen:
         self._print_warnings()
         self._output.print(self._last_words, "bold")
         if not self._is_dry_run:
-            self._output.print("\n".join(summarise_run(self.targets())))
+            for line in self.describe_results():
+                self._output.print(line, most_lines=MAX_LINES)

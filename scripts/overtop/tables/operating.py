@@ -1,0 +1,31 @@
+"""Operating points in a few lines, for the summary of a run."""
+
+import numpy as np
+import pandas as pd
+
+from overtop import labels
+from overtop.tables.key_numbers import SHOWN_ESTIMATORS
+
+
+def operating_summary(table: pd.DataFrame) -> list[str]:
+    """One line per direction, shown estimator and target: what is answered, or how many queries it would take.
+
+    Args:
+        table: `results/operating/D/S/P.csv`.
+    """
+    rows = table[(table["form"] == "guaranteed_precision") & (table["positives"] == "labelled")]
+    rows = rows[(rows["protocol"] == "corrected") & rows["estimator"].isin(SHOWN_ESTIMATORS)]
+    return [_describe(row) for _, row in rows.iterrows()]
+
+
+def _describe(row: pd.Series) -> str:
+    method = f"{labels.capitalise(labels.format_name(str(row['direction'])))}, {labels.format_name(row['estimator'])}"
+    target = f"{method}: R@1 of at least {row['target']:g}"
+    if row["threshold"] > -np.inf:
+        interval = f"[{row['achieved_low']:.3f}, {row['achieved_high']:.3f}]"
+        achieved = f", R@1 {row['achieved']:.3f} {interval}" if row["coverage"] else ""
+        return f"{target} by answering {100 * row['coverage']:.0f} % of the test queries{achieved}"
+    n = labels.format_count(int(row["n_validation"]), "validation query", "validation queries")
+    if np.isinf(row["n_needed"]):
+        return f"{target} cannot be guaranteed: it is reached at no coverage of {n}"
+    return f"{target} cannot be guaranteed by {n}; at least about {row['n_needed']:,.0f} are needed"
