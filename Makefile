@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 SHARED := -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo robustness plan test test-fast test-slow slurm bench faults lint docs format schema stages clean
+.PHONY: help demo new robustness plan test test-fast test-slow slurm bench faults lint docs format schema stages clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-11s %s\n", $$1, $$2}'
@@ -30,6 +30,10 @@ DEMO := results/tables/demo.csv results/figures/demo-calibration.pdf results/fig
 
 demo: .venv/installed ## the main job, offline, on a CPU
 	@$(BIN)/snakemake -- $(DEMO)
+
+new: .venv/installed ## write the entries for your own data: make new DATA=FOLDER [NAME=mine]
+	@test -n "$(DATA)" || { echo "overtop: name your folder: make new DATA=FOLDER"; exit 1; }
+	@$(BIN)/overtop init "$(DATA)" $(NAME:%=--name %)
 
 # The study of the shapes world: accuracy, calibration and uncertainty under attack, and which part of UCAT matters.
 STUDY := $(addprefix results/robustness/scenes,.csv -calibration.csv -divergences.csv -objectives.csv -effects-uncertainty.csv -retrieval-uncertainty.csv) \

@@ -24,6 +24,7 @@ from bench import (  # noqa: E402
     ranking_memory,
     ranking_scaling,
     ranking_speed,
+    report_size,
     stage_speed,
     threshold_simulation,
 )
@@ -44,6 +45,7 @@ PARTS = {
     "finetuning": finetuning_speed.run,
     "attacks": attack_speed.run,
     "answers": answer_speed.run,
+    "report": report_size.run,
 }
 ON_REQUEST = {"large": large_gallery.run, "thresholds": threshold_simulation.run, "labels": label_simulation.run}
 """Parts that run only if they are named: long ones, and those whose result does not depend on the machine."""

@@ -24,6 +24,7 @@ class BenchmarkSizes:
         photographs, passes, embedding_repeats: images to embed, passes of MC dropout, how often each call is timed.
         attacked_images, attack_steps: images and steps of an attack on the same architecture.
         robust_images, robust_steps: images and steps of an evaluation that stops early, on a small encoder.
+        report_images, report_estimators, report_resamples: of the data sets of a report.
     """
 
     captions: int = 5_000
@@ -57,6 +58,9 @@ class BenchmarkSizes:
     attack_steps: int = 4
     robust_images: int = 256
     robust_steps: int = 40
+    report_images: int = 5_000
+    report_estimators: int = 16
+    report_resamples: int = 100
 
 
 FULL = BenchmarkSizes()
@@ -85,4 +89,6 @@ QUICK = BenchmarkSizes(
     attack_steps=2,
     robust_images=8,
     robust_steps=5,
+    report_images=60,
+    report_estimators=3,
 )

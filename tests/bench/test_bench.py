@@ -33,6 +33,7 @@ TABLES = {
     "finetuning",
     "attack",
     "answers",
+    "report",
 }
 
 
@@ -61,7 +62,7 @@ def test_benchmark_ends_with_one_line_per_target(quick_run):
     _, lines = quick_run
     verdicts = [line for line in lines if ", target " in line]
     assert lines[-len(verdicts) :] == verdicts
-    assert len(verdicts) == 26
+    assert len(verdicts) == 28
     assert all(line.endswith((": met", ": missed")) or ": not applicable (" in line for line in verdicts)
 
 

@@ -170,3 +170,12 @@ def test_shares_of_a_table_with_splits_are_rejected(tmp_path):
     _fetch_and_read(tmp_path, pd.DataFrame({"image": ["a.png"], "caption": ["x"], "split": ["test"]}))
     with pytest.raises(OvertopError, match=r"has a column 'split'; remove it, or datasets\.mine\.split"):
         _fetch_again(tmp_path, split={"val": 0.5})
+
+
+def test_images_in_a_folder_of_their_own_keep_the_names_of_the_table(tmp_path):
+    """The layout of Flickr8k: images in a folder, and a table with their names beside it."""
+    (tmp_path / "mine/photos").mkdir(parents=True)
+    (tmp_path / "mine/photos/a.png").write_bytes(b"x")
+    (tmp_path / "mine/captions.txt").write_text("image,caption\na.png,x\n")
+    split = _fetch_again(tmp_path, table="captions.txt", images="photos")
+    assert (split.image_ids, split.image_paths) == (["a.png"], ["raw/mine/test/photos/a.png"])

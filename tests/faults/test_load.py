@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 
 from helpers.pipeline import ENVIRONMENT
+from overtop.pipeline import checkout
 from overtop.pipeline.dag import plan_jobs
 
 pytestmark = pytest.mark.faults
@@ -112,6 +113,7 @@ def test_a_graph_of_3000_jobs_is_planned_and_found_complete(fresh, monkeypatch, 
     arguments = configure(fresh, datasets=datasets, tables={"many": table})
     target = "results/tables/many.csv"
     monkeypatch.chdir(fresh.root)
+    monkeypatch.setattr(checkout, "LIBRARY", fresh.root / "scripts" / "overtop")
     jobs = plan_jobs([target], [Path("load.json")], []).jobs
     assert len(jobs) >= 3000
     assert sum(fresh.planned_jobs(target, *arguments).values()) == len(jobs)

@@ -1,6 +1,7 @@
 import pytest
 
 from overtop.errors import OvertopError
+from overtop.pipeline.config_files import ConfigFile
 from overtop.pipeline.encoder_checks import check_encoders
 from overtop.pipeline.loading import load_config
 
@@ -36,7 +37,7 @@ def test_unknown_architecture_or_tag_is_named_with_the_closest(encoder, message)
 def test_all_mistakes_are_reported_at_once():
     encoders = {name: {"architecture": name, "checkpoint": "x"} for name in ("none", "nothing")}
     with pytest.raises(OvertopError) as error:
-        check_encoders(config(encoders), origin="mine.yaml")
+        check_encoders(config(encoders), [ConfigFile("mine.yaml", {"encoders": encoders})])
     assert [line.split(":")[0] for line in str(error.value).splitlines()] == ["mine.yaml", "mine.yaml"]
 
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from overtop.errors import OvertopError
+from overtop.errors import OvertopError, UnavailableError
 from overtop.pipeline.job import run
 from overtop.pipeline.retries import is_permanent
 
@@ -30,21 +30,21 @@ def log_of_failed(tmp_path, monkeypatch):
 
 
 def test_an_error_in_the_input_is_permanent(log_of_failed):
-    assert is_permanent("embed", [log_of_failed(OvertopError("a.png: cannot be read"))], since=0)
+    assert is_permanent([log_of_failed(OvertopError("a.png: cannot be read"))], since=0)
 
 
 def test_a_bug_or_a_kill_is_not_permanent(log_of_failed, tmp_path):
-    assert not is_permanent("embed", [log_of_failed(RuntimeError("CUDA out of memory"))], since=0)
+    assert not is_permanent([log_of_failed(RuntimeError("CUDA out of memory"))], since=0)
     (tmp_path / "killed.log").write_text("2026-01-01 INFO overtop.embed: image 5 of 100\n")
-    assert not is_permanent("embed", [str(tmp_path / "killed.log")], since=0)
+    assert not is_permanent([str(tmp_path / "killed.log")], since=0)
 
 
 def test_a_log_of_an_earlier_run_or_none_is_not_permanent(log_of_failed, tmp_path):
     log = log_of_failed(OvertopError("a.png: cannot be read"))
-    assert not is_permanent("embed", [log], since=2e10)
-    assert not is_permanent("embed", [str(tmp_path / "none.log")], since=0)
+    assert not is_permanent([log], since=2e10)
+    assert not is_permanent([str(tmp_path / "none.log")], since=0)
 
 
-def test_a_failed_download_is_not_permanent(log_of_failed):
-    log = log_of_failed(OvertopError("connection refused"))
-    assert not is_permanent("fetch", [log], since=0)
+def test_a_server_that_does_not_answer_is_not_permanent(log_of_failed):
+    log = log_of_failed(UnavailableError("connection refused"))
+    assert not is_permanent([log], since=0)

@@ -22,7 +22,7 @@ def test_summary_of_a_transfer_study_is_that_of_its_measures_alone(tmp_path, mon
     row |= {"overconfidence": 0.1, "overconfidence_low": 0.05, "overconfidence_high": 0.15}
     for name in ("x.csv", "x-bins.csv"):
         write_table(f"results/transfers/{name}", pd.DataFrame([row]))
-    assert summarise_run(["results/transfers/x.csv", "results/transfers/x-bins.csv"]).splitlines()[2:] == [
+    assert summarise_run(["results/transfers/x.csv", "results/transfers/x-bins.csv"]) == [
         "  results/transfers/x.csv",
         "    Text to image, Max softmax: mean probability minus share of right answers: Shapes +0.100 [0.050, 0.150]",
         "  results/transfers/x-bins.csv",
@@ -34,10 +34,12 @@ def test_summary_shows_first_posterior_and_declared_estimators_with_intervals():
     table.loc[table["posterior"] == "my-mc_dropout", "recall_at_1"] = 0.9  # better, but not declared first
     lines = summarise_table(table)
     assert lines == [
-        "Shapes, text to image (2,000 queries), deterministic: R@1 0.333 [0.233, 0.433]; AUROC of finding misses: "
-        "Top-1 similarity 0.700 [0.650, 0.750]",
-        "Shapes, image to text (400 queries), deterministic: R@1 0.333 [0.233, 0.433]; AUROC of finding misses: "
-        "Top-1 similarity 0.700 [0.650, 0.750]",
+        "Shapes, text to image (2,000 queries), deterministic",
+        "  0.333 [0.233, 0.433]  R@1",
+        "  0.700 [0.650, 0.750]  AUROC of finding misses by Top-1 similarity",
+        "Shapes, image to text (400 queries), deterministic",
+        "  0.333 [0.233, 0.433]  R@1",
+        "  0.700 [0.650, 0.750]  AUROC of finding misses by Top-1 similarity",
         "These are the first of 2 posteriors; the table has all of them.",
     ]
 
@@ -46,9 +48,9 @@ def test_corrected_protocol_and_labelled_positives_are_preferred():
     preferred = make_table().query("protocol == 'corrected'")
     published = preferred.assign(protocol="published", recall_at_1=0.6)
     extended = preferred.assign(positives="extended", recall_at_1=0.5)
-    assert "R@1 0.333" in summarise_table(pd.concat([published, extended, preferred]))[0]
-    assert "R@1 0.600" in summarise_table(published)[0]
-    assert "R@1 0.500" in summarise_table(extended)[0]
+    assert summarise_table(pd.concat([published, extended, preferred]))[1].startswith("  0.333 ")
+    assert summarise_table(published)[1].startswith("  0.600 ")
+    assert summarise_table(extended)[1].startswith("  0.500 ")
 
 
 @pytest.mark.parametrize(("low", "high", "shown"), [(-0.1, 0.01, True), (-0.1, -0.01, False), (0.01, 0.1, False)])
@@ -58,9 +60,11 @@ def test_estimators_with_difference_around_zero_are_not_distinguishable(low, hig
     softmax = table["estimator"] == "adversarial_pgd"
     table.loc[softmax, "estimator"] = "max_softmax"
     table.loc[softmax, ["aurc_diff_low", "aurc_diff_high"]] = low, high
-    lines = summarise_table(table)[:2]
-    assert all(", Max softmax 0.700 [0.650, 0.750]" in line for line in lines)
-    assert all(("; by AURC not distinguishable from the reference: Max softmax" in line) == shown for line in lines)
+    lines = summarise_table(table)
+    assert [line for line in lines if "Max softmax" in line] == 2 * [
+        "  0.700 [0.650, 0.750]  AUROC of finding misses by Max softmax" + (" *" if shown else "")
+    ]
+    assert ("* by AURC not distinguishable from the reference" in lines) == shown
 
 
 def test_auroc_interval_that_reaches_chance_is_a_warning():
@@ -90,11 +94,13 @@ def test_recall_at_chance_is_one_warning_and_none_about_its_auroc():
 def test_summary_lists_only_existing_targets(tmp_path):
     (tmp_path / "results/tables").mkdir(parents=True)
     write_table(tmp_path / "results/tables/mine.csv", PublishedNumbers().add_columns(combine_metrics([make_metrics()])))
-    text = summarise_run([str(tmp_path / target) for target in ("results/tables/mine.csv", "results/figures/gone.pdf")])
-    assert "overtop: done." in text
-    assert "mine.csv" in text
-    assert "R@1 0.333" in text
-    assert "gone" not in text
+    (tmp_path / "results/page.html").touch()
+    targets = ("results/page.html", "results/figures/gone.pdf", "results/tables/mine.csv")
+    lines = summarise_run([str(tmp_path / target) for target in targets])
+    assert lines[0] == f"  {tmp_path}/results/tables/mine.csv"
+    assert lines[2].endswith("  R@1")
+    assert lines[-1] == f"  {tmp_path}/results/page.html, open it in a browser"
+    assert not [line for line in lines if "gone" in line]
 
 
 def test_summary_of_a_study_shows_accuracies_and_failed_checks(tmp_path):
@@ -103,14 +109,14 @@ def test_summary_of_a_study_shows_accuracies_and_failed_checks(tmp_path):
     write_table(study, pd.DataFrame([view | {"value": 0.8, "value_low": 0.75, "value_high": 0.85}]))
     check = {"check": "steps", "dataset": "shapes", "model": "CLIP", "result": "failed", "detail": "a 1.0%, b 3.0%"}
     write_table(study.with_name("mine-checks.csv"), pd.DataFrame([check, check | {"result": "passed"}]))
-    lines = summarise_run([str(study), str(study.with_name("mine-checks.csv"))]).splitlines()
-    assert lines[3:5] == [
+    lines = summarise_run([str(study), str(study.with_name("mine-checks.csv"))])
+    assert lines[1:3] == [
         "    Shapes, CLIP: accuracy in percent clean 80.0 [75.0, 85.0]",
         "    Warning, the attacks may be too weak: Shapes, CLIP: not true that more steps never help the defender: "
         "a 1.0%, b 3.0%",
     ]
-    assert lines[5].endswith("mine-checks.csv")
-    assert len(lines) == 6
+    assert lines[3].endswith("mine-checks.csv")
+    assert len(lines) == 4
 
 
 def test_encoders_with_different_recall_are_reported(tmp_path):
@@ -121,7 +127,7 @@ def test_encoders_with_different_recall_are_reported(tmp_path):
     write_table(
         tmp_path / "results/tables/mine.csv", published.add_columns(combine_metrics([make_metrics(("shapes", "coco"))]))
     )
-    text = summarise_run([str(tmp_path / "results/tables/mine.csv")])
-    assert [line for line in text.splitlines() if "recall differs" in line] == [
+    lines = summarise_run([str(tmp_path / "results/tables/mine.csv")])
+    assert [line for line in lines if "recall differs" in line] == [
         "    Warning, Shapes: recall differs from the published one for mc_dropout-0; see results/members"
     ]

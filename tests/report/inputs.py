@@ -59,6 +59,8 @@ class SmallWorld:
     estimators: tuple[str, ...] = ESTIMATORS
     requested: list[str] = field(default_factory=list)
     """Image files that were verified."""
+    evaluations: dict[str, Evaluation] = field(default_factory=dict)
+    """Those made so far, by posterior."""
 
     @cached_property
     def split(self) -> Split:
@@ -108,8 +110,10 @@ class SmallWorld:
         """Metrics and curves, as the rule `evaluate` makes them."""
         names = {"dataset": "d", "posterior": posterior, "kind": "deterministic", "architecture": "tiny"}
         names |= {"members": posterior, "n_skipped": 0, "n_truncated": 0}
-        measured = evaluate(self.scores(posterior), SPEC, bootstrap_seed(self.seed, "d", "test"))
-        return replace(measured, metrics=measured.metrics.assign(**names))
+        if posterior not in self.evaluations:
+            measured = evaluate(self.scores(posterior), SPEC, bootstrap_seed(self.seed, "d", "test"))
+            self.evaluations[posterior] = replace(measured, metrics=measured.metrics.assign(**names))
+        return self.evaluations[posterior]
 
     def table(self) -> pd.DataFrame:
         """The table of all posteriors, as the rule `table` writes it."""

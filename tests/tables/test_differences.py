@@ -99,5 +99,5 @@ def test_summary_counts_the_papers_differences_by_verdict(tmp_path):
     assert differences_summary(TABLE) == expected
     write_table(tmp_path / "results/differences/mine.csv", TABLE)
     write_table(tmp_path / "results/differences/other.csv", TABLE.assign(verdict=None))
-    text = summarise_run([str(tmp_path / f"results/differences/{name}.csv") for name in ("mine", "other")])
-    assert [line.strip() for line in text.splitlines() if "the paper's" in line] == expected
+    lines = summarise_run([str(tmp_path / f"results/differences/{name}.csv") for name in ("mine", "other")])
+    assert [line.strip() for line in lines if "the paper's" in line] == expected

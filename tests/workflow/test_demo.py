@@ -9,6 +9,7 @@ import pytest
 
 from helpers.pipeline import Project, copy_project, read_committed_config
 from overtop.estimators.registry import REGISTRY
+from overtop.report.size import MAX_BYTES
 from overtop.tables.rows import INTERVALS
 
 pytestmark = pytest.mark.slow
@@ -36,6 +37,9 @@ def test_demo_writes_the_promised_files(demo):
         assert (demo.root / f"results/figures/{figure}.pdf").read_bytes().startswith(b"%PDF")
         assert (demo.root / f"results/figures/{figure}.png").read_bytes().startswith(b"\x89PNG")
         assert len(pd.read_csv(demo.root / f"results/figures/{figure}.csv")) > 100
+    page = demo.root / "results/reports/demo.html"
+    assert 5 * 10**5 < page.stat().st_size <= MAX_BYTES
+    assert page.read_text().count("data:image/webp") > 100
 
 
 def test_table_has_every_combination_once(table, repo):

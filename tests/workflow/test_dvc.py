@@ -48,6 +48,7 @@ FURTHER_TARGETS = (
 JOBS = {
     "fetch": 3, "split": 3, "import_embeddings": 3, "adapt": 2, "spread": 1, "temperature": 2, "bank": 2, "rank": 3,
     "radius": 3, "score": 3, "evaluate": 2, "table": 2, "plot": 2, "compare": 1, "operate": 1, "cascade": 1,
+    "report": 1,
 }  # fmt: skip
 """Jobs of a run from nothing."""
 
@@ -55,6 +56,7 @@ CHANGED_FOLDERS = {
     "data/adapters",
     "results/cascades",
     "results/operating",
+    "results/reports",
     "results/spread",
     "results/summaries",
     "results/tables",
@@ -108,7 +110,7 @@ class Clone:
 
     def planned_jobs(self) -> Counter[str]:
         """Return the jobs that Snakemake would run for the default targets."""
-        return listed_jobs(self.run("snakemake", "--dry-run", "--quiet", "rules"))
+        return listed_jobs(self.run("snakemake", "--dry-run"))
 
     def read_outputs(self) -> dict[str, bytes]:
         """Return the content of all files that DVC records, by path."""
@@ -188,7 +190,7 @@ def test_pulled_results_are_up_to_date_and_a_change_runs_what_it_affects(built, 
     clone.assert_nothing_to_do()
     assert list(clone.root.glob("scripts/**/__pycache__")), "byte code would have been part of a dependency"
     clone.set_values(**{'"resamples": 100': '"resamples": 150'})
-    expected = Counter({"evaluate": 2, "compare": 1, "cascade": 1, "table": 2, "plot": 2})
+    expected = Counter({"evaluate": 2, "compare": 1, "cascade": 1, "table": 2, "plot": 2, "report": 1})
     assert listed_jobs(clone.run("snakemake", "--cores", "2")) == expected
     assert listed_jobs(clone.run("dvc", "repro")) == Counter(), "it records what was made by hand"
     assert "up to date" in clone.run("dvc", "status")
@@ -206,7 +208,17 @@ def test_raw_files_are_not_shared_and_are_fetched_again_when_they_are_read(built
         shard.unlink()
     clone.set_values(**{'"epochs": 1': '"epochs": 2'})
     jobs = listed_jobs(clone.run("dvc", "repro"))
-    assert set(jobs) == {"import_embeddings", "adapt", "spread", "score", "evaluate", "table", "plot", "compare"}
+    assert set(jobs) == {
+        "import_embeddings",
+        "adapt",
+        "spread",
+        "score",
+        "evaluate",
+        "table",
+        "plot",
+        "compare",
+        "report",
+    }
     assert [path.name for path in clone.root.glob("data/raw/planted/*") if path.is_dir()] == ["train"]
     assert {path for path in changed_files(before, clone.read_outputs()) if "/embeddings/" in path} == set()
 
@@ -235,7 +247,7 @@ def test_checkout_of_an_older_commit_restores_every_result(built, tmp_path):
     clone.assert_nothing_to_do()
     clone.set_values(**{"  - energy\n": ""})
     jobs = listed_jobs(clone.run("dvc", "repro"))
-    assert set(jobs) == {"score", "evaluate", "table", "plot", "compare", "operate", "cascade"}
+    assert set(jobs) == {"score", "evaluate", "table", "plot", "compare", "operate", "cascade", "report"}
     clone.run("git", "checkout", "--quiet", "--force", "-")
     clone.run("dvc", "checkout", "--quiet", "--force")
     assert changed_files(newer, clone.read_outputs()) == set()

@@ -22,7 +22,7 @@ MEMBERS, MISMATCHED = 12, 4
 
 def _shards(project, *targets):
     """Number of jobs that would write shards in a dry run, by (dataset, split, encoder, sampling)."""
-    output = project.run(*targets, "--dry-run")
+    output = project.run(*targets, "--dry-run", "--verbose")
     text = output.stdout + output.stderr
     folders = re.findall(
         r"^    output: results/embeddings/(\S+)/image-\S+\.h5, results/embeddings/\1/text-\S+\.h5$", text, re.M

@@ -22,6 +22,27 @@ def rule_outputs():
     ]
 
 
+def splits_to_fetch():
+    """For each data set and split whose files a job would fetch, a target that needs it."""
+    jobs = [job for job in workflow.dag.needrun_jobs() if job.rule.name == "fetch"]
+    return {
+        (job.wildcards.dataset, job.wildcards.split): target_of(job) for job in jobs
+    }
+
+
+def target_of(job):
+    """The last file that is made from what a job writes."""
+    later = next((each for each in workflow.dag.depending[job] if each.output), None)
+    return job.output[0] if later is None else target_of(later)
+
+
+def check_splits(splits):
+    """Check the sources of splits; importing what reads tables takes a second, so only if a split is fetched."""
+    from overtop.pipeline.source_checks import check_sources
+
+    check_sources(settings, splits, files)
+
+
 def find_refusal(error):
     """The error in the input that is the cause of one of Snakemake's, if there is one."""
     while error is not None and not isinstance(error, OvertopError):
@@ -38,6 +59,8 @@ def checked(build):
         try:
             check_targets(settings, targets, rule_outputs(), names)
             build()
+            if splits := splits_to_fetch():
+                check_splits(splits)
         except (OvertopError, RuleException, WorkflowError) as error:
             if refusal := find_refusal(error):
                 stop(refusal)

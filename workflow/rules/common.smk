@@ -36,7 +36,11 @@ def is_started_by_user():
 def files_of_config():
     """What was merged into `config`, to name the file of a wrong key."""
     given = workflow.config_settings
-    names = [os.path.relpath(path) for path in given.configfiles]
+    here = Path.cwd()
+    names = [
+        path.relative_to(here) if path.is_relative_to(here) else path
+        for path in given.configfiles
+    ]
     return [
         *read_config_files([*OF_WORKFLOW, *names]),
         ConfigFile(COMMAND_LINE, given.config),
@@ -184,7 +188,7 @@ def check_encoders_with_open_clip():
     from overtop.pipeline.encoder_checks import check_encoders
 
     try:
-        check_encoders(settings)
+        check_encoders(settings, files)
     except OvertopError as error:
         stop(error)
 

@@ -1,4 +1,4 @@
-"""The command `overtop`: which top hits of a search to trust.
+"""The command `overtop`: which top hits of a search to trust, and a configuration for own data.
 
 The module reads options and checks combinations of them. The work is in modules that are imported by the command that
 needs them, so that help texts, and lists of a search engine, do not wait for torch.
@@ -56,6 +56,24 @@ def _root(
     if version:
         print(f"overtop {installed_version('overtop')}")
         raise typer.Exit
+
+
+@app.command(epilog="Example: overtop init /data/photos --name photos")
+def init(
+    path: Annotated[
+        Path, typer.Argument(metavar="PATH", help="A folder of images or embeddings, or one file of embeddings.")
+    ],
+    name: Annotated[str, typer.Option(metavar="NAME", help="Name of the data set, the table and the report.")] = "mine",
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="File of entries. [default: NAME.yaml]")
+    ] = None,
+) -> None:
+    """Write the entries that evaluate your own data.
+
+    The folder is looked at, and what was found is in the comments of the file. The pipeline is then run with
+    `--configfile FILE` in the folder of its repository.
+    """
+    call("init", "init", path, name, output)
 
 
 @app.command(epilog="Example: overtop label --queries log.npy --size 200 -o to-label.csv")

@@ -110,9 +110,10 @@ class TableDataset(UndividedDataset):
     kind: Literal["table"]
     source: str = Field(description="folder inside the mirror, or an absolute path")
     table: str = Field(
-        "captions.csv", description="CSV, TSV or parquet with columns image and caption, inside the source"
+        "captions.csv", description="CSV, TSV or parquet with the columns image and caption, inside the source"
     )
     columns: Columns = Field(Columns(), description="names of these columns, if they are unusual")
+    images: str = Field(".", description="folder inside the source that the names of images are relative to")
 
 
 class HuggingFaceDataset(UndividedDataset):

@@ -13,14 +13,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from overtop.config.classes import DEFAULT_TEMPLATE
+from overtop.config.classes import DEFAULT_TEMPLATE, ClassTable
 from overtop.config.datasets import ClassesDataset
 from overtop.datasets import class_coco, class_folders, class_shards, class_table, scene_classes
 from overtop.datasets.annotations import IMAGES_FOLDER
 from overtop.datasets.draws import draw_items
 from overtop.datasets.held_out import find_part
 from overtop.datasets.labelled import LabelledImage, LabelledImages
-from overtop.datasets.raw import FetchContext, raw_file, remove_other_files, unknown_split_error
+from overtop.datasets.raw import FetchContext, raw_file, remove_other_files, resolve_source, unknown_split_error
 from overtop.errors import OvertopError
 from overtop.progress import track
 from overtop.storage.foreign import read_text, report_damage
@@ -49,9 +49,7 @@ def fetch(name: str, spec: ClassesDataset, split: str, raw: Path, context: Fetch
     Raises:
         OvertopError: the data set has no such split, or its files cannot be fetched or are damaged.
     """
-    splits = spec.split_names()
-    if splits is not None and split not in splits:
-        raise unknown_split_error(split, f"datasets.{name}", splits)
+    check(name, spec, split, context)
     part = find_part(spec.held_out_splits(), split)
     origin = split if part is None else part.of
     labels: dict[str, str] = {}
@@ -68,6 +66,22 @@ def fetch(name: str, spec: ClassesDataset, split: str, raw: Path, context: Fetch
     write_plain_table(raw / LABELS_FILE, pd.DataFrame({"image": order, "classes": [labels[name] for name in order]}))
     write_plain_json(raw / CLASSES_FILE, {"names": source.class_names, "templates": source.templates})
     remove_other_files(raw, [LABELS_FILE, CLASSES_FILE, *(f"{IMAGES_FOLDER}/{image}" for image in labels)])
+
+
+def check(name: str, spec: ClassesDataset, split: str, context: FetchContext) -> None:
+    """Check the source as far as possible without listing its images.
+
+    Raises:
+        OvertopError: the data set has no such split, or its folder or table does not exist.
+    """
+    splits = spec.split_names()
+    if splits is not None and split not in splits:
+        raise unknown_split_error(split, f"datasets.{name}", splits)
+    if (source := getattr(spec.files, "source", None)) is None:
+        return
+    folder = resolve_source(f"datasets.{name}.files.source", source, context.mirror)
+    if isinstance(spec.files, ClassTable) and not (folder / spec.files.table).is_file():
+        raise OvertopError(f"{folder / spec.files.table} is missing; write it, or correct datasets.{name}.files.table")
 
 
 def _select_images(spec: ClassesDataset, split: str, source: LabelledImages) -> Iterator[LabelledImage]:

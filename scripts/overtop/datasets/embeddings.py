@@ -43,15 +43,24 @@ def fetch(name: str, spec: EmbeddingsDataset, split: str, raw: Path, context: Fe
     Raises:
         OvertopError: the data set has no such split, or its file or folder does not exist.
     """
-    if split not in spec.splits:
-        raise unknown_split_error(split, f"datasets.{name}.splits", spec.splits)
-    source = resolve_source(f"datasets.{name}.splits.{split}", spec.splits[split], context.mirror)
+    source = check(name, spec, split, context)
     if source.is_file():
         folder, files = source.parent, [source.name]
     else:
         folder, files = source, [str(path.relative_to(source)) for path in sorted(source.rglob("*")) if path.is_file()]
     copy_into(raw, folder, {file: file for file in files})
     remove_other_files(raw, files)
+
+
+def check(name: str, spec: EmbeddingsDataset, split: str, context: FetchContext) -> Path:
+    """Return the existing file or folder of a split.
+
+    Raises:
+        OvertopError: the data set has no such split, or its file or folder does not exist.
+    """
+    if split not in spec.splits:
+        raise unknown_split_error(split, f"datasets.{name}.splits", spec.splits)
+    return resolve_source(f"datasets.{name}.splits.{split}", spec.splits[split], context.mirror)
 
 
 def read(name: str, spec: EmbeddingsDataset, raw: Path, split: str) -> Split:
@@ -71,28 +80,37 @@ def load_part(raw: Path) -> ImportedEmbeddings:
     return imported.select(*select_items(imported.split, part))
 
 
-def load_embeddings(folder: Path) -> ImportedEmbeddings:
-    """Read the embeddings of all files in the raw folder of a split, in any of the formats.
+def load_embeddings(source: Path) -> ImportedEmbeddings:
+    """Read the embeddings of a split, in any of the formats.
+
+    Args:
+        source: a file, or a folder with one or with those of another format.
 
     Raises:
         OvertopError: the format is unknown, a shape is wrong, or the pairs are not given.
     """
+    if source.is_file():
+        imported = _load_npz(source) if source.suffix == ".npz" else _load_parquet(source)
+    else:
+        imported = _load_folder(source)
+    _check_shapes(source, imported)
+    return imported
+
+
+def _load_folder(folder: Path) -> ImportedEmbeddings:
     npz_files, parquet_files = (sorted(folder.glob(f"*.{suffix}")) for suffix in ("npz", "parquet"))
     if len(npz_files) == 1:
-        imported = _load_npz(npz_files[0])
-    elif (folder / "img_emb").is_dir():
-        imported = _load_clip_retrieval(folder)
-    elif (folder / "image.h5").is_file():
-        imported = _load_shards(folder)
-    elif len(parquet_files) == 1:
-        imported = _load_parquet(parquet_files[0])
-    else:
-        raise OvertopError(
-            f"{folder}: contains neither one .npz or .parquet file, nor img_emb/ text_emb/ metadata/, nor image.h5 "
-            "text.h5 split.parquet; see docs/own-data.md"
-        )
-    _check_shapes(folder, imported)
-    return imported
+        return _load_npz(npz_files[0])
+    if (folder / "img_emb").is_dir():
+        return _load_clip_retrieval(folder)
+    if (folder / "image.h5").is_file():
+        return _load_shards(folder)
+    if len(parquet_files) == 1:
+        return _load_parquet(parquet_files[0])
+    raise OvertopError(
+        f"{folder}: contains neither one .npz or .parquet file, nor img_emb/ text_emb/ metadata/, nor image.h5 text.h5 "
+        "split.parquet; see docs/own-data.md"
+    )
 
 
 def _check_shapes(folder: Path, imported: ImportedEmbeddings) -> None:

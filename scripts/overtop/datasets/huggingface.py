@@ -11,7 +11,7 @@ import pandas as pd
 
 from overtop.config.datasets import HuggingFaceDataset
 from overtop.datasets.annotations import IMAGES_FOLDER
-from overtop.datasets.huggingface_files import EncodedImage, find_splits
+from overtop.datasets.huggingface_files import EncodedImage, Images, find_splits
 from overtop.datasets.raw import FetchContext, raw_file, remove_other_files, resolve_source, unknown_split_error
 from overtop.datasets.table import split_from_rows
 from overtop.errors import OvertopError
@@ -34,6 +34,19 @@ def fetch(name: str, spec: HuggingFaceDataset, split: str, raw: Path, context: F
     Raises:
         OvertopError: the folder has none of the forms or no such split, or a file is damaged.
     """
+    images = check(name, spec, split, context)
+    captions = _write_images(raw, track(images(), "fetch", "image"))
+    rows = [(image, caption) for image, texts in captions.items() for caption in texts or [""]]
+    write_plain_table(raw / CAPTIONS_FILE, pd.DataFrame(rows, columns=["image", "caption"]))
+    remove_other_files(raw, [CAPTIONS_FILE, *(f"{IMAGES_FOLDER}/{image}" for image in captions)])
+
+
+def check(name: str, spec: HuggingFaceDataset, split: str, context: FetchContext) -> Images:
+    """Return the images of a split, after checking that the folder has it.
+
+    Raises:
+        OvertopError: the folder has none of the forms or no such split.
+    """
     key = f"datasets.{name}"
     folder = resolve_source(f"{key}.source", spec.source, context.mirror)
     splits = find_splits(folder, spec.columns)
@@ -42,10 +55,7 @@ def fetch(name: str, spec: HuggingFaceDataset, split: str, raw: Path, context: F
     if split not in splits:
         fix = f"draw it by shares, {key}.split: {{val: 0.2}}" if len(splits) == 1 else ""
         raise unknown_split_error(split, str(folder), splits, fix)
-    captions = _write_images(raw, track(splits[split](), "fetch", "image"))
-    rows = [(image, caption) for image, texts in captions.items() for caption in texts or [""]]
-    write_plain_table(raw / CAPTIONS_FILE, pd.DataFrame(rows, columns=["image", "caption"]))
-    remove_other_files(raw, [CAPTIONS_FILE, *(f"{IMAGES_FOLDER}/{image}" for image in captions)])
+    return splits[split]
 
 
 def _write_images(raw: Path, images: Iterable[EncodedImage]) -> dict[str, list[str]]:

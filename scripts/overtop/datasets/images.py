@@ -30,12 +30,7 @@ def fetch(name: str, spec: ImagesDataset, split: str, raw: Path, context: FetchC
     Raises:
         OvertopError: the data set has no such split, or the folder does not exist or has no image.
     """
-    key = f"datasets.{name}"
-    if split != WHOLE:
-        raise unknown_split_error(split, key, [WHOLE])
-    folder = resolve_source(f"{key}.source", spec.source, context.mirror)
-    if not folder.is_dir():
-        raise OvertopError(f"{key}.source: {folder} is not a folder; name the folder of the images")
+    folder, key = check(name, spec, split, context), f"datasets.{name}"
     images, others = list_images(folder)
     if not images:
         raise OvertopError(
@@ -46,6 +41,21 @@ def fetch(name: str, spec: ImagesDataset, split: str, raw: Path, context: FetchC
     copies = {f"{IMAGES_FOLDER}/{image}": image for image in images}
     copy_into(raw, folder, copies)
     remove_other_files(raw, copies)
+
+
+def check(name: str, spec: ImagesDataset, split: str, context: FetchContext) -> Path:
+    """Return the existing folder of the images.
+
+    Raises:
+        OvertopError: the data set has no such split, or the folder does not exist.
+    """
+    key = f"datasets.{name}"
+    if split != WHOLE:
+        raise unknown_split_error(split, key, [WHOLE])
+    folder = resolve_source(f"{key}.source", spec.source, context.mirror)
+    if not folder.is_dir():
+        raise OvertopError(f"{key}.source: {folder} is not a folder; name the folder of the images")
+    return folder
 
 
 def list_images(folder: Path) -> tuple[list[str], list[str]]:

@@ -7,6 +7,7 @@ a local folder, the files of `judgments`.
 
 import logging
 import os
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -15,11 +16,14 @@ import pandas as pd
 from overtop.config.datasets import KarpathyDataset, Route
 from overtop.datasets.annotations import IMAGES_FOLDER, RECORDS_FILE, Record, parse_split, read_records, write_records
 from overtop.datasets.known_positives import find_eccv_judgments, find_extended_positives
-from overtop.datasets.raw import FetchContext, copy_into, remove_other_files, resolve_source
+from overtop.datasets.raw import FetchContext, copy_into, remove_other_files, resolve_source, unknown_split_error
 from overtop.datasets.routes import fetch_by_route
 from overtop.errors import OvertopError
 from overtop.storage.foreign import read_bytes
 from overtop.storage.split import Split, split_from_frame
+
+_SPLITS = re.compile(rb'"split"\s*:\s*"([^"]+)"')
+"""Names of splits in annotations."""
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +38,22 @@ def fetch(name: str, spec: KarpathyDataset, split: str, raw: Path, context: Fetc
     write_records(raw, records)
     images = [f"{IMAGES_FOLDER}/{record.filename}" for record in records]
     remove_other_files(raw, [RECORDS_FILE, *images, *spec.judgments.values()])
+
+
+def check(name: str, spec: KarpathyDataset, split: str, context: FetchContext) -> None:
+    """Check the source as far as possible without parsing the annotations; routes are tried only when it is fetched.
+
+    Raises:
+        OvertopError: the folder or its annotations do not exist, or these have no such split.
+    """
+    if spec.source is None or spec.routes:
+        return
+    path = _find_annotations(resolve_source(f"datasets.{name}.source", spec.source, context.mirror), spec)
+    if path.suffix == ".gz":
+        return
+    splits = {match.decode(errors="replace") for match in _SPLITS.findall(read_bytes(path))}
+    if splits and split not in splits and not (split == "train" and "restval" in splits):
+        raise unknown_split_error(split, str(path), splits)
 
 
 def _fetch_records(name: str, spec: KarpathyDataset, split: str, raw: Path, context: FetchContext) -> list[Record]:
@@ -64,15 +84,20 @@ def _describe_route(route: Route) -> str:
 
 
 def _fetch_from_folder(folder: Path, spec: KarpathyDataset, split: str, raw: Path) -> list[Record]:
-    annotations = folder / spec.annotations
-    if not annotations.is_file():
-        raise OvertopError(f"{annotations} is missing; complete the source or correct `annotations`")
+    annotations = _find_annotations(folder, spec)
     records = parse_split(str(annotations), read_bytes(annotations), split)
     if spec.on_error == "skip":
         records = [record for record in records if _image_exists(folder, record, spec)]
     images = {f"{IMAGES_FOLDER}/{record.filename}": _image_path(record, spec) for record in records}
     copy_into(raw, folder, {path: path for path in spec.judgments.values()} | images)
     return records
+
+
+def _find_annotations(folder: Path, spec: KarpathyDataset) -> Path:
+    path = folder / spec.annotations
+    if not path.is_file():
+        raise OvertopError(f"{path} is missing; complete the source or correct `annotations`")
+    return path
 
 
 def _image_exists(folder: Path, record: Record, spec: KarpathyDataset) -> bool:

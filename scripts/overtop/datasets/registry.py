@@ -1,7 +1,9 @@
 """The kinds of data sets, and how a split of any kind is fetched and read.
 
-A kind is one module with two functions, and one line in `KINDS`:
+A kind is one module with these functions, and one line in `KINDS`:
 
+- `check(name, spec, split, context)` checks that the source exists and has the split; kinds that are generated have
+  none;
 - `fetch(name, spec, split, raw, context)` writes all files of one split into the folder `raw`;
 - `read(name, spec, raw, split)` returns that split as a `Split`, with image paths relative to `raw`.
 
@@ -57,6 +59,21 @@ def fetch_split(name: str, spec: StoredDatasetSpec, split: str, raw: Path, conte
     KINDS[spec.kind].fetch(name, spec, split if part is None else part.of, raw, context)
     if part is not None:
         write_part(raw, part)
+
+
+def check_source(name: str, spec: StoredDatasetSpec, split: str, context: FetchContext) -> None:
+    """Check what can be told of the source of a split before it is fetched.
+
+    Args:
+        name, spec, split, context: as for `fetch_split`.
+
+    Raises:
+        OvertopError: the source or the split does not exist.
+    """
+    if (check := getattr(KINDS[spec.kind], "check", None)) is None:
+        return
+    part = None if isinstance(spec, ClassesDataset) else find_part(spec.held_out_splits(), split)
+    check(name, spec, split if part is None else part.of, context)
 
 
 def read_raw_split(name: str, spec: StoredDatasetSpec, raw: Path, data: Path, split: str) -> Split:

@@ -30,22 +30,41 @@ def fetch(name: str, spec: TableDataset, split: str, raw: Path, context: FetchCo
     Raises:
         OvertopError: the source or a file is missing, or the table or its rows are not valid.
     """
+    folder = check(name, spec, split, context)
+    path = folder / spec.table
+    rows = _read_pairs(path, spec.columns)
+    rows = rows[rows["split"] == split]
+    split_from_rows(path, rows)  # reports mistakes with the name of the user's file
+    images = [f"{_prefix(spec)}{image}" for image in sorted(set(rows["image"]) - {""})]
+    copy_into(raw, folder, {name: name for name in [spec.table, *images]})
+    remove_other_files(raw, [spec.table, *images])
+
+
+def _prefix(spec: TableDataset) -> str:
+    """What is before the name of an image in its path inside the source."""
+    return "" if spec.images == "." else f"{spec.images.rstrip('/')}/"
+
+
+def check(name: str, spec: TableDataset, split: str, context: FetchContext) -> Path:
+    """Check the table as far as possible without reading its rows, and return its folder.
+
+    Raises:
+        OvertopError: the source, the table or a column is missing, or no row is of this split.
+    """
     folder = resolve_source(f"datasets.{name}.source", spec.source, context.mirror)
     path = folder / spec.table
     if not path.is_file():
         raise OvertopError(f"{path} is missing; write it, or name another file: datasets.{name}.table")
-    if spec.split is not None and "split" in column_names(path):
+    columns = column_names(path)
+    find_columns(path, columns, ["image", "caption"], spec.columns)
+    has_splits = "split" in columns
+    if spec.split is not None and has_splits:
         raise OvertopError(f"{path}: has a column 'split'; remove it, or datasets.{name}.split")
-    rows = _read_pairs(path, spec.columns)
-    splits = set(rows["split"]) - {""}
-    rows = rows[rows["split"] == split]
-    if rows.empty:
-        fix = f"draw it by shares, datasets.{name}.split: {{val: 0.2}}" if "split" not in column_names(path) else ""
+    splits = set(read_columns(path, ["split"])["split"]) - {""} if has_splits else {ALL_IMAGES}
+    if split not in splits:
+        fix = "" if has_splits else f"draw it by shares, datasets.{name}.split: {{val: 0.2}}"
         raise unknown_split_error(split, str(path), splits, fix)
-    split_from_rows(path, rows)  # reports mistakes with the name of the user's file
-    images = sorted(set(rows["image"]) - {""})
-    copy_into(raw, folder, {name: name for name in [spec.table, *images]})
-    remove_other_files(raw, [spec.table, *images])
+    return folder
 
 
 def read(name: str, spec: TableDataset, raw: Path, split: str) -> Split:
@@ -56,7 +75,7 @@ def read(name: str, spec: TableDataset, raw: Path, split: str) -> Split:
     """
     path = raw / spec.table
     rows = _read_pairs(path, spec.columns)
-    return split_from_rows(path, rows[rows["split"] == split])
+    return split_from_rows(path, rows[rows["split"] == split], _prefix(spec))
 
 
 def split_from_rows(path: Path, rows: pd.DataFrame, folder: str = "") -> Split:

@@ -29,14 +29,23 @@ def fetch(name: str, spec: TextsDataset, split: str, raw: Path, context: FetchCo
     Raises:
         OvertopError: the data set has no such split, or the file does not exist or has no valid texts.
     """
-    key = f"datasets.{name}"
-    if split != WHOLE:
-        raise unknown_split_error(split, key, [WHOLE])
-    path = resolve_source(f"{key}.source", spec.source, context.mirror)
+    path = check(name, spec, split, context)
     read_texts(path)
     target = f"texts{path.suffix.lower()}"
     copy_into(raw, path.parent, {target: path.name})
     remove_other_files(raw, [target])
+
+
+def check(name: str, spec: TextsDataset, split: str, context: FetchContext) -> Path:
+    """Return the existing file of the texts.
+
+    Raises:
+        OvertopError: the data set has no such split, or the file does not exist.
+    """
+    key = f"datasets.{name}"
+    if split != WHOLE:
+        raise unknown_split_error(split, key, [WHOLE])
+    return resolve_source(f"{key}.source", spec.source, context.mirror)
 
 
 def read(name: str, spec: TextsDataset, raw: Path, split: str) -> Split:

@@ -167,6 +167,9 @@ def _check_adapter(config: Config, key: str, adapter: AdapterSpec) -> Iterator[s
 def _check_posterior(config: Config, key: str, posterior: PosteriorSpec) -> Iterator[str]:
     for encoder in posterior.encoders():
         yield from check_name(key, "encoder", encoder, [*config.encoders, IMPORTED])
+    for encoder in dict.fromkeys(posterior.encoders()):
+        if posterior.encoders().count(encoder) > 1:
+            yield f"{key}.members: {encoder!r} is listed twice; name encoders that differ, such as in their seed"
     if posterior.adapter is None:
         return
     yield from check_name(f"{key}.adapter", "adapter", posterior.adapter, config.adapters)

@@ -31,22 +31,29 @@ def hold_folder(folder: str | os.PathLike[str] = ".") -> bool:
         OvertopError: another run is using the folder.
     """
     path = Path(folder, _LOCK).resolve()
-    if path in _held:
-        return True
+    if path not in _held:
+        descriptor = _acquire(path)
+        if descriptor is None:
+            return False
+        os.truncate(descriptor, 0)
+        os.pwrite(descriptor, platform.node().encode(), 0)
+        _held[path] = descriptor
+    return True
+
+
+def _acquire(path: Path) -> int | None:
+    """A descriptor that holds the lock, None on a file system without locks; `OvertopError` if another run has it."""
     path.parent.mkdir(exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
-        raise OvertopError(_describe_other_run(Path(folder))) from None
+        raise OvertopError(_describe_other_run(path.parent.parent)) from None
     except OSError:
         os.close(descriptor)
-        return False
-    _held[path] = descriptor
-    os.truncate(descriptor, 0)
-    os.pwrite(descriptor, platform.node().encode(), 0)
-    return True
+        return None
+    return descriptor
 
 
 def _describe_other_run(folder: Path) -> str:
@@ -85,9 +92,11 @@ def remove_stale_lock(folder: str | os.PathLike[str] = ".") -> bool:
 def describe_lock(folder: str | os.PathLike[str] = ".") -> str:
     """Why the folder is locked, and what to do, in one line."""
     try:
-        hold_folder(folder)
+        descriptor = _acquire(Path(folder, _LOCK).resolve())
     except OvertopError as error:
         return str(error)
+    if descriptor is not None:
+        os.close(descriptor)
     machine = _machine_of_last_run(Path(folder)) or "an unknown machine"
     return (
         f"{Path(folder).resolve()}: has the lock of another run, which cannot be seen from here; if it has ended, run "

@@ -296,7 +296,7 @@ def as_json(document: Document) -> str:
 
     Example:
         >>> as_json(Document("demo", "<a>", "make demo"))[:37]
-        '{"name":"demo","title":"\\\\u003ca>","reb'
+        '{"name":"demo","title":"\\\\u003ca>","re'
     """
     text = json.dumps(asdict(document), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
-from overtop import __version__, labels
+from overtop import labels
 from overtop.report.document import Provenance
 from overtop.storage.split import Split
 
-PACKAGES = ("torch", "open_clip_torch", "snakemake", "numpy", "pillow")
-"""Packages whose versions are shown, besides Python and overtop."""
+PACKAGES = ("overtop", "torch", "open_clip_torch", "snakemake", "numpy", "pillow")
+"""Packages whose versions are shown, besides that of Python."""
 
 Facts = Mapping[str, Any]
 """The provenance of scores: encoders, samples, skipped items."""
@@ -29,8 +29,8 @@ def configuration(entries: Mapping[str, Any]) -> Provenance:
 
 def versions() -> Provenance:
     """The versions of the software that made the page."""
-    rows = [("overtop", __version__), ("Python", platform.python_version())]
-    return Provenance("Versions", rows + [(name, version(name)) for name in PACKAGES])
+    rows = [("Python", platform.python_version()), *((name, version(name)) for name in PACKAGES)]
+    return Provenance("Versions", rows)
 
 
 def encoders(facts: Mapping[tuple[str, str, str], Facts]) -> Provenance:

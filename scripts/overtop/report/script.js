@@ -97,7 +97,7 @@ const curveKey = (curve) => [
   make("svg", { class: "key", viewBox: "0 0 28 12", "aria-hidden": "true" },
     makePath(`curve ${curve.style}`, "M0 6H28"),
     makePath(`marker ${curve.style}`, markerPath(curve.marker, 14, 6))),
-  make("b", { class: "letter" }, curve.letter), curve.name,
+  make("b", {}, curve.letter), ` ${curve.name}`,
 ];
 
 /**
@@ -129,7 +129,7 @@ class Chart {
     const svg = make("svg", { viewBox: `0 0 ${width} ${height}`, role: "img" },
       make("title", {}, spec.title), make("desc", {}, this.holder.dataset.description));
     const step = ceiling - floor > 0.5 ? 0.2 : 0.1;
-    for (let tick = ceiling; tick > floor - 0.01; tick -= step) {
+    for (let tick = ceiling; tick > floor - 0.01; tick = +(tick - step).toFixed(1)) {
       const y = this.y(tick);
       svg.append(make("line", { class: "grid", x1: box.left, x2: box.right, y1: y, y2: y }),
         makeText("tick end", box.left - 8, y + 4, tick.toFixed(1)));
@@ -411,7 +411,7 @@ function showTop(cards, i) {
     const match = MATCHES[cards.positive[i][k]];
     return make("li", { class: match ? "match" : null }, showItem(cards.gallery, row),
       make("span", { class: "similarity" }, formatNumber(cards.similarity[i][k])),
-      match ? make("span", { class: "match-mark" }, `✓ ${match}`) : null);
+      match ? make("span", { class: "match-mark" }, `✓\u00a0${match}`) : null);
   }));
 }
 

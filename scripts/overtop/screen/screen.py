@@ -132,9 +132,10 @@ class Screen:
         status = self._statuses.pop(record.thread, "")
         if killed_by(status) == "SIGINT":
             self._run.is_interrupted = True
-        failure = self._run.fail(record.jobid, record.log[1:], describe_status(status))
-        if failure:
-            self._print_line(f"failed: {failure.name}")
+        why = describe_status(status) or (record.rule_msg or "").partition("For further error details")[0]
+        failure = self._run.fail(record.jobid, record.log[1:], why)
+        if failure and self._run.running:  # the end of the run, where the cause is shown, may be far
+            self._print_line(f"failed: {failure.name}, waiting for {count(len(self._run.running), 'other job')}")
 
     def _take_error(self, record: Any) -> None:
         """An exception; that of a failed job is followed by the job's own record from the same thread."""
@@ -186,7 +187,9 @@ class Screen:
             self._output.print(f"overtop: {line.removeprefix('overtop: ')}", "bold red")
         if self._run.failures:
             done = describe_work(self._run, time.time())
-            self._output.print(f"overtop: stopped after {done}; the same command continues; log: {self._log}")
+            self._output.print(
+                f"overtop: stopped after {done}; after the fix, the same command continues; log: {self._log}"
+            )
 
     def _print_warnings(self) -> None:
         """The last warnings, which a live display has removed."""

@@ -14,7 +14,7 @@ from overtop.errors import OvertopError
 from overtop.storage.bounds import MAX_TABLE_BYTES, MAX_TABLE_ROWS, largest_array
 from overtop.storage.foreign import report_damage
 
-_SEPARATORS = {".csv": ",", ".tsv": "\t"}
+_SEPARATORS = {".csv": ",", ".txt": ",", ".tsv": "\t"}
 
 _WHAT, _FIX = "cannot be read as a table", "give UTF-8 CSV or parquet"
 
@@ -30,7 +30,7 @@ def column_names(path: Path) -> list[str]:
     """The names of the columns of a table, without white space around them.
 
     Args:
-        path: CSV (`.csv`, with commas or semicolons), TSV (`.tsv`) or parquet (any other file).
+        path: CSV (`.csv` or `.txt`, with commas or semicolons), TSV (`.tsv`) or parquet (any other file).
 
     Raises:
         OvertopError: the file is missing or no table, or has more bytes or rows than the bounds.

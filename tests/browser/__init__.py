@@ -1,0 +1,1 @@
+"""Tests of the page of a report in a real browser."""
