@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from overtop.figures import style
 from overtop.figures.method_styles import ESTIMATOR_STYLES
@@ -42,10 +41,10 @@ def render_page(document: Document) -> str:
     return environment.get_template("template.html.j2").render(
         document=document,
         policy=content_policy(sheet, script),
-        sheet=Markup(sheet),
-        script=Markup(script),
-        data=Markup(as_json(drawn)),
-        styles=Markup(json.dumps(estimator_styles(document.panels))),
+        sheet=sheet,
+        script=script,
+        data=as_json(drawn),
+        styles=json.dumps(estimator_styles(document.panels)),
         estimators=estimator_definitions(document.panels),
         interval_bar=interval_bar,
     )
