@@ -16,7 +16,7 @@ from overtop.tables.key_numbers import prefer_rows
 from overtop.tables.operating import operating_summary
 from overtop.tables.robustness import robustness_summary
 from overtop.tables.transfers import transfers_summary
-from overtop.tables.warnings import chance_warnings, recall_warnings
+from overtop.tables.warnings import chance_warnings, recall_warnings, tie_warnings
 from overtop.tables.wide import GROUP
 from overtop.terms import SHOWN_ESTIMATORS
 
@@ -76,7 +76,7 @@ def summarise_table(table: pd.DataFrame) -> list[str]:
     lines, warnings = [], []
     for _, panel in rows.groupby(GROUP, sort=False):
         lines += _describe_panel(panel[panel["posterior"] == panel["posterior"].iloc[0]], posteriors)
-        warnings += [f"Warning, {line}" for line in chance_warnings(panel, posteriors)]
+        warnings += [f"Warning, {line}" for line in (*chance_warnings(panel, posteriors), *tie_warnings(panel))]
     if any(line.endswith(SIMILAR) for line in lines):
         lines.append(f"{SIMILAR.strip()} by AURC not distinguishable from the reference")
     if len(posteriors) > 1:
