@@ -230,3 +230,15 @@ MODULES_WITH_EXAMPLES = [
 @pytest.mark.parametrize("module", MODULES_WITH_EXAMPLES)
 def test_docstring_examples_of_module_run(module):
     assert doctest.testmod(import_module(module)).failed == 0
+
+
+def test_messages_of_troubleshooting_page_are_in_the_code():
+    """Each quoted message: its parts between `...` are texts of the library or of the workflow."""
+    files = [*(REPO / "scripts").rglob("*.py"), *(REPO / "workflow").rglob("*.smk")]
+    source = "".join(path.read_text() for path in files)
+    code = re.sub(r'"\s*\n\s*(?:#[^\n]*\n\s*)?f?"', "", source)  # texts that continue in the next line
+    messages = re.findall(r"^\*\*`([^`]+)`\*\*", (REPO / "docs" / "troubleshooting.md").read_text(), re.M)
+    assert len(messages) >= 10
+    for message in messages[1:]:  # the first is of the shell
+        parts = [part.removeprefix("overtop: ").strip(" :") for part in re.split(r"\.\.\.|; |['?]", message)]
+        assert [part for part in parts if len(part) > 8 and part not in code] == [], message

@@ -64,6 +64,9 @@ BANK_ESTIMATORS = ("bank_softmax", "bank_nnn")
 PROBABILITY_ESTIMATORS = ("max_softmax", *BANK_ESTIMATORS)
 """Estimators whose uncertainty is one minus a probability of the top-1."""
 
+SHOWN_ESTIMATORS = ("top1_similarity", "max_softmax", "bank_nnn")
+"""Estimators that are shown where few can be: the plain similarity, the usual confidence, and that with a bank."""
+
 AUTO = "auto"
 """Estimator of a confidence model that stands for the best of `AUTO_ESTIMATORS`."""
 

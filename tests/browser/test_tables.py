@@ -41,11 +41,16 @@ def test_text_column_sorts_by_the_alphabet(open_report, example):
     assert estimators != example.tables[0].rows["estimator"]
 
 
-def test_rows_are_filtered_by_all_words(open_report, example):
+def test_rows_are_filtered_by_a_text_across_cells(open_report, example):
     page = open_report(example)
-    page.locator("[data-rows=example]").fill("image margin TEXT")
-    assert [row[1] for row in table_rows(page, "#rows-example")] == ["Margin", "Margin"]
-    assert page.locator("#table-example .count").inner_text() == "2 of 6 rows"
+    field = page.locator("[data-rows=example]")
+    field.fill("text to  IMAGE")
+    assert [row[0] for row in table_rows(page, "#rows-example")] == ["Shapes, text to image"] * 3
+    assert page.locator("#table-example .count").inner_text() == "3 of 6 rows"
+    field.fill("text to image margin")
+    assert [row[1] for row in table_rows(page, "#rows-example")] == ["Margin"]
+    field.fill("")
+    assert len(table_rows(page, "#rows-example")) == 6
 
 
 def test_columns_are_explained_without_a_pointer(open_report, example):

@@ -7,6 +7,7 @@ from helpers.axes import legend_texts, line_points
 from helpers.synthetic_curves import first_methods, simulate_run
 from overtop.errors import OvertopError
 from overtop.figures import style
+from overtop.figures.methods import order_methods
 from overtop.figures.rejection import plot_rejection, rejection_figure, rejection_numbers
 
 
@@ -62,7 +63,7 @@ def test_several_binnings_of_the_metrics_do_not_duplicate_curves(panel):
     assert len(rejection_numbers(curves, both)) == len(curves)
 
 
-def test_figure_has_a_panel_per_direction_with_limits_of_its_own():
+def test_figure_has_a_panel_per_direction_with_the_same_limits():
     _, curves, metrics = simulate_run(methods=first_methods(3))
     easy = curves["direction"] == "i2t"
     columns = ["recall_at_1", "oracle_recall_at_1"]
@@ -72,8 +73,34 @@ def test_figure_has_a_panel_per_direction_with_limits_of_its_own():
         "Shapes, text to image (2,000 queries)",
         "Shapes, image to text (400 queries)",
     ]
-    low = [ax.get_ylim()[0] for ax in figure.axes]
-    assert low[0] < curves["recall_at_1"].min() < 0.85 < low[1] < 0.9
+    [low, other] = [ax.get_ylim()[0] for ax in figure.axes]
+    assert low == other < curves["recall_at_1"].min()
+
+
+def test_axis_of_low_recall_begins_at_0(panel):
+    curves, metrics = panel
+    columns = ["recall_at_1", "oracle_recall_at_1"]
+    low = curves.assign(**{column: 0.5 * curves[column] for column in columns})
+    assert plot_rejection(low, metrics).get_ylim()[0] == -0.01
+
+
+def test_axis_of_high_recall_begins_above_0(panel):
+    curves, metrics = panel
+    columns = ["recall_at_1", "oracle_recall_at_1"]
+    high = curves.assign(**{column: 0.9 + 0.1 * curves[column] for column in columns})
+    assert 0.85 < plot_rejection(high, metrics).get_ylim()[0] < high["recall_at_1"].min()
+
+
+def test_legends_of_all_panels_have_the_same_order():
+    _, curves, metrics = simulate_run(methods=first_methods(5))
+    metrics = metrics.reset_index(drop=True)
+    by_panel = metrics.groupby("direction")["rejection_auc"].rank()
+    reverse = metrics["direction"] == "i2t"
+    metrics["rejection_auc"] = (by_panel.where(~reverse, 3 - 0.1 * by_panel)) / 10
+    texts = [[text.split(" [")[0] for text in legend_texts(ax)] for ax in rejection_figure(curves, metrics).axes]
+    assert texts[0] == texts[1]
+    means = metrics.groupby(["posterior", "estimator"])["rejection_auc"].mean()
+    assert means.loc[[tuple(key) for key in order_methods(metrics, "rejection_auc")]].is_monotonic_decreasing
 
 
 def test_nothing_overlaps_or_leaves_the_page():

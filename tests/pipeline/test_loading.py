@@ -177,6 +177,11 @@ def _set(values, path, value):
         ("tables/demo/protocols", ["correct"], r"protocols\.0: .*'published' or 'corrected'"),
         ("figures/x", {"kind": "calibration", "table": "demo1"}, r"figures\.x\.table: no table 'demo1'; did you mean"),
         (
+            "figures/demo-rejection",
+            {"kind": "rejection", "table": "demo", "posteriors": ["shapes-ensembl"]},
+            r"rejection\.posteriors: no posterior of table 'demo' 'shapes-ensembl'; did you mean 'shapes-ensemble'",
+        ),
+        (
             "figures/imported-rejection/positives",
             "extended",
             r"figures\.imported-rejection\.positives: table 'imported' has only labelled",

@@ -9,7 +9,7 @@ import pytest
 from helpers.scripts import load_script
 from helpers.synthetic_curves import simulate_run
 from overtop.errors import OvertopError
-from overtop.storage.tables import write_table
+from overtop.storage.tables import read_table, write_table
 
 plot = load_script("plot")
 
@@ -76,6 +76,22 @@ def test_figure_of_a_table_shows_the_declared_rows(make_job, kind):
     assert set(numbers["estimator"]) == {"top1_similarity"}
     assert list(numbers["posterior"].unique()) == list(DROPOUT)
     assert job.output.png.read_bytes().startswith(b"\x89PNG")
+
+
+def test_figure_without_declared_estimators_shows_few_that_do_not_depend_on_the_results(make_job):
+    job = make_job({"kind": "rejection", "table": "demo", "posteriors": ["base"]}, curves="rejection")
+    plot.main(job)
+    numbers = pd.read_csv(job.output.csv)
+    assert set(zip(numbers["posterior"], numbers["estimator"], strict=True)) == {("base", "top1_similarity")}
+
+
+def test_figure_of_a_table_without_the_default_estimators_shows_all(make_job):
+    job = make_job({"kind": "rejection", "table": "demo"}, curves="rejection")
+    for path in (*job.input.curves, *job.input.metrics):
+        rows = read_table(path)
+        write_table(path, rows[rows["estimator"] == "top1_consistency"])
+    plot.main(job)
+    assert set(pd.read_csv(job.output.csv)["estimator"]) == {"top1_consistency"}
 
 
 def test_cascade_figure_and_its_numbers_are_written(make_job, tmp_path):

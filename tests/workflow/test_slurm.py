@@ -5,6 +5,7 @@ The tests install and start a Slurm of their own on this machine, with two GPUs 
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -13,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.pipeline import ENVIRONMENT, TINY_CONFIG, copy_project
+from helpers.pipeline import ENVIRONMENT, TINY_CONFIG, Project, copy_project
 from helpers.slurm import output_of, reason_to_skip, running_slurm, wait_until
 
 pytestmark = [
@@ -169,8 +170,9 @@ def test_an_array_of_gpu_jobs_gives_the_bytes_of_a_local_run(slurm, splits, proj
     assert [number.partition("_")[2] for number in sorted(arrays)] == ["1", "2"]
     gpus = slurm.gpus()
     assert {gpus[number] for number in [*arrays, *submitted[TRAIN]]} == {"gres:gpu:1"}
-    splits.run(*embedded, *TINY_CONFIG)
-    assert project.read_files(TRAINED, *embedded) == splits.read_files(TRAINED, *embedded)
+    local = Project(shutil.copytree(splits.root, project.root.with_name("local"), symlinks=True))
+    local.run(*embedded, *TINY_CONFIG)
+    assert project.read_files(TRAINED, *embedded) == local.read_files(TRAINED, *embedded)
 
 
 def test_tiny_run_finishes_from_the_submissions_of_its_rules(slurm, fresh):

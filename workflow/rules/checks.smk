@@ -2,6 +2,12 @@
 from snakemake.exceptions import RuleException, WorkflowError
 from snakemake.io import strip_wildcard_constraints
 
+from overtop.pipeline.downloads import (
+    check_disk,
+    describe_downloads,
+    pending_downloads,
+)
+from overtop.pipeline.retries import ended_with_error
 from overtop.pipeline.targets import Output, check_targets
 
 
@@ -66,3 +72,40 @@ def checked(build):
 if is_started_by_user():
     # Snakemake has no hook between the graph and the first job, and a dry run has none at all.
     workflow._build_dag = checked(workflow._build_dag)
+
+
+def downloading_jobs():
+    """The jobs of this run that fetch data sets from `sources`, and those that download weights."""
+    jobs = [job for job in workflow.dag.jobs if workflow.dag.needrun(job)]
+    fetching = [
+        job
+        for job in jobs
+        if job.rule.name == "fetch"
+        and settings.stored_dataset(job.wildcards.dataset).source_names()
+    ]
+    return fetching, [job for job in jobs if job.rule.name == "weights"]
+
+
+def missing_downloads(fetching, weighing):
+    """What the jobs of a run would download."""
+    splits = [(job.wildcards.dataset, job.wildcards.split) for job in fetching]
+    encoders = [job.wildcards.encoder for job in weighing]
+    return pending_downloads(settings, splits, encoders, Path(paths.DATA))
+
+
+def check_downloads():
+    """End the run before the first download if the disk has no room for all of them."""
+    if is_started_by_user():
+        try:
+            check_disk(missing_downloads(*downloading_jobs()), Path(paths.DATA))
+        except OvertopError as error:
+            stop(error)
+
+
+def print_missing_downloads():
+    """After a failed download: one list of all files that are missing, with their addresses."""
+    if is_started_by_user():
+        jobs = downloading_jobs()
+        if any(ended_with_error(job.log, RUN_STARTED) for of in jobs for job in of):
+            for line in describe_downloads(missing_downloads(*jobs)):
+                logger.warning(line)

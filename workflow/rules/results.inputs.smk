@@ -42,7 +42,7 @@ def figure_files(wildcards):
         where = [figure.dataset], figure.split, figure.posteriors()
     else:
         kind, table = figure.kind, settings.tables[figure.table]
-        where = table.datasets, table.split, table.posteriors
+        where = table.datasets, table.split, figure.posteriors or table.posteriors
     curves = paths.for_posteriors(paths.fill(paths.CURVES, kind=kind), *where)
     return {"curves": curves, "metrics": paths.for_posteriors(paths.METRICS, *where)}
 

@@ -16,7 +16,10 @@ class CurveFigure(Model):
         description="Recall@1 by level of uncertainty, or of the remaining queries as uncertain ones are rejected"
     )
     table: Name = Field(description="table whose methods are shown")
-    estimators: list[Name] = Field([], description="empty: all estimators of the table")
+    estimators: list[Name] = Field(
+        [], description="empty: `top1_similarity`, `max_softmax` and `bank_nnn`, as far as the table has them"
+    )
+    posteriors: list[PosteriorName] = Field([], description="empty: all posteriors of the table")
     protocol: Protocol = Field("corrected", description="protocol that is shown")
     binning: Binning = Field("equal_width", description="how uncertainty is cut into levels")
     positives: Positives = Field("labelled", description="which answers count as right")

@@ -15,11 +15,13 @@ from overtop.figures.methods import (
     METHOD,
     PANEL,
     Method,
+    MethodOrder,
     create_panels,
     draw_line,
     join_metrics,
+    list_methods,
+    order_methods,
     panel_size,
-    rank_methods,
 )
 
 _SETUP = ["protocol", "binning", "positives"]
@@ -47,7 +49,12 @@ def calibration_numbers(curves: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataF
 
 
 def plot_calibration(
-    curves: pd.DataFrame, metrics: pd.DataFrame, ax: Axes | None = None, *, styles: MethodStyles | None = None
+    curves: pd.DataFrame,
+    metrics: pd.DataFrame,
+    ax: Axes | None = None,
+    *,
+    styles: MethodStyles | None = None,
+    order: MethodOrder | None = None,
 ) -> Axes:
     """One panel: R@1 against the uncertainty level, a line per method; marker areas show the size of the bins.
 
@@ -56,6 +63,7 @@ def plot_calibration(
         metrics: -S R2 of these methods, shown in brackets; the legend is sorted by it, best first.
         ax: where to draw; None for a new figure. The legends are below the axes.
         styles: of the methods, if several panels must agree (`assign_styles`).
+        order: of the legend, if several panels must agree (`order_methods`).
 
     Raises:
         OvertopError: `curves` is empty or has several values where one panel can show one; `metrics` lacks a method.
@@ -63,7 +71,7 @@ def plot_calibration(
     numbers = calibration_numbers(curves, metrics)
     check_single_value(numbers, [*PANEL, *_SETUP], "a calibration panel")
     styles = styles or assign_styles(numbers)
-    methods = rank_methods(numbers, "neg_sr2", 2, styles)
+    methods = list_methods(numbers, "neg_sr2", 2, styles, order)
     n_levels, binning = int(numbers["level"].max()) + 1, numbers["binning"].iloc[0]
     with style.figure_style():
         ax = ax or style.new_figure(*panel_size(styles, _count_legend_lines(len(methods)))).subplots()
@@ -92,13 +100,13 @@ def calibration_figure(curves: pd.DataFrame, metrics: pd.DataFrame) -> Figure:
     """
     numbers = calibration_numbers(curves, metrics)
     check_single_value(numbers, _SETUP, "a calibration figure")
-    styles = assign_styles(numbers)
+    styles, order = assign_styles(numbers), order_methods(numbers, "neg_sr2")
     most_methods = int(numbers.drop_duplicates([*PANEL, *METHOD]).groupby(PANEL).size().max())
     with style.figure_style():
         figure, axes = create_panels(numbers, styles, _count_legend_lines(most_methods))
         for (dataset, direction), ax in axes.items():
             panel = select_rows(curves, dataset=dataset, direction=direction)
-            plot_calibration(panel, metrics, ax, styles=styles)
+            plot_calibration(panel, metrics, ax, styles=styles, order=order)
         style.add_footnote(figure, labels.setup_label(numbers, _SETUP))
     return figure
 

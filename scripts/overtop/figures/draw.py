@@ -25,6 +25,7 @@ from overtop.figures.robustness import robustness_figure, robustness_numbers
 from overtop.figures.sensitivity import make_settings, sensitivity_figure, sensitivity_numbers
 from overtop.figures.thinning import thinning_figure, thinning_numbers
 from overtop.figures.training import training_figure, training_numbers
+from overtop.terms import SHOWN_ESTIMATORS
 
 
 def draw_cascade(curve: pd.DataFrame, spent: pd.DataFrame) -> tuple[pd.DataFrame, Figure]:
@@ -155,7 +156,7 @@ def draw_curves(
     Raises:
         OvertopError: no curve matches `spec`, or the figure cannot be drawn from the selected rows.
     """
-    estimators = [spec.estimator] if isinstance(spec, SensitivityFigure) else spec.estimators
+    estimators = [spec.estimator] if isinstance(spec, SensitivityFigure) else _shown_estimators(spec, curves)
     curves, metrics = (
         select_rows(
             rows,
@@ -163,6 +164,7 @@ def draw_curves(
             positives=spec.positives,
             binning=spec.binning if "binning" in rows else None,
             estimator=estimators,
+            posterior=[] if isinstance(spec, SensitivityFigure) else spec.posteriors,
         )
         for rows in (curves, metrics)
     )
@@ -174,3 +176,8 @@ def draw_curves(
     if spec.kind == "calibration":
         return calibration_numbers(curves, metrics), calibration_figure(curves, metrics)
     return rejection_numbers(curves, metrics), rejection_figure(curves, metrics)
+
+
+def _shown_estimators(spec: CurveFigure, curves: pd.DataFrame) -> list[str]:
+    """The declared estimators, by default `SHOWN_ESTIMATORS`; all if there is none of these."""
+    return spec.estimators or [name for name in SHOWN_ESTIMATORS if (curves["estimator"] == name).any()]

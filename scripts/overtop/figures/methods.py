@@ -67,15 +67,28 @@ def join_metrics(
     return numbers.drop(columns="_merge_result")
 
 
-def rank_methods(numbers: pd.DataFrame, value: str, decimals: int, styles: MethodStyles) -> list[Method]:
-    """The methods of one panel, the largest `value` first and undefined ones last; legend texts end in the value."""
-    ranked = []
-    for _, rows in numbers.groupby(METHOD, sort=False):
+MethodOrder = Sequence[tuple[str, str]]
+"""Methods, (posterior, estimator), in the order of a legend."""
+
+
+def order_methods(numbers: pd.DataFrame, value: str) -> MethodOrder:
+    """The methods of one or several panels, the largest mean of `value` first and undefined ones last."""
+    by_panel = numbers.drop_duplicates([*PANEL, *METHOD])
+    means = by_panel.groupby(METHOD, sort=False)[value].mean()
+    return sorted(means.index, key=lambda method: (math.isnan(means[method]), -means[method], method))
+
+
+def list_methods(
+    numbers: pd.DataFrame, value: str, decimals: int, styles: MethodStyles, order: MethodOrder | None
+) -> list[Method]:
+    """The methods of one panel in some order, by default that of `order_methods`; legend texts end in the value."""
+    methods = {}
+    for key, rows in numbers.groupby(METHOD, sort=False):
         first = rows.iloc[0]
-        method_style, number = styles[first["posterior"], first["estimator"]], float(first[value])
-        text = f"{method_style.label} [{format_value(number, decimals)}]"
-        ranked.append((number, Method(rows, method_style, text)))
-    return [method for _, method in sorted(ranked, key=lambda r: (math.isnan(r[0]), -r[0], r[1].text))]
+        method_style = styles[first["posterior"], first["estimator"]]
+        text = f"{method_style.label} [{format_value(float(first[value]), decimals)}]"
+        methods[key] = Method(rows, method_style, text)
+    return [methods[key] for key in order or order_methods(numbers, value) if key in methods]
 
 
 def format_value(number: float, decimals: int) -> str:

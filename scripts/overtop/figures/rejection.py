@@ -15,16 +15,20 @@ from overtop.figures.methods import (
     METHOD,
     PANEL,
     Method,
+    MethodOrder,
     create_panels,
     draw_line,
     format_value,
     join_metrics,
+    list_methods,
+    order_methods,
     panel_size,
-    rank_methods,
 )
 
 _SETUP = ["protocol", "positives"]
 _MARKERS_PER_LINE = 6
+_FROM_ZERO = 0.5
+"""Below this recall the axis begins at 0."""
 
 
 def rejection_numbers(curves: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
@@ -45,7 +49,12 @@ def rejection_numbers(curves: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFra
 
 
 def plot_rejection(
-    curves: pd.DataFrame, metrics: pd.DataFrame, ax: Axes | None = None, *, styles: MethodStyles | None = None
+    curves: pd.DataFrame,
+    metrics: pd.DataFrame,
+    ax: Axes | None = None,
+    *,
+    styles: MethodStyles | None = None,
+    order: MethodOrder | None = None,
 ) -> Axes:
     """One panel: R@1 of the accepted queries against the share of rejected queries, a line per method.
 
@@ -54,9 +63,10 @@ def plot_rejection(
 
     Args:
         curves: curves of one dataset, direction, protocol and set of positives (see `rejection_numbers`).
-        metrics: areas under these curves, shown in brackets; the legend is sorted by them, largest first.
+        metrics: areas under these curves, shown in brackets; by default the legend is sorted by them.
         ax: where to draw; None for a new figure. The legend is below the axes.
         styles: of the methods, if several panels must agree (`assign_styles`).
+        order: of the legend, if several panels must agree (`order_methods`).
 
     Raises:
         OvertopError: `curves` is empty or has several values where one panel can show one; `metrics` lacks a method.
@@ -64,7 +74,7 @@ def plot_rejection(
     numbers = rejection_numbers(curves, metrics)
     check_single_value(numbers, [*PANEL, *_SETUP], "a rejection panel")
     styles = styles or assign_styles(numbers)
-    methods = rank_methods(numbers, "rejection_auc", 3, styles)
+    methods = list_methods(numbers, "rejection_auc", 3, styles, order)
     with style.figure_style():
         ax = ax or style.new_figure(*panel_size(styles, _count_legend_lines(numbers))).subplots()
         handles = [_draw_upper_bound(ax, rows, styles) for _, rows in numbers.groupby("posterior", sort=False)]
@@ -89,13 +99,14 @@ def rejection_figure(curves: pd.DataFrame, metrics: pd.DataFrame) -> Figure:
     """
     numbers = rejection_numbers(curves, metrics)
     check_single_value(numbers, _SETUP, "a rejection figure")
-    styles = assign_styles(numbers)
+    styles, order = assign_styles(numbers), order_methods(numbers, "rejection_auc")
     n_legend_lines = max(_count_legend_lines(rows) for _, rows in numbers.groupby(PANEL))
     with style.figure_style():
         figure, axes = create_panels(numbers, styles, n_legend_lines)
         for (dataset, direction), ax in axes.items():
             panel = select_rows(curves, dataset=dataset, direction=direction)
-            plot_rejection(panel, metrics, ax, styles=styles)
+            plot_rejection(panel, metrics, ax, styles=styles, order=order)
+        style.share_y_limits(list(axes.values()))
         style.add_footnote(
             figure,
             f"{labels.setup_label(numbers, _SETUP)}; upper bound: all wrong queries rejected first; "
@@ -130,8 +141,9 @@ def _draw_curve(ax: Axes, method: Method, offset: float) -> None:
 
 def _format_axes(ax: Axes, numbers: pd.DataFrame) -> None:
     lowest = min(numbers["recall_at_1"].min(), numbers["oracle_recall_at_1"].min())
+    lowest = 0 if lowest < _FROM_ZERO else min(int(lowest * 20) / 20, 0.9)
     ax.set(xlabel="Share of queries rejected, most uncertain first", ylabel="Recall@1 of the accepted queries")
-    ax.set(xlim=(-0.012, 1), ylim=(min(int(lowest * 20) / 20, 0.9) - 0.01, 1.015))
+    ax.set(xlim=(-0.012, 1), ylim=(lowest - 0.01, 1.015))
     ax.xaxis.set_major_formatter(PercentFormatter(1))
 
 

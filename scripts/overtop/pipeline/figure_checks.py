@@ -84,6 +84,8 @@ def _check_curve_figure(config: Config, key: str, figure: CurveFigure) -> Iterat
     table = config.tables.get(figure.table)
     if table is None:
         return
+    for name in figure.posteriors:
+        yield from check_name(f"{key}.posteriors", f"posterior of table {figure.table!r}", name, table.posteriors)
     # An estimator that is removed from `estimators` disappears from figures as well, without further edits.
     available = table.estimators or ESTIMATORS
     for name in figure.estimators:

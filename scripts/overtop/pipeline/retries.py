@@ -1,9 +1,9 @@
-"""Failed jobs that another attempt cannot help."""
+"""Which jobs ended with an error in their input, or because a source was not available, by their logs."""
 
 import os
 from collections.abc import Iterable
 
-from overtop.pipeline.job import REFUSED
+from overtop.pipeline.job import REFUSED, UNAVAILABLE
 
 
 def is_permanent(logs: Iterable[str], since: float) -> bool:
@@ -13,10 +13,21 @@ def is_permanent(logs: Iterable[str], since: float) -> bool:
         logs: the log files of the job.
         since: start of the run in seconds since the epoch; an older log is of an earlier run.
     """
-    return any(_ends_refused(log, since) for log in logs)
+    return any(_ends_with(log, since, [REFUSED]) for log in logs)
 
 
-def _ends_refused(log: str, since: float) -> bool:
+def ended_with_error(logs: Iterable[str], since: float) -> bool:
+    """Whether a job ended with an error that its user can read: in its input, or of a source that did not answer.
+
+    Args:
+        logs: the log files of the job.
+        since: start of the run in seconds since the epoch; an older log is of an earlier run.
+    """
+    return any(_ends_with(log, since, [REFUSED, UNAVAILABLE]) for log in logs)
+
+
+def _ends_with(log: str, since: float, loggers: Iterable[str]) -> bool:
+    """Whether the last line of a log of this run is an error of one of the loggers."""
     try:
         if os.stat(log).st_mtime < since:
             return False
@@ -25,4 +36,4 @@ def _ends_refused(log: str, since: float) -> bool:
             last = file.read().decode(errors="replace").rstrip().rpartition("\n")[2]
     except OSError:
         return False
-    return f" {REFUSED}: " in last
+    return any(f" {name}: " in last for name in loggers)

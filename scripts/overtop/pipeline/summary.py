@@ -12,12 +12,13 @@ from overtop.pipeline.transfer_checks import RESERVED_ENDINGS
 from overtop.storage.tables import read_table
 from overtop.tables.attack_checks import failed_checks
 from overtop.tables.differences import differences_summary
-from overtop.tables.key_numbers import SHOWN_ESTIMATORS, prefer_rows
+from overtop.tables.key_numbers import prefer_rows
 from overtop.tables.operating import operating_summary
 from overtop.tables.robustness import robustness_summary
 from overtop.tables.transfers import transfers_summary
-from overtop.tables.warnings import chance_warnings, recall_warnings
+from overtop.tables.warnings import chance_warnings, recall_warnings, tie_warnings
 from overtop.tables.wide import GROUP
+from overtop.terms import SHOWN_ESTIMATORS
 
 NEXT = "Next, with your own data: make new DATA=FOLDER, then the command that it names"
 """The last line of a run without own data."""
@@ -48,7 +49,7 @@ def _summarise_file(path: Path) -> list[str]:
         return summarise_table(read_table(path))
     if path.match(paths.fill(paths.DIFFERENCES, table="*.csv")):
         return differences_summary(read_table(path))
-    if path.match(paths.fill(paths.OPERATING, dataset="*", split="*", posterior="*.csv")):
+    if path.match(paths.fill(paths.OPERATING, dataset="*", split="*", posterior="*")):
         return operating_summary(read_table(path))
     if path.match(f"{paths.ANSWER.format(answer='*')}.*"):
         return answers_summary(path)
@@ -75,7 +76,7 @@ def summarise_table(table: pd.DataFrame) -> list[str]:
     lines, warnings = [], []
     for _, panel in rows.groupby(GROUP, sort=False):
         lines += _describe_panel(panel[panel["posterior"] == panel["posterior"].iloc[0]], posteriors)
-        warnings += [f"Warning, {line}" for line in chance_warnings(panel, posteriors)]
+        warnings += [f"Warning, {line}" for line in (*chance_warnings(panel, posteriors), *tie_warnings(panel))]
     if any(line.endswith(SIMILAR) for line in lines):
         lines.append(f"{SIMILAR.strip()} by AURC not distinguishable from the reference")
     if len(posteriors) > 1:

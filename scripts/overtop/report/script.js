@@ -207,7 +207,7 @@ class Chart {
       value.textContent = y == null ? "–" : y.toFixed(2);
       if (y == null) return;
       const at = x + 3 * (i - (curves.length - 1) / 2);  // side by side
-      if (curve.low) {
+      if (curve.low && curves.length <= 8) {
         this.cursor.append(makePath(`whisker ${curve.style}`, `M${at} ${this.y(curve.low[position])}V${this.y(curve.high[position])}`));
       }
       this.cursor.append(makePath(`spot ${curve.style}`, markerPath("o", x, this.y(y), 3)));
@@ -391,8 +391,8 @@ const wordsOf = (text) => text.toLowerCase().split(/\s+/).filter(Boolean);
 
 function filterRows(input) {
   const rows = [...$(`rows-${input.dataset.rows}`).tBodies[0].rows];
-  const words = wordsOf(input.value);
-  for (const row of rows) row.hidden = !words.every((word) => row.textContent.toLowerCase().includes(word));
+  const normalise = (text) => wordsOf(text).join(" ");
+  for (const row of rows) row.hidden = !normalise(row.textContent).includes(normalise(input.value));
   input.closest(".tools").querySelector(".count").textContent = `${rows.filter((row) => !row.hidden).length} of ${rows.length} rows`;
 }
 

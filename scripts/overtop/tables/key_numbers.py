@@ -5,9 +5,7 @@ from typing import Any
 import pandas as pd
 
 from overtop.tables.wide import GROUP
-
-SHOWN_ESTIMATORS = ("top1_similarity", "max_softmax", "bank_nnn")
-"""Estimators that are shown where few can be: the plain similarity, the usual confidence, and that with a bank."""
+from overtop.terms import SHOWN_ESTIMATORS
 
 PREFERRED = {"positives": "labelled", "protocol": "corrected"}
 """The rows that are shown where few can be, if there are any."""

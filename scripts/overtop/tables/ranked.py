@@ -51,10 +51,10 @@ def _interval(row: dict[str, float], name: str) -> str:
 def _note(rows: pd.DataFrame) -> str:
     """What the columns are, and what the order does not say."""
     parts = [
-        "AURC: area under the risk-coverage curve, smaller is better. AUROC of misses: probability that a wrong top-1 is "
-        "more uncertain than a right one; 0.5 is uninformative. Rejection area: that under the curve of Recall@1 as "
-        "uncertain queries are rejected; its bound rejects all misses first. Coverage: share of the queries that can be "
-        "answered, most certain first, at the precision of the configuration.",
+        "AURC: area under the risk-coverage curve, smaller is better. AUROC of misses: probability that a wrong top-1 "
+        "is more uncertain than a right one; 0.5 is uninformative. Rejection area: that under the curve of Recall@1 as "
+        "uncertain queries are rejected; its bound rejects all misses first. Coverage: share of the queries that can "
+        "be answered, most certain first, at the precision of the configuration.",
         f"A star: AURC differs from the reference estimator (paired, Holm-adjusted p < {SIGNIFICANCE_LEVEL}).",
         "AURC compares methods of one posterior; between posteriors it also depends on Recall@1. The first of many "
         "methods is better on these queries than it will be on new ones: choose on a validation split.",

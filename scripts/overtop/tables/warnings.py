@@ -9,6 +9,9 @@ from overtop import labels
 CHANCE_AUROC = 0.5
 """AUROC of an uncertainty that knows nothing about the hits."""
 
+MANY_TIES = 0.01
+"""Share of queries with equal best items from which it is worth a warning."""
+
 MAX_NAMES = 4
 """Names that a warning lists."""
 
@@ -40,6 +43,18 @@ def chance_warnings(panel: pd.DataFrame, posteriors: Mapping[str, str]) -> list[
             f"{CHANCE_AUROC}): {_enumerate(names)}"
         )
     return warnings
+
+
+def tie_warnings(panel: pd.DataFrame) -> list[str]:
+    """One line if many queries have two best items of exactly the same similarity, such as copies of an image."""
+    ties = panel.loc[panel["n_tied"] >= MANY_TIES * panel["n_queries"]] if "n_tied" in panel else panel[:0]
+    if ties.empty:
+        return []
+    most = ties.loc[ties["n_tied"].idxmax()]
+    return [
+        f"{labels.dataset_label(panel)}: the two best items of {most['n_tied']:,} of {most['n_queries']:,} queries are "
+        "equally similar, so that their top-1 is arbitrary; remove copies from the gallery"
+    ]
 
 
 def _enumerate(names: list[str]) -> str:
