@@ -79,14 +79,14 @@ def read_results(job: Job, spec: ReportSpec) -> ReportResults:
 
 def read_tables(job: Job, spec: ReportSpec) -> dict[str, tuple[pd.DataFrame, PublishedNumbers]]:
     """Read the tables, with their splits and what they are compared with."""
+    tables = {}
     files = zip(spec.tables, job.params.tables, job.input.tables, job.input.members, strict=True)
-    return {
-        name: (
-            read_table(path).assign(split=facts["split"]).fillna({"members": "", "members_off": ""}),
-            PublishedNumbers(facts["reference"], recalls=read_table(members)),
-        )
-        for name, facts, path, members in files
-    }
+    for name, facts, path, members in files:
+        table = read_table(path)
+        texts = {column: table[column].astype(object).fillna("") for column in ("architecture", "members_off")}
+        published = PublishedNumbers(facts["reference"], recalls=read_table(members))
+        tables[name] = table.assign(**texts, split=facts["split"]), published
+    return tables
 
 
 def read_operating(job: Job) -> pd.DataFrame | None:

@@ -46,6 +46,7 @@ MODULES_WITHOUT_TORCH = (
     "overtop.confidence.fitting",
     "overtop.confidence.answering",
     "overtop.confidence.labelling",
+    "overtop.report.assemble",
     "overtop.pipeline.loading",
     "overtop.cli.commands",
     "overtop.cli.topk",

@@ -55,8 +55,9 @@ def test_images_with_captions(written, tmp_path):
     assert "3 images, 3 captions, 1 to 2 per image (median 1.5), and 1 image without a caption" in printed
     assert "1 image not in the table, so not in the gallery: d.png" in printed
     assert "1 image of all cannot be read: b.png" in printed
-    assert printed.endswith("snakemake results/reports/mine.html --configfile mine.yaml")
-    assert "#   snakemake results/reports/mine.html --configfile mine.yaml" in text
+    assert printed.endswith("snakemake --configfile mine.yaml")
+    assert "# snakemake --configfile mine.yaml builds the targets.\n" in text
+    assert config.targets == ["results/reports/mine.html", "results/operating/mine/test/clip.csv"]
     expected = {"kind": "table", "source": str(mine), "on_error": "skip", "split": {"val": 0.5}}
     assert entries["datasets"] == {"mine": expected}
     assert config.datasets["mine"].split_names() == ["test", "val"]
@@ -106,7 +107,7 @@ def test_new_queries_are_answered_in_the_whole_gallery(written, tmp_path):
     write_captions(tmp_path / "mine", [("a.png", "x"), ("b.png", "y")])
     (tmp_path / "mine/queries.txt").write_text("a dog\na cat\n")
     printed, _, entries, config = written()
-    assert "results/answers/mine.csv" in printed
+    assert config.targets[-1] == "results/answers/mine.csv"
     assert entries["datasets"]["mine-all"] == {"kind": "table", "source": str(tmp_path / "mine")}
     assert config.answers["mine"].queries.location == str(tmp_path / "mine/queries.txt")
     assert config.answers["mine"].model.dataset == "mine-all"
@@ -136,7 +137,7 @@ def test_embeddings_in_files_of_splits(written, tmp_path):
     entry = entries["datasets"]["mine"]
     assert (entry["on_error"], list(entry["splits"])) == ("skip", ["val", "test"])
     assert config.tables["mine"].posteriors == ["imported"]
-    assert set(entries) == {"datasets", "tables", "figures", "reports"}
+    assert set(entries) == {"targets", "datasets", "tables", "figures", "reports"}
 
 
 def test_one_file_of_embeddings_with_a_log_of_queries(written, tmp_path):
@@ -208,3 +209,9 @@ def test_file_that_exists_is_kept(written, tmp_path):
 def test_name_that_is_no_name_is_rejected(written):
     with pytest.raises(OvertopError, match="--name my data: use letters"):
         written(name="my data")
+
+
+def test_path_of_the_entries_does_not_depend_on_the_folder_of_the_command(written, tmp_path):
+    write_images(tmp_path / "mine", ["a.png"])
+    write_captions(tmp_path / "mine", [("a.png", "x")])
+    assert written(Path("../mine"))[2]["datasets"]["mine"]["source"] == str(tmp_path / "mine")

@@ -33,6 +33,7 @@ with socket.socket(socket.AF_UNIX) as server:
 
 def serve(listener: socket.socket) -> None:
     """Run each job that arrives in a fork of this process, which imports the modules when the first one arrives."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for Snakemake and the jobs
     while True:
         connection, _ = listener.accept()
         for name in PRELOADED:
@@ -47,6 +48,7 @@ def serve(listener: socket.socket) -> None:
 
 def run_job(connection: socket.socket) -> None:
     """Run one job in this process, report its exit status and exit."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     size, (stdout, stderr), *_ = socket.recv_fds(connection, 8, 2)
     request = b""
     while len(request) < int.from_bytes(size, "big"):

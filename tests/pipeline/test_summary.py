@@ -29,6 +29,15 @@ def test_summary_of_a_transfer_study_is_that_of_its_measures_alone(tmp_path, mon
     ]
 
 
+def test_summary_of_operating_points_tells_how_many_queries_are_needed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    row = {"direction": "t2i", "estimator": "max_softmax", "protocol": "corrected", "positives": "labelled"}
+    row |= {"form": "guaranteed_precision", "target": 0.9, "n_validation": 97, "n_needed": 470.0, "threshold": -np.inf}
+    write_table("results/operating/mine/test/clip.csv", pd.DataFrame([row]))
+    summary = str(summarise_run(["results/operating/mine/test/clip.csv"]))
+    assert "cannot be guaranteed by 97 validation queries; at least about 470 are needed" in summary
+
+
 def test_summary_shows_first_posterior_and_declared_estimators_with_intervals():
     table = make_table()
     table.loc[table["posterior"] == "my-mc_dropout", "recall_at_1"] = 0.9  # better, but not declared first

@@ -65,10 +65,11 @@ def test_promise_of_a_threshold_from_other_queries_is_a_sentence_of_its_own():
     )
 
 
-def test_threshold_of_minus_infinity_promises_nothing():
-    points = make_operating(threshold=-np.inf, coverage=0.0, achieved=np.nan, n_validation=20)
+@pytest.mark.parametrize(("n_needed", "end"), [(np.inf, ""), (1300.0, "; at least about 1,300 would be needed")])
+def test_threshold_of_minus_infinity_promises_nothing(n_needed, end):
+    points = make_operating(threshold=-np.inf, coverage=0.0, achieved=np.nan, n_validation=20, n_needed=n_needed)
     verdict, _ = make_verdicts(make_rows(), 0.9, points)
-    assert verdict.sentences[2] == "With 20 other queries, one per image, no threshold can promise R@1 0.9."
+    assert verdict.sentences[2] == f"With 20 other queries, one per image, no threshold can promise R@1 0.9{end}."
     assert operating_warnings(points) == [
         f"Shapes, {direction}: thresholds were chosen on 20 queries, one per image; no R@1 of 0.9 can be promised with "
         "fewer than 29."

@@ -36,5 +36,12 @@ def test_too_few_validation_queries_are_named_with_the_number_that_is_needed():
     assert line.endswith("cannot be guaranteed: it is reached at no coverage of 97 validation queries")
 
 
-def test_other_forms_and_estimators_are_left_out():
-    assert summarise(form="conformal_set") == summarise(estimator="energy") == summarise(positives="extended") == []
+def test_other_forms_protocols_and_positives_are_left_out():
+    others = ({"form": "conformal_set"}, {"protocol": "published"}, {"positives": "extended"})
+    assert [summarise(**other) for other in others] == [[], [], []]
+
+
+def test_one_estimator_is_described():
+    table = pd.DataFrame([ROW | {"estimator": name} for name in ("energy", "max_softmax", "margin")])
+    assert ["Max softmax" in line for line in operating_summary(table)] == [True]
+    assert len(operating_summary(table[table["estimator"] != "max_softmax"])) == 1

@@ -65,7 +65,10 @@ def test_documented_snakemake_commands_resolve(repo, fresh):
             del arguments[position : position + 2]
         if "--profile" in arguments:
             arguments += ["--executor", "local"]
-        fresh.run("--dry-run", *arguments)
+        run = fresh.run("--dry-run", *arguments, check=False)
+        # Placeholders such as mirror=FOLDER do not exist, which is noticed only after the graph of jobs was built.
+        lines = run.stderr.splitlines()[1:]
+        assert run.returncode == 0 or all("does not exist" in line or "no mirror is set" in line for line in lines), lines
 
 
 @pytest.mark.slow

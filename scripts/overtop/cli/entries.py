@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,9 @@ VAL_SHARE = 0.2
 
 ENOUGH_FOR_VAL = 300
 """Images of `val` from which thresholds of common precisions can be promised; of fewer images half become `val`."""
+
+SHOWN = ["top1_similarity", "max_softmax"]
+"""Estimators of the figure."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./@-]*[A-Za-z_/][A-Za-z0-9_./@-]*")
 """Texts that YAML reads as they are."""
@@ -40,45 +43,66 @@ class Plan:
     queries: Path | None
 
 
-def write_entries(plan: Plan, target: Path) -> tuple[str, list[str]]:
-    """Return the text of the file, and the targets of its run.
+def format_entries(plan: Plan, target: Path) -> str:
+    """Return the text of the file.
 
     Args:
         plan: what to write.
         target: the file, which the comments name.
     """
-    name, found = plan.name, plan.found
-    is_imported = found.content == "embeddings"
-    posteriors = ["imported"] if is_imported else ["clip"]
-    answers = _answers(plan, posteriors[0])
-    targets = [f"results/reports/{name}.html", *(f"results/answers/{name}.csv" for _ in answers)]
+    name = plan.name
     entry, comment = _dataset(plan)
-    lines = [f"# {line}" for line in plan.facts]
-    lines += ["# Run:", f"#   snakemake {' '.join(targets)} --configfile {target}", "datasets:"]
-    lines += _format(name, entry, comment)
+    answers = _answers(plan)
+    sections = {
+        "targets:": [f"  - {file}" for file in _targets(plan, answers)],
+        "datasets:": _format(name, entry, comment),
+        **({} if plan.found.content == "embeddings" else _encoder(plan)),
+        "tables:": _format(name, _table(plan)),
+        "figures:": _format(f"{name}-rejection", {"kind": "rejection", "table": name, "estimators": SHOWN}),
+        "reports:": _format(name, {"tables": [name], **({"answers": [name]} if answers else {})}),
+    }
     if answers:
         whole = {key: value for key, value in entry.items() if key != "split"}
-        lines += _format(f"{name}-all", whole, "all pairs and the whole gallery, for answers")
-    if not is_imported:
-        lines += ["encoders:  # any model of open_clip: its name and tag, or `checkpoint: FILE` or `hub: OWNER/NAME`"]
-        lines += ["  vit-b-32: {architecture: ViT-B-32, tag: openai}", "posteriors:"]
-        lines += ["  clip: {kind: deterministic, encoder: vit-b-32}"]
-        if found.content == "captions":
-            lines += [
-                "  # Dropout makes samples of each embedding, for further estimators, and takes 20 times as long:",
-                "  # clip-dropout: {kind: mc_dropout, encoder: vit-b-32, rate: 0.2, passes: 20}",
-            ]
-    table: dict[str, Any] = {"datasets": [name], "posteriors": posteriors, "positives": ["labelled"]}
-    if found.splits and "test" not in found.splits:
-        table["split"] = "val" if "val" in found.splits else found.splits[0]
-    lines += ["tables:", *_format(name, table)]
-    figure = {"kind": "rejection", "table": name, "estimators": ["top1_similarity", "max_softmax"]}
-    lines += ["figures:", *_format(f"{name}-rejection", figure)]
-    report = {"tables": [name], **({"answers": [name]} if answers else {})}
-    lines += ["reports:", *_format(name, report)]
+        sections["datasets:"] += _format(f"{name}-all", whole, "all pairs and the whole gallery, for answers")
+        sections["answers:"] = _format(name, answers)
+    comments = [*plan.facts, f"snakemake --configfile {target} builds the targets."]
+    lines = [f"# {line}" for line in comments]
+    return "\n".join([*lines, *(line for title, rows in sections.items() for line in [title, *rows])]) + "\n"
+
+
+def _posterior(plan: Plan) -> str:
+    return "imported" if plan.found.content == "embeddings" else "clip"
+
+
+def _split(plan: Plan) -> str:
+    """The split that is evaluated."""
+    splits = plan.found.splits
+    return "test" if not splits or "test" in splits else splits[0]
+
+
+def _targets(plan: Plan, answers: Mapping[str, Any]) -> Iterator[str]:
+    yield f"results/reports/{plan.name}.html"
+    if _split(plan) == "test":
+        yield f"results/operating/{plan.name}/test/{_posterior(plan)}.csv"
     if answers:
-        lines += ["answers:", *_format(name, answers)]
-    return "\n".join(lines) + "\n", targets
+        yield f"results/answers/{plan.name}.csv"
+
+
+def _encoder(plan: Plan) -> dict[str, list[str]]:
+    """The sections of the encoder and its posteriors."""
+    posteriors = ["  clip: {kind: deterministic, encoder: vit-b-32}"]
+    if plan.found.content == "captions":
+        posteriors += [
+            "  # Dropout makes samples of each embedding, for further estimators, and takes 20 times as long:",
+            "  # clip-dropout: {kind: mc_dropout, encoder: vit-b-32, rate: 0.2, passes: 20}",
+        ]
+    title = "encoders:  # any model of open_clip: its name and tag, or `checkpoint: FILE` or `hub: OWNER/NAME`"
+    return {title: ["  vit-b-32: {architecture: ViT-B-32, tag: openai}"], "posteriors:": posteriors}
+
+
+def _table(plan: Plan) -> dict[str, Any]:
+    table: dict[str, Any] = {"datasets": [plan.name], "posteriors": [_posterior(plan)], "positives": ["labelled"]}
+    return table if _split(plan) == "test" else {**table, "split": _split(plan)}
 
 
 def _dataset(plan: Plan) -> tuple[dict[str, Any], str]:
@@ -99,7 +123,7 @@ def _dataset(plan: Plan) -> tuple[dict[str, Any], str]:
     return entry, f"splits of the files: {', '.join(splits)}"
 
 
-def _answers(plan: Plan, posterior: str) -> dict[str, Any]:
+def _answers(plan: Plan) -> dict[str, Any]:
     """The entry that answers new queries; empty if there are none, or no whole gallery of captions."""
     if plan.queries is None or plan.found.splits or plan.found.content == "classes":
         return {}
@@ -108,9 +132,9 @@ def _answers(plan: Plan, posterior: str) -> dict[str, Any]:
         return {}
     dataset = f"{plan.name}-all"
     answers: dict[str, Any] = {
-        "model": {"dataset": dataset, "split": "test", "posterior": posterior},
+        "model": {"dataset": dataset, "split": "test", "posterior": _posterior(plan)},
         "gallery": {"dataset": dataset},
-        "queries": {"embeddings" if is_array else "table": str(plan.queries.absolute())},
+        "queries": {"embeddings" if is_array else "table": str(plan.queries)},
     }
     return {**answers, "direction": "t2i"} if is_array else answers
 

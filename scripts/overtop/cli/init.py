@@ -1,9 +1,10 @@
 """`overtop init`: a file of entries for a folder of the user."""
 
+import os
 import re
 from pathlib import Path
 
-from overtop.cli.entries import Plan, write_entries
+from overtop.cli.entries import Plan, format_entries
 from overtop.cli.report import print_lines
 from overtop.config.base import NAME_PATTERN
 from overtop.datasets.discovery import discover, find_queries
@@ -29,17 +30,17 @@ def init(path: Path, name: str, output: Path | None) -> None:
         raise OvertopError(f"{target} exists; remove it, or name another file: -o FILE")
     if not target.absolute().parent.is_dir():
         raise OvertopError(f"-o {target}: the folder {target.parent} does not exist; create it")
+    path = Path(os.path.abspath(path))
     found = discover(path)
     queries = find_queries(path) if path.is_dir() else None
     facts, has_unreadable = _check_images(found)
     if found.content == "images":
         raise OvertopError(_describe_images_alone(path, found, queries))
     plan = Plan(name, found, [*found.facts, *facts], has_unreadable, queries)
-    text, targets = write_entries(plan, target)
-    write_text(target, text)
+    write_text(target, format_entries(plan, target))
     print_lines([f"overtop: found in {path}:", *(f"- {line}" for line in plan.facts)])
-    print_lines([f"overtop: wrote {target}; look at it, then run"])
-    print(f"  snakemake {' '.join(targets)} --configfile {target}")  # in one line, to be copied
+    print_lines([f"overtop: wrote {target}, with what was found as comments. Look at it, then run"])
+    print(f"  snakemake --configfile {target}")
 
 
 def _check_images(found: Found) -> tuple[list[str], bool]:

@@ -39,12 +39,11 @@ def discover(path: Path) -> Found:
     """Recognise a data set.
 
     Args:
-        path: a folder, or one file: embeddings, or a table beside its images.
+        path: a folder, or one file: embeddings, or a table beside its images. It is written into the entry as it is.
 
     Raises:
         OvertopError: nothing is recognised, or what is recognised is not valid.
     """
-    path = path.absolute()
     if not path.exists():
         raise OvertopError(f"{path}: no such file or folder; correct the path")
     if path.is_file():

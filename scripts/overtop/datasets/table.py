@@ -40,11 +40,6 @@ def fetch(name: str, spec: TableDataset, split: str, raw: Path, context: FetchCo
     remove_other_files(raw, [spec.table, *images])
 
 
-def _prefix(spec: TableDataset) -> str:
-    """What is before the name of an image in its path inside the source."""
-    return "" if spec.images == "." else f"{spec.images.rstrip('/')}/"
-
-
 def check(name: str, spec: TableDataset, split: str, context: FetchContext) -> Path:
     """Check the table as far as possible without reading its rows, and return its folder.
 
@@ -65,6 +60,11 @@ def check(name: str, spec: TableDataset, split: str, context: FetchContext) -> P
         fix = "" if has_splits else f"draw it by shares, datasets.{name}.split: {{val: 0.2}}"
         raise unknown_split_error(split, str(path), splits, fix)
     return folder
+
+
+def _prefix(spec: TableDataset) -> str:
+    """What is before the name of an image in its path inside the source."""
+    return "" if spec.images == "." else f"{spec.images.rstrip('/')}/"
 
 
 def read(name: str, spec: TableDataset, raw: Path, split: str) -> Split:

@@ -49,7 +49,7 @@ def _summarise_file(path: Path) -> list[str]:
         return summarise_table(read_table(path))
     if path.match(paths.fill(paths.DIFFERENCES, table="*.csv")):
         return differences_summary(read_table(path))
-    if path.match(paths.fill(paths.OPERATING, dataset="*", split="*", posterior="*.csv")):
+    if path.match(paths.fill(paths.OPERATING, dataset="*", split="*", posterior="*")):
         return operating_summary(read_table(path))
     if path.match(f"{paths.ANSWER.format(answer='*')}.*"):
         return answers_summary(path)

@@ -4,6 +4,7 @@ Pydantic's own paths contain the chosen kind of an entry and the members of unio
 """
 
 import difflib
+import functools
 import re
 import reprlib
 from collections.abc import Iterator, Sequence
@@ -20,7 +21,7 @@ TYPES = {
     "float": "a number",
     "finite": "a finite number",
     "bool": "true or false",
-    "string": "a text",
+    "string": "text",
     "list": "a list, such as [A, B]",
     "dict": "keys with values (`KEY: VALUE`)",
     "model": "keys with values (`KEY: VALUE`)",
@@ -55,7 +56,7 @@ Schema = dict[str, Any]
 
 def describe_errors(error: ValidationError) -> Iterator[str]:
     """Yield one line for each wrong key of a configuration: the key, what is wrong with it, and how to correct it."""
-    schema = Config.model_json_schema()
+    schema = _schema()
     wrong: dict[str, list[dict[str, Any]]] = {}  # the members of a union have an error each
     keys: dict[str, Schema] = {}
     for item in error.errors():
@@ -70,6 +71,11 @@ def describe_errors(error: ValidationError) -> Iterator[str]:
         text = _describe(key, items, keys[key])
         names_key = STARTS_WITH_KEY.match(text)  # as the checks of a whole entry do
         yield f"{key}.{text}" if key and names_key else f"{key}: {text}".removeprefix(": ")
+
+
+@functools.cache
+def _schema() -> Schema:
+    return Config.model_json_schema()
 
 
 def _follow(schema: Schema, location: Location) -> tuple[list[int | str], Schema]:

@@ -6,13 +6,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from overtop.figures import style
 from overtop.figures.method_styles import ESTIMATOR_STYLES
-from overtop.report.document import Document, Panel, as_json
+from overtop.report.document import Document, Measured, Panel, Table, as_json
 
 FOLDER = Path(__file__).parent
 """Where the templates, the style sheet and the script are."""
@@ -46,7 +45,9 @@ def render_page(document: Document) -> str:
         data=as_json(drawn),
         styles=json.dumps(estimator_styles(document.panels)),
         estimators=estimator_definitions(document.panels),
+        interval_ranges=interval_ranges,
         interval_bar=interval_bar,
+        format_number=format_number,
     )
 
 
@@ -82,16 +83,30 @@ def estimator_definitions(panels: Sequence[Panel]) -> list[tuple[str, str, str]]
     return sorted({(method.label, method.definition, method.source) for method in methods})
 
 
-def interval_bar(cells: Sequence[Any], cell: Sequence[float | None]) -> dict[str, float] | None:
-    """Where an interval is drawn, in percent of the range of all intervals of its column; None if it is not defined.
+def interval_ranges(table: Table) -> dict[str, tuple[float, float]]:
+    """The smallest and the greatest end of all intervals of each column that has some."""
+    ranges = {}
+    for column in table.columns:
+        cells = table.rows[column.key] if column.kind == "interval" else []
+        ends = [end for cell in cells if None not in cell for end in cell]
+        if ends:
+            ranges[column.key] = (min(ends), max(ends))
+    return ranges
 
-    Args:
-        cells: the column, each cell [value, low, high].
-        cell: the cell that is drawn.
-    """
-    if None in cell:
-        return None
-    ends = [end for other in cells if None not in other for end in other]
-    width = max(ends) - min(ends) or 1.0
-    value, low, high = (round(100 * (end - min(ends)) / width, 1) for end in cell if end is not None)
-    return {"value": value, "low": low, "high": high}
+
+def interval_bar(interval: Measured, least: float, greatest: float) -> dict[str, float]:
+    """Where a value and its interval are drawn, in percent of the range of their column."""
+    names = ("value", "low", "high")
+    width = greatest - least or 1.0
+    return {
+        name: round(100 * (end - least) / width, 1)
+        for name, end in zip(names, interval, strict=True)
+        if end is not None
+    }
+
+
+def format_number(value: float | None, decimals: int) -> str:
+    """A number with some decimals and no negative zero; a dash if it is not defined."""
+    if value is None:
+        return "–"
+    return f"{round(value, decimals) + 0.0:.{decimals}f}"

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import numpy as np
 import pandas as pd
 
 from overtop import labels
@@ -77,8 +78,9 @@ def _describe_promise(row: pd.Series, operating: pd.DataFrame, precision: float)
         return None
     point = points.iloc[0]
     chosen = f"{int(point['n_validation']):,} other queries, one per image,"
-    if point["threshold"] == float("-inf"):
-        return f"With {chosen} no threshold can promise R@1 {precision:g}."
+    if point["threshold"] == -np.inf:
+        needed = "" if np.isinf(point["n_needed"]) else f"; at least about {point['n_needed']:,.0f} would be needed"
+        return f"With {chosen} no threshold can promise R@1 {precision:g}{needed}."
     achieved = "" if pd.isna(point["achieved"]) else f", of which {_percent(point['achieved'])} are right"
     return (
         f"A threshold chosen on {chosen} promises R@1 {precision:g} with confidence {point['confidence']:g}: it "

@@ -28,7 +28,7 @@ def _describe(failure: Failure) -> Iterator[str]:
 
 def _how(failure: Failure) -> str:
     """How a job failed, if it did not report an error."""
-    return "" if failure.cause is None or failure.cause.is_reported else " unexpectedly"
+    return "" if failure.cause is None or failure.cause.is_explained else " unexpectedly"
 
 
 def describe_status(status: str) -> str:

@@ -17,10 +17,10 @@ _ENTRY = re.compile(r"^\d{4}-\d\d-\d\d [\d:,]+ (?P<level>[A-Z]+) (?P<logger>[\w.
 
 
 class Cause(NamedTuple):
-    """Why a job failed: lines, and whether they are an error that the job reported rather than a bug."""
+    """Why a job failed: lines, and whether they explain it rather than being the traceback of a bug."""
 
     lines: list[str]
-    is_reported: bool
+    is_explained: bool
 
 
 def read_end(log: str | os.PathLike[str], since: float) -> list[str]:
@@ -57,9 +57,9 @@ def find_cause(lines: list[str]) -> Cause | None:
     """Why a job failed according to the end of its log; None if the log does not say it, as that of a killed job."""
     last = next((entry for line in reversed(lines) if (entry := _ENTRY.match(line))), None)
     if last and last["logger"] in (REFUSED, UNAVAILABLE):
-        return Cause([last["message"]], is_reported=True)
+        return Cause([last["message"]], is_explained=True)
     starts = [number for number, line in enumerate(lines) if line.startswith("Traceback (most recent call last)")]
     if not starts or lines[-1].startswith("KeyboardInterrupt"):
         return None
     traceback = lines[starts[-1] :]
-    return Cause(traceback[-MAX_TRACEBACK_LINES:], is_reported=False)
+    return Cause(traceback[-MAX_TRACEBACK_LINES:], is_explained=False)

@@ -81,7 +81,7 @@ def _describe_report(report: Report | None) -> str:
     done, total, unit = f"{report.done:,}", f"{report.total:,}", plural(report.unit)
     if report.unit == "byte":
         done, total, unit = f"{report.done / 1e6:,.0f}", f"{report.total / 1e6:,.0f}", "MB"
-    return f"{done} of {total} {unit} {report.done / report.total:4.0%}" if report.total else f"{done} {unit}"
+    return f"{done} of {total} {unit}" if report.total else f"{done} {unit}"
 
 
 def _describe_waiting(run: Run) -> str:

@@ -114,7 +114,7 @@ class Run:
             self._remove_report(job)
         if job is None or self.is_interrupted:
             return None
-        cause = find_cause(read_end(job.log, self.started)) or (Cause([why], is_reported=False) if why else None)
+        cause = find_cause(read_end(job.log, self.started)) or (Cause([why], is_explained=True) if why else None)
         self.failures[number] = Failure(job.name, cause, job.log, others)
         return self.failures[number]
 

@@ -27,7 +27,7 @@ def describe_job(rule: str, wildcards: Mapping[str, str]) -> str:
 def describe_seconds(seconds: float) -> str:
     """A duration, such as "8.1 s", "2 min 5 s" or "3 h 20 min"."""
     if seconds < 10:
-        return f"{seconds:.2g} s"
+        return f"{round(seconds, 1):g} s"
     if seconds < 60:
         return f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)

@@ -4,18 +4,22 @@ import numpy as np
 import pandas as pd
 
 from overtop import labels
-from overtop.tables.key_numbers import SHOWN_ESTIMATORS
+from overtop.confidence.candidates import default_estimator
 
 
 def operating_summary(table: pd.DataFrame) -> list[str]:
-    """One line per direction, shown estimator and target: what is answered, or how many queries it would take.
+    """One line per direction and target: what is answered by one estimator, or how many queries it would take.
+
+    The estimator is the default one of confidence models without a bank, or else the first; results do not choose it.
 
     Args:
         table: `results/operating/D/S/P.csv`.
     """
     rows = table[(table["form"] == "guaranteed_precision") & (table["positives"] == "labelled")]
-    rows = rows[(rows["protocol"] == "corrected") & rows["estimator"].isin(SHOWN_ESTIMATORS)]
-    return [_describe(row) for _, row in rows.iterrows()]
+    rows = rows[rows["protocol"] == "corrected"]
+    estimators = list(rows["estimator"].unique())
+    shown = next((name for name in (default_estimator(has_bank=False), *estimators) if name in estimators), None)
+    return [_describe(row) for _, row in rows[rows["estimator"] == shown].iterrows()]
 
 
 def _describe(row: pd.Series) -> str:
