@@ -12,7 +12,7 @@ from helpers.fake_server import FakeServer, Fault
 from overtop.config.sources import FileSource, FolderSource, HubSource
 from overtop.downloads import partial_files
 from overtop.downloads.fetch import fetch_files
-from overtop.errors import OvertopError
+from overtop.errors import MissingFileError, OvertopError, UnavailableError
 
 HUB = HubSource(kind="hub", repo="clip-benchmark/wds", licence="none")
 BY_HAND = FileSource(
@@ -236,3 +236,20 @@ def test_full_disk_is_one_line_error(data: Path, archive: FileSource, monkeypatc
     with pytest.raises(OvertopError, match="a.zip: no space left on the disk"):
         fetch_files("coco", archive, [], data, None)
     assert "downloads/coco/a.zip" not in list_files(data)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"), [(503, UnavailableError), (429, UnavailableError), (403, OvertopError), (404, OvertopError)]
+)
+def test_only_a_server_that_may_answer_later_is_worth_another_attempt(
+    data: Path, server: FakeServer, archive: FileSource, status: int, kind: type[OvertopError]
+) -> None:
+    server.faults["files/a.zip"] = Fault("status", status=status)
+    with pytest.raises(OvertopError) as error:
+        fetch_files("archive", archive, [], data, None)
+    assert type(error.value) is kind
+
+
+def test_file_that_a_repository_lacks_is_missing_and_not_unavailable(data: Path, repository: HubSource) -> None:
+    with pytest.raises(MissingFileError):
+        fetch_files("wds", repository, ["test/9.tar"], data, None)
