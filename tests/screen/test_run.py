@@ -54,7 +54,7 @@ def test_failed_job_has_the_cause_in_its_log_or_the_one_that_is_given(run, start
     start(run, 2)
     start(run, 3)
     assert run.fail(1, why="it was killed").cause.lines == ["a.png: cannot be read"]
-    assert run.fail(2, why="it was killed").cause.lines == ["it was killed"]
+    assert run.fail(2, why="it was killed").cause.lines == ["embed 2: it was killed"]
     assert run.fail(3).cause is None
     assert list(run.failures) == [1, 2, 3]
 

@@ -89,7 +89,7 @@ def test_damaged_shard_never_reaches_a_table(tiny, copy_of, damage):
         content[len(content) // 2] ^= 1
     shard.write_bytes(content)
     output = _fails(project, *TINY_CONFIG, "--rerun-triggers", "mtime")
-    assert output.count(f"  {SHARD}: ") == 1
+    assert output.count(f"overtop: {SHARD}: ") == 1
     assert "rank shapes/test" in output
     assert "] evaluate" not in output
     assert project.read_files("results/tables/*") == tiny.read_files("results/tables/*"), "the old table is kept"

@@ -20,7 +20,7 @@ def show_interruption(kind: type[BaseException], error: BaseException, traceback
 
 
 def describe_failures(run: Run) -> Iterator[str]:
-    """Yield the lines on all failed jobs: what failed, why, and where its log is.
+    """Yield the lines on all failed jobs: why, which, and where its log is.
 
     A job of a group that failed is named only if its own log says why.
     """
@@ -31,14 +31,15 @@ def describe_failures(run: Run) -> Iterator[str]:
 
 
 def _describe(failure: Failure) -> Iterator[str]:
-    yield f"overtop: {failure.name} failed" + _how(failure)
-    yield from (f"  {line}" for line in (failure.cause.lines if failure.cause else ["its log does not say why"]))
-    yield f"  log: {', '.join(path for path in (failure.log, *failure.others) if path)}"
-
-
-def _how(failure: Failure) -> str:
-    """How a job failed, if it did not report an error."""
-    return "" if failure.cause is None or failure.cause.is_explained else " unexpectedly"
+    logs = ", ".join(path for path in (failure.log, *failure.others) if path)
+    if failure.cause is None:
+        yield f"overtop: {failure.name}: failed, and its log does not say why"
+    elif failure.cause.is_explained:
+        yield f"overtop: {failure.cause.lines[0]}"
+    else:
+        yield f"overtop: {failure.name}: failed unexpectedly"
+        yield from (f"  {line}" for line in failure.cause.lines)
+    yield f"  in {failure.name}; log: {logs}"
 
 
 def describe_status(status: str) -> str:

@@ -119,7 +119,9 @@ class Run:
             self._remove_report(job)
         if job is None or self.is_interrupted:
             return None
-        cause = find_cause(read_end(job.log, self.started)) or (Cause([why], is_explained=True) if why else None)
+        cause = find_cause(read_end(job.log, self.started))
+        if cause is None and why:
+            cause = Cause([f"{job.name}: {why}"], is_explained=True)
         self.failures[number] = Failure(job.name, cause, job.log, others)
         return self.failures[number]
 
