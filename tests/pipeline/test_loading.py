@@ -317,7 +317,7 @@ def _set(values, path, value):
         (
             "tables/x",
             {"datasets": ["flickr8k"], "posteriors": ["lite"], "positives": ["extended"]},
-            r"tables\.x\.positives: data set 'flickr8k' has only labelled positives; use these, or set datasets\.flickr8k\.extended",
+            r"tables\.x\.positives: data set 'flickr8k' has only labelled positives; use these, or set",
         ),
         (
             "tables/x",
