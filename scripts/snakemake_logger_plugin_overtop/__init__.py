@@ -24,6 +24,7 @@ class LogHandler(LogHandlerBase):
     def __post_init__(self) -> None:
         """Choose what to show, by the options of the command line."""
         # Snakemake imports the logger plugins in each of its processes, also in those of jobs on a cluster.
+        from overtop.screen.closing import show_interruption
         from overtop.screen.output import Output
         from overtop.screen.screen import Screen, Shows
 
@@ -32,6 +33,8 @@ class LogHandler(LogHandlerBase):
         self._text = self._text_handler() if settings.verbose or settings.debug_dag else None
         shows: Shows = "results" if self._text else "errors and results" if is_quiet else "everything"
         output = Output(1 if settings.stdout else 2, color=not settings.nocolor)
+        # Snakemake handles Ctrl-C only while jobs run.
+        sys.excepthook = show_interruption
         self.screen = Screen(output, log_path, is_dry_run=settings.dryrun, shows=shows)
 
     def _text_handler(self) -> ColorizingTextHandler:

@@ -1,6 +1,7 @@
 """`overtop init`: what it finds, what it writes, and that the pipeline accepts it."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -215,3 +216,8 @@ def test_path_of_the_entries_does_not_depend_on_the_folder_of_the_command(writte
     write_images(tmp_path / "mine", ["a.png"])
     write_captions(tmp_path / "mine", [("a.png", "x")])
     assert written(Path("../mine"))[2]["datasets"]["mine"]["source"] == str(tmp_path / "mine")
+
+
+def test_make_new_runs_the_command(repo):
+    run = subprocess.run(["make", "-n", "new", "DATA=/data/mine", "NAME=x"], cwd=repo, capture_output=True, text=True)
+    assert '.venv/bin/overtop init "/data/mine" --name x\n' in run.stdout

@@ -1,11 +1,16 @@
 """A user's own images, captions and encoder need only entries in the configuration."""
 
 import json
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
+import yaml
 
-from helpers.pipeline import TINY_CONFIG
+from helpers.own_data import examples_of_page, write_everything
+from helpers.pipeline import ENVIRONMENT, TINY_CONFIG
+from overtop.storage.split import read_split
 
 pytestmark = pytest.mark.slow
 
@@ -36,3 +41,47 @@ def test_folder_of_images_with_own_checkpoint_has_table_and_figure(tiny, copy_of
     assert set(table["n_queries"]) == {24, 12}
     assert set(table["n_truncated"]) == {1}
     assert "Captions truncated: " in (project.root / "results/tables/mine.md").read_text()
+
+
+def test_folder_is_evaluated_by_the_entries_that_init_writes(tiny, copy_of):
+    """Images and captions without splits, and new queries: a report with operating points and answers."""
+    project = copy_of(tiny)
+    split = read_split(project.root / "data/splits/shapes/test.parquet")
+    photos = project.root / "photos"
+    photos.mkdir()
+    for path in split.image_paths:
+        (photos / path.rsplit("/", 1)[1]).write_bytes((project.root / "data" / path).read_bytes())
+    names = [split.image_paths[row].rsplit("/", 1)[1] for row in split.image_of_caption]
+    pd.DataFrame({"file": names, "text": split.captions}).to_csv(photos / "texts.csv", sep=";", index=False)
+    (photos / "queries.txt").write_text("a red circle\n")
+    command = [sys.executable, "-m", "overtop", "init", "photos", "--name", "photos"]
+    run = subprocess.run(command, cwd=project.root, capture_output=True, text=True, env=ENVIRONMENT, check=True)
+    assert run.stdout.endswith("  snakemake --configfile photos.yaml\n")
+    entries = yaml.safe_load((project.root / "photos.yaml").read_text())
+    assert entries["datasets"]["photos"]["split"] == {"val": 0.5}
+    (project.root / "photos.json").write_text(
+        json.dumps({"posteriors": {"clip": {"encoder": "tiny-0"}}, "embedding": {"device": "cpu"}})
+    )
+    project.run(*TINY_CONFIG, "photos.yaml", "photos.json")
+    points = pd.read_csv(project.root / "results/operating/photos/test/clip.csv")
+    assert set(points["n_validation"]) == set(points["n_test"]) == {20}
+    assert (points.loc[points["form"] == "guaranteed_precision", "n_needed"] > 20).all()
+    assert pd.read_csv(project.root / "results/answers/photos.csv")["query"].tolist() == ["a red circle"]
+    assert "a red circle" in (project.root / "results/reports/photos.html").read_text()
+
+
+def test_every_example_of_the_page_can_be_planned(fresh, tmp_path):
+    write_everything(tmp_path / "data")
+    values = examples_of_page(fresh.root, tmp_path / "data")
+    del values["ranking"]  # an index that answers cannot use
+    (fresh.root / "page.json").write_text(json.dumps(values))
+    targets = [
+        *values["targets"],
+        *(f"results/tables/{name}.csv" for name in values["tables"]),
+        *(f"results/figures/{name}.pdf" for name in values["figures"]),
+        *(f"results/answers/{name}.csv" for name in values["answers"]),
+    ]
+    jobs = fresh.planned_jobs(*targets, "--configfile", "page.json")
+    assert jobs["table"] == len(values["tables"])
+    assert jobs["answer"] == len(values["answers"])
+    assert {"report", "operate", "cascade", "adapt", "weights"} <= set(jobs)
