@@ -49,15 +49,12 @@ def test_mistakes_in_yaml_are_one_line_each_before_all_else(fresh):
     with (fresh.root / "config.yaml").open("a") as file:
         file.write("posteriors: {}\n")
     lines = _lines(fresh, "-n", "--configfile", "mine.yaml")
-    assert [line.partition("; ")[0] for line in lines] == [
-        f"overtop: config.yaml: line {len((fresh.root / 'config.yaml').read_text().splitlines())}: posteriors is already "
-        f"in line {_line_of(fresh, 'posteriors:')}, and YAML would take only the last",
-        "overtop: mine.yaml: line 2, column 1: a tab indents this line",
+    config = (fresh.root / "config.yaml").read_text().splitlines()
+    places = f"line {len(config)}: posteriors is already in line {config.index('posteriors:') + 1}"
+    assert [line.partition(", and YAML")[0] for line in lines] == [
+        f"overtop: config.yaml: {places}",
+        "overtop: mine.yaml: line 2, column 1: a tab indents this line; use spaces",
     ]
-
-
-def _line_of(project, text):
-    return (project.root / "config.yaml").read_text().splitlines().index(text) + 1
 
 
 def test_wrong_targets_are_one_line_each(fresh):
@@ -73,8 +70,8 @@ def test_wrong_targets_are_one_line_each(fresh):
 
 
 def test_error_of_a_function_of_a_rule_is_one_line(fresh):
-    assert _lines(fresh, "-n", "data/encoders/l14.safetensors") == [
-        "overtop: config.yaml: encoders.l14 has pretrained weights and is not trained"
+    assert _lines(fresh, "-n", "data/encoders/b32-openai.safetensors") == [
+        "overtop: config.yaml: encoders.b32-openai has pretrained weights and is not trained"
     ]
 
 
