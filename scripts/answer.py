@@ -16,6 +16,8 @@ from overtop.pipeline.job import Job, run
 from overtop.progress import progress_bar
 from overtop.retrieval.gallery_files import open_gallery
 
+logger = logging.getLogger(__name__)
+
 
 def main(job: Job) -> None:
     """Answer the queries of one answer."""
@@ -49,9 +51,9 @@ def main(job: Job) -> None:
             "gallery": {"size": gallery.n_items, "fingerprint": gallery.fingerprint, "encoder": gallery.encoder},
         }
         files.describe({"provenance": json.dumps(facts)})
-    logging.info("act on %d of %d queries: %s", files.n_acted, files.n_queries, promise)
+    logger.info("act on %d of %d queries: %s", files.n_acted, files.n_queries, promise)
     for warning in warnings:
-        logging.warning("%s", warning)
+        logger.warning("%s", warning)
 
 
 if __name__ == "__main__":

@@ -14,12 +14,14 @@ from overtop.retrieval.ranking import read_ranking
 from overtop.storage.split import read_split
 from overtop.storage.tables import read_table, write_table
 
+logger = logging.getLogger(__name__)
+
 
 def main(job: Job) -> None:
     """Choose and measure the operating points of one posterior on one data set."""
     validation, test = (read_results(job, role) for role in ("val", "test"))
     for name in sorted(set(test.scores["estimator"]) - set(validation.scores["estimator"])):
-        logging.warning("%s has no scores on validation and no thresholds; a bank must be of a third split", name)
+        logger.warning("%s has no scores on validation and no thresholds; a bank must be of a third split", name)
     table = operating_table(validation, test, job.params.precisions, job.params.confidence, job.params.seed)
     write_table(job.output[0], table.assign(dataset=job.wildcards.dataset, posterior=job.wildcards.posterior))
 

@@ -7,7 +7,7 @@ has its own gallery and its own pass.
 Writes: results/rankings/{dataset}/{split}/{posterior}.h5, the input of every estimator.
 """
 
-import sys
+import logging
 
 from overtop.pipeline.job import Job, run
 from overtop.progress import progress_bar
@@ -21,6 +21,8 @@ from overtop.retrieval.truncation import log_truncation
 from overtop.storage.shards import ShardSource, open_posterior
 from overtop.storage.split import Split, read_split
 from overtop.terms import Direction
+
+logger = logging.getLogger(__name__)
 
 
 def main(job: Job) -> None:
@@ -59,7 +61,7 @@ def search_index(split: Split, images: ShardSource, texts: ShardSource, job: Job
             **read_declared(split, retrieval, job.input.bank),
         )
     if warning := log_truncation(rankings, temperatures, job.params.top):
-        print(f"overtop: {warning}", file=sys.stderr)
+        logger.warning("%s", warning)
     return rankings
 
 

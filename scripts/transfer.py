@@ -20,6 +20,8 @@ from overtop.storage.files import write_text
 from overtop.storage.tables import read_table, write_table
 from overtop.tables.transfers import transfers_to_markdown
 
+logger = logging.getLogger(__name__)
+
 
 def main(job: Job) -> None:
     """Measure the confidence models of one study."""
@@ -34,7 +36,7 @@ def main(job: Job) -> None:
     bootstrap = BootstrapSpec.model_validate(job.params.bootstrap)
     transfers = measure_transfers(labelled, evaluated, spec.estimators, operating, bootstrap, job.params.seed)
     for line in transfers.omitted:
-        logging.warning("%s", line)
+        logger.warning("%s", line)
     write_table(job.output.csv, round_floats(transfers.measures))
     write_table(job.output.thresholds, round_to_digits(transfers.thresholds))
     write_table(job.output.bins, round_floats(transfers.bins))

@@ -8,7 +8,6 @@ import sys
 from logging import FileHandler, LogRecord
 
 from snakemake.logging import ColorizingTextHandler, DefaultFilter, DefaultFormatter, logger
-from snakemake.settings.enums import Quietness
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 
 
@@ -24,15 +23,12 @@ class LogHandler(LogHandlerBase):
     def __post_init__(self) -> None:
         """Choose what to show, by the options of the command line."""
         # Snakemake imports the logger plugins in each of its processes, also in those of jobs on a cluster.
-        from overtop.screen.output import Output
-        from overtop.screen.screen import Screen, Shows
+        # The screen is that of the checkout whose workflow runs, this module that of the environment.
+        from overtop.screen.opening import open_screen
 
         settings = self.common_settings
-        is_quiet = bool({Quietness.ALL, Quietness.PROGRESS} & set(settings.quiet or ()))
         self._text = self._text_handler() if settings.verbose or settings.debug_dag else None
-        shows: Shows = "results" if self._text else "errors and results" if is_quiet else "everything"
-        output = Output(1 if settings.stdout else 2, color=not settings.nocolor)
-        self.screen = Screen(output, log_path, is_dry_run=settings.dryrun, shows=shows)
+        self.screen = open_screen(settings, log_path, self._text is not None)
 
     def _text_handler(self) -> ColorizingTextHandler:
         """Snakemake's own handler, which any plugin that writes to a stream replaces."""

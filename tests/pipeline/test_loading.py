@@ -308,6 +308,27 @@ def _set(values, path, value):
         ("reports/x", {"tables": ["demo"], "queries": 2001}, r"reports\.x\.queries: .*2000"),
         ("reports/x", {"tables": ["demo"], "queries": -1}, r"reports\.x\.queries: .*0"),
         ("reports/x", {"tables": ["demo"], "query": 10}, r"reports\.x\.query: unknown key"),
+        (
+            "posteriors/x",
+            {"kind": "ensemble", "members": ["shapes-0", "shapes-1", "shapes-0"]},
+            r"^config\.yaml: posteriors\.x\.members: 'shapes-0' is listed twice; name encoders that differ, such as in "
+            r"their seed$",
+        ),
+        (
+            "tables/x",
+            {"datasets": ["flickr8k"], "posteriors": ["lite"], "positives": ["extended"]},
+            r"tables\.x\.positives: data set 'flickr8k' has only labelled positives; use these, or set",
+        ),
+        (
+            "tables/x",
+            {"datasets": ["mscoco"], "posteriors": ["l14"], "positives": ["extended"], "split": "val"},
+            r"tables\.x\.positives: only the split test of data set 'mscoco' has extended positives",
+        ),
+        (
+            "tables/x",
+            {"datasets": ["scenes"], "posteriors": ["scenes-0"], "positives": ["extended"]},
+            r"tables\.x\.positives: data set 'scenes' is of kind classes, without extended positives; use labelled",
+        ),
         ("temperature/softmax", -1, r"temperature\.softmax"),
         ("temperature/softmax", "fited", r"temperature\.softmax.*'fitted'"),
         ("ranking/search", "hsnw", r"ranking\.search: .*'hnsw'"),

@@ -127,7 +127,11 @@ def test_wrong_values_of_all_keys_are_described_in_plain_english(values):
     [
         (("seed",), "x", "seed: must be a whole number (given: 'x')"),
         (("seed",), None, "seed: must be a whole number (given: nothing)"),
-        (("temperature", "softmax"), -1, "temperature.softmax: must be a number greater than 0, or 'fitted' (given: -1)"),
+        (
+            ("temperature", "softmax"),
+            -1,
+            "temperature.softmax: must be a number greater than 0, or 'fitted' (given: -1)",
+        ),
         (
             ("temperature", "softmax"),
             "fited",

@@ -25,9 +25,20 @@ def test_page_has_as_many_cards_as_its_limit_allows(monkeypatch, limit):
     assert len(document.thumbnails) >= 0.9 * limit / 1003 - 1
 
 
-def test_page_without_place_has_no_cards(monkeypatch):
+def test_page_without_place_has_no_cards_and_says_so(monkeypatch):
+    monkeypatch.setattr(size, "MAX_BYTES", count_bytes(EMPTY) + 200)
+    document = add_cards(EMPTY, 300, draw)
+    assert (document.queries, document.thumbnails) == ([], [])
+    assert document.warnings == [*EMPTY.warnings, size.NO_PLACE]
+    assert document.downloads == EMPTY.downloads
+
+
+def test_page_over_the_limit_without_cards_names_its_files(monkeypatch):
     monkeypatch.setattr(size, "MAX_BYTES", 1000)
-    assert add_cards(EMPTY, 300, draw) == EMPTY
+    document = add_cards(EMPTY, 0, draw)
+    assert document.warnings == EMPTY.warnings
+    assert [file.text for file in document.downloads] == [None, None]
+    assert [file.path for file in document.downloads] == [file.path for file in EMPTY.downloads]
 
 
 def test_fewer_cards_than_declared_are_stated(tmp_path, monkeypatch):

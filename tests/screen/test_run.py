@@ -40,6 +40,15 @@ def test_finished_job_brings_its_time_and_each_warning_once(run, start):
     assert (run.n_finished, run.seconds["embed"]) == (2, 7.0)
 
 
+def test_many_warnings_of_a_job_are_counted(run, start):
+    text = "2026-01-01 00:00:00,000 WARNING overtop.datasets: skipped: {}.png is missing\n"
+    log = start(run, 1)
+    log.write_text("".join(text.format(number) for number in range(100)))
+    job = run.finish(1, 1.0)
+    assert job.warnings[0] == "skipped: 0.png is missing"
+    assert job.warnings[3:] == [f"97 more of embed 1 in {log}"]
+
+
 def test_failed_job_has_the_cause_in_its_log_or_the_one_that_is_given(run, start):
     start(run, 1).write_text(f"{REFUSED}\n")
     start(run, 2)

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.pipeline import TINY_CONFIG
+from helpers.pipeline import ENVIRONMENT, TINY_CONFIG
 from overtop.storage.files import sha256
 from overtop.storage.json_files import read_json, write_json
 
@@ -23,24 +23,56 @@ def _fails(project, *arguments):
     return result.stdout + result.stderr
 
 
+def _lines(project, *arguments):
+    """The lines that a run which fails before its first job prints."""
+    output = _fails(project, *arguments)
+    assert not list(project.root.glob("data/raw/*"))
+    return [line for line in output.splitlines() if not line.startswith("Using workflow specific profile")]
+
+
 def test_wrong_key_stops_before_any_job(fresh):
-    output = _fails(fresh, "--config", "evaluation={bin: 5}", "estimators=[margn]")
-    assert "evaluation.bin: unknown key; did you mean 'bins'?" in output
-    assert "Traceback" not in output
-    assert not list(fresh.root.glob("data/raw/*"))
+    assert _lines(fresh, "--config", "evaluation={bin: 5}", "estimators=[margn]") == [
+        "overtop: --config: evaluation.bin: unknown key; did you mean 'bins'?"
+    ]
 
 
 def test_wrong_tag_stops_before_any_job(fresh):
-    output = _fails(fresh, "data/splits/shapes/test.parquet", "--config", "encoders={b32-openai: {tag: openia}}")
-    assert "encoders.b32-openai.tag: ViT-B-32 has no weights 'openia'; did you mean 'openai'?" in output
-    assert "Traceback" not in output
-    assert not list(fresh.root.glob("data/raw/*"))
+    lines = _lines(fresh, "data/splits/shapes/test.parquet", "--config", "encoders={b32-openai: {tag: openia}}")
+    assert lines[-1] == (
+        "overtop: --config: encoders.b32-openai.tag: ViT-B-32 has no weights 'openia'; did you mean 'openai'?"
+    )
+    assert len(lines) == 2, "and the plan of the run"
 
 
-def test_unknown_table_is_an_error_with_suggestion(fresh):
-    output = _fails(fresh, "results/tables/dem.csv")
-    assert "Traceback" not in output
-    assert "tables has no 'dem'; did you mean 'demo'?" in output
+def test_mistakes_in_yaml_are_one_line_each_before_all_else(fresh):
+    (fresh.root / "mine.yaml").write_text("tables:\n\tmine: {}\n")
+    with (fresh.root / "config.yaml").open("a") as file:
+        file.write("posteriors: {}\n")
+    lines = _lines(fresh, "-n", "--configfile", "mine.yaml")
+    config = (fresh.root / "config.yaml").read_text().splitlines()
+    places = f"line {len(config)}: posteriors is already in line {config.index('posteriors:') + 1}"
+    assert [line.partition(", and YAML")[0] for line in lines] == [
+        f"overtop: config.yaml: {places}",
+        "overtop: mine.yaml: line 2, column 1: a tab indents this line; use spaces",
+    ]
+
+
+def test_wrong_targets_are_one_line_each(fresh):
+    targets = ["demo", "results/scores/shapes/tset/shapes.parquet", "results/tabels/demo.csv", "results/tables/dem.csv"]
+    assert _lines(fresh, "-n", *targets, "split") == [
+        "overtop: demo: no rule makes it; did you mean 'results/tables/demo.csv'?",
+        f"overtop: {targets[1]}: data set 'shapes' has no split 'tset'; did you mean 'test'?",
+        f"overtop: {targets[2]}: no rule makes it; did you mean 'results/tables/demo.csv'?",
+        f"overtop: {targets[3]}: no table 'dem' is declared; did you mean 'demo'?",
+        "overtop: split: is a rule that makes many files; name one of them, such as "
+        "data/splits/{dataset}/{split}.parquet",
+    ]
+
+
+def test_error_of_a_function_of_a_rule_is_one_line(fresh):
+    assert _lines(fresh, "-n", "data/encoders/b32-openai.safetensors") == [
+        "overtop: config.yaml: encoders.b32-openai has pretrained weights and is not trained"
+    ]
 
 
 @pytest.mark.parametrize("damage", ["truncated", "altered"])
@@ -134,7 +166,31 @@ def test_gallery_of_one_item_has_a_table(fresh):
 
 
 def test_missing_mirror_is_an_error_with_fix(fresh):
-    output = _fails(fresh, "results/tables/imported.csv")
-    assert "no mirror is set; give an absolute path, or the folder that contains it: --config mirror=FOLDER" in output
-    output = _fails(fresh, "results/tables/imported.csv", "--config", "mirror=/nowhere")
-    assert "does not exist; correct `mirror`" in output
+    lines = _lines(fresh, "-n", "results/tables/imported.csv")
+    assert lines
+    for line in lines:
+        assert "no mirror is set; give an absolute path, or the folder that contains it: --config mirror=FOLDER" in line
+    for line in _lines(fresh, "results/tables/imported.csv", "--config", "mirror=/nowhere"):
+        assert "does not exist; correct `mirror`" in line
+
+
+def test_permanent_error_is_not_retried_and_printed_once(fresh):
+    folder = fresh.root / "mine"
+    folder.mkdir()
+    (folder / "captions.csv").write_text("image,caption\nnone.png,a dog\n")
+    entry = {"mine": {"kind": "table", "source": str(folder)}}
+    output = _fails(fresh, "data/splits/mine/test.parquet", "--config", f"datasets={json.dumps(entry)}")
+    assert output.count(f"{folder / 'none.png'} is missing; complete the source") == 1
+    assert "retry" not in output
+    assert "Traceback" not in output
+    assert len(output.splitlines()) <= 6
+
+
+def test_jobs_use_the_library_of_their_own_checkout(fresh):
+    """The environment has the library of this checkout; that of the copy differs in one word."""
+    module = fresh.root / "scripts/overtop/datasets/shapes.py"
+    module.write_text(module.read_text() + "\n\nraise RuntimeError('the library of the copy')\n")
+    environment = {name: value for name, value in ENVIRONMENT.items() if name != "PYTHONPATH"}
+    run = fresh.run("data/sources/shapes/test.json", check=False, environment=environment)
+    assert run.returncode != 0
+    assert "the library of the copy" in run.stdout + run.stderr

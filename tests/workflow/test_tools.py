@@ -58,6 +58,7 @@ def _documented_commands(repo):
 def test_documented_snakemake_commands_resolve(repo, fresh):
     commands = _documented_commands(repo)
     assert len(commands) >= 4
+    (fresh.root / "mine.yaml").write_text((repo / "docs" / "mine.yaml").read_text())  # as `make new` writes one
     for command in commands:
         arguments = list(command)
         if "--report" in arguments:  # a report needs a finished run
@@ -68,7 +69,9 @@ def test_documented_snakemake_commands_resolve(repo, fresh):
         run = fresh.run("--dry-run", *arguments, check=False)
         # Placeholders such as mirror=FOLDER do not exist, which is noticed only after the graph of jobs was built.
         lines = run.stderr.splitlines()[1:]
-        assert run.returncode == 0 or all("does not exist" in line or "no mirror is set" in line for line in lines), lines
+        assert run.returncode == 0 or all("does not exist" in line or "no mirror is set" in line for line in lines), (
+            lines
+        )
 
 
 @pytest.mark.slow

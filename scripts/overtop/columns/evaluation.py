@@ -5,7 +5,7 @@ from overtop.columns.column import SIGNED, count, flag, number, share, text
 KEYS = {
     "dataset": text("data set, an entry of `datasets`"),
     "split": text("split of the data set"),
-    "direction": text("what ranks what: a caption ranks images, or an image ranks captions", "t2i, i2t"),
+    "direction": text("t2i: a caption ranks the images; i2t: an image ranks the captions", "t2i, i2t"),
     "posterior": text("how samples of the embeddings were drawn, an entry of `posteriors` or the name of an encoder"),
     "kind": text("kind of posterior", "deterministic, mc_dropout, ensemble, imported"),
     "architecture": text("architecture of the encoders; empty for imported embeddings"),

@@ -18,12 +18,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from overtop.config.dataset_base import ClassCounts, Counts
-from overtop.config.datasets import ClassesDataset, StoredDatasetSpec
+from overtop.config.datasets import ClassesDataset, KarpathyDataset, ShapesDataset, StoredDatasetSpec, TableDataset
 from overtop.datasets import classes, embeddings, huggingface, images, karpathy, shapes, table, texts
 from overtop.datasets.held_out import find_part, read_part, select_items, write_part
-from overtop.datasets.raw import FetchContext, claim_folder, name_original
+from overtop.datasets.raw import FetchContext, claim_folder, name_original, resolve_source
 from overtop.errors import OvertopError
 from overtop.storage.files import resolve_inside
+from overtop.storage.foreign_tables import column_names
 from overtop.storage.split import Split
 
 KINDS = {
@@ -74,6 +75,21 @@ def check_source(name: str, spec: StoredDatasetSpec, split: str, context: FetchC
         return
     part = None if isinstance(spec, ClassesDataset) else find_part(spec.held_out_splits(), split)
     check(name, spec, split if part is None else part.of, context)
+
+
+def has_extended(name: str, spec: StoredDatasetSpec, context: FetchContext) -> bool:
+    """Whether a data set may have extended positives, as far as its entry and the columns of its table tell.
+
+    Raises:
+        OvertopError: its table cannot be read.
+    """
+    match spec:
+        case TableDataset():
+            folder = resolve_source(f"datasets.{name}.source", spec.source, context.mirror)
+            return "positives" in column_names(folder / spec.table)
+        case KarpathyDataset():
+            return bool(spec.extended)
+    return isinstance(spec, ShapesDataset)
 
 
 def read_raw_split(name: str, spec: StoredDatasetSpec, raw: Path, data: Path, split: str) -> Split:

@@ -23,6 +23,7 @@ from overtop.pipeline.figure_checks import check_figure
 from overtop.pipeline.name_checks import (
     check_combinations,
     check_estimators,
+    check_extended,
     check_has_pairs,
     check_name,
     check_not_variant,
@@ -209,6 +210,8 @@ def _check_table(config: Config, key: str, table: TableSpec) -> Iterator[str]:
             yield from check_split(config, key, name, table.split)
             yield from check_has_pairs(config, f"{key}.datasets", name)
             yield from check_combinations(config, key, name, table.posteriors)
+            if table.positives == ["extended"]:
+                yield from check_extended(config, f"{key}.positives", name, table.split)
 
 
 def _check_report(config: Config, key: str, report: ReportSpec) -> Iterator[str]:

@@ -3,6 +3,7 @@
 import logging
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -37,22 +38,21 @@ def run(main: Callable[[Job], None]) -> None:
         python scripts/rank.py results/rankings/shapes/test/shapes.h5
 
     An `OvertopError` is printed as one line and ends the process with status 1; any other exception is a bug and keeps
-    its traceback, which is also logged.
+    its traceback, which is also logged. The screen of the run reads warnings and errors from the log, and the progress
+    beside it.
     """
     job = main.__globals__.get("snakemake")
+    reported: AbstractContextManager[None] = nullcontext()
     if job is None:
         # Only when a script is started by hand, so that jobs do not import Snakemake.
         from overtop.pipeline.debug import job_from_command_line
 
         job = job_from_command_line(Path(main.__code__.co_filename).name)
-    log = Path(job.log[0])
-    log.parent.mkdir(parents=True, exist_ok=True)
-    logging.basicConfig(
-        filename=log, filemode="w", level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    logging.captureWarnings(True)
+    else:
+        reported = progress_reported_to(job.log[0])
+    _start_log(Path(job.log[0]))
     try:
-        with progress_reported_to(log):
+        with reported:
             main(job)
     except OvertopError as error:
         logging.getLogger(UNAVAILABLE if isinstance(error, UnavailableError) else REFUSED).error("%s", error)
@@ -61,3 +61,12 @@ def run(main: Callable[[Job], None]) -> None:
     except BaseException:
         logging.exception("unexpected exception, or the job was stopped")
         raise
+
+
+def _start_log(path: Path) -> None:
+    """Log to a file, warnings of Python included."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    logging.basicConfig(
+        filename=path, filemode="w", level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    logging.captureWarnings(True)

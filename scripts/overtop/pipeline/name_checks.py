@@ -2,7 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from overtop.config.datasets import WITHOUT_PAIRS, VariantDataset
+from overtop.config.datasets import (
+    WITHOUT_PAIRS,
+    ClassesDataset,
+    HuggingFaceDataset,
+    KarpathyDataset,
+    VariantDataset,
+)
 from overtop.config.model import Config
 from overtop.errors import did_you_mean
 from overtop.terms import BANK_ESTIMATORS, PUBLISHED_ONLY, Protocol
@@ -64,6 +70,17 @@ def check_has_pairs(config: Config, key: str, dataset: str) -> Iterator[str]:
         kind = config.stored_dataset(dataset).kind
         if kind in WITHOUT_PAIRS:
             yield f"{key}: {dataset!r} is of kind {kind}, without pairs of images and captions; name another data set"
+
+
+def check_extended(config: Config, key: str, dataset: str, split: str) -> Iterator[str]:
+    """A line if a split is to be evaluated with extended positives alone, and its entry shows that it has none."""
+    spec = config.stored_dataset(dataset) if has_stored_dataset(config, dataset) else None
+    if isinstance(spec, KarpathyDataset) and not spec.extended:
+        yield f"{key}: data set {dataset!r} has only labelled positives; use these, or set datasets.{dataset}.extended"
+    elif isinstance(spec, KarpathyDataset) and split != "test":
+        yield f"{key}: only the split test of data set {dataset!r} has extended positives; use labelled"
+    elif isinstance(spec, HuggingFaceDataset | ClassesDataset):
+        yield f"{key}: data set {dataset!r} is of kind {spec.kind}, without extended positives; use labelled"
 
 
 def check_combinations(config: Config, key: str, dataset: str, posteriors: Sequence[str]) -> Iterator[str]:

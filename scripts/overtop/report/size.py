@@ -12,6 +12,9 @@ MAX_BYTES = 5_000_000
 MAX_DOWNLOAD_BYTES = 500_000
 """Size of a file that a page contains, at most; a larger one is named with its path."""
 
+NO_PLACE = "No query cards are shown, as the page has no place for them; declare a report with fewer tables."
+"""Warning of a page without place for a single card."""
+
 SAFETY = 0.97
 """Share of the remaining size that the next number of cards is chosen for."""
 
@@ -19,12 +22,14 @@ SAFETY = 0.97
 def add_cards(document: Document, n: int, draw: Callable[[int], tuple[list[QueryCards], list[str]]]) -> Document:
     """Add query cards and their thumbnails, as many as the page has place for.
 
+    If it has place for none, it says so, and names its files instead of containing them.
+
     Args:
         document: without cards.
-        n: number of cards of each panel to begin with.
+        n: number of cards of each panel to begin with; 0 for a page without cards.
         draw: makes the cards and the thumbnails for a number of cards.
     """
-    without = count_bytes(document)
+    without, declared = count_bytes(document), n
     while n > 0:
         cards, thumbnails = draw(n)
         full = replace(document, queries=cards, thumbnails=thumbnails)
@@ -32,6 +37,10 @@ def add_cards(document: Document, n: int, draw: Callable[[int], tuple[list[Query
         if size <= MAX_BYTES:
             return full
         n = min(n - 1, int(n * SAFETY * (MAX_BYTES - without) / (size - without)))
+    if declared:
+        document = replace(document, warnings=[*document.warnings, NO_PLACE])
+    if count_bytes(document) > MAX_BYTES:
+        document = replace(document, downloads=[replace(file, text=None) for file in document.downloads])
     return document
 
 

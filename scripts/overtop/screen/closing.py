@@ -1,12 +1,22 @@
 """The last words of a run: why it failed, how to continue, or what it made."""
 
+import sys
 from collections.abc import Iterator
+from types import TracebackType
 
 from overtop.screen.run import Failure, Run
 from overtop.screen.snakemake_text import killed_by
 from overtop.screen.words import count, describe_seconds
 
 INTERRUPTED = "overtop: interrupted; run the same command to continue"
+
+
+def show_interruption(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    """Show an uncaught exception, one of Ctrl-C in one line; for `sys.excepthook`."""
+    if issubclass(kind, KeyboardInterrupt):
+        print(INTERRUPTED, file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, traceback)
 
 
 def describe_failures(run: Run) -> Iterator[str]:

@@ -30,7 +30,7 @@ def describe_dry_run(totals: Mapping[str, int], jobs: Mapping[str, Sequence[Plan
     reasons = {rule: ", ".join(count_reasons(job.reason for job in known[rule])) for rule in totals}
     rows = [("rule", "jobs", "why", "which")]
     for rule, total in totals.items():
-        names = first_few((job.name for job in known[rule] if job.name), MAX_NAMES, "; ")
+        names = first_few(sorted(job.name for job in known[rule] if job.name), MAX_NAMES, "; ")
         rows.append((rule, f"{total:,}", reasons[rule], names))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     for rule, number, why, names in rows:

@@ -8,6 +8,9 @@ from typing import NamedTuple
 from overtop.progress import Report, read_report, report_path
 from overtop.screen.job_logs import Cause, find_cause, find_warnings, read_end
 
+MAX_WARNINGS = 3
+"""Warnings of one job that are shown."""
+
 
 class RunningJob(NamedTuple):
     """A job that was started or submitted."""
@@ -98,8 +101,10 @@ class Run:
         self._remove_report(job)
         self.finished[job.rule] += 1
         self.seconds[job.rule] += now - job.started
-        warnings = [text for text in find_warnings(read_end(job.log, self.started)) if self.warn(text)]
-        return FinishedJob(job.name, now - job.started, warnings)
+        warnings = find_warnings(read_end(job.log, self.started))
+        if (hidden := len(warnings) - MAX_WARNINGS) > 0:
+            warnings[MAX_WARNINGS:] = [f"{hidden} more of {job.name} in {job.log}"]
+        return FinishedJob(job.name, now - job.started, [text for text in warnings if self.warn(text)])
 
     def fail(self, number: int, others: Sequence[str] = (), why: str = "") -> Failure | None:
         """A job has failed; None if it is not running, or was stopped with the run.
