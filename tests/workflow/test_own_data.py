@@ -59,9 +59,7 @@ def test_folder_is_evaluated_by_the_entries_that_init_writes(tiny, copy_of):
     assert run.stdout.endswith("  snakemake --configfile photos.yaml\n")
     entries = yaml.safe_load((project.root / "photos.yaml").read_text())
     assert entries["datasets"]["photos"]["split"] == {"val": 0.5}
-    (project.root / "photos.json").write_text(
-        json.dumps({"posteriors": {"clip": {"encoder": "tiny-0"}}, "embedding": {"device": "cpu"}})
-    )
+    (project.root / "photos.json").write_text(json.dumps({"posteriors": {"clip": {"encoder": "tiny-0"}}}))
     project.run(*TINY_CONFIG, "photos.yaml", "photos.json")
     points = pd.read_csv(project.root / "results/operating/photos/test/clip.csv")
     assert set(points["n_validation"]) == set(points["n_test"]) == {20}
