@@ -8,7 +8,7 @@ from PIL import Image
 
 from helpers import chromium
 
-WIDTH, HEIGHT, SCALE = 1280, 1640, 1.5
+WIDTH, HEIGHT, SCALE = 1280, 1730, 1.5
 COLOURS = 128
 """A page has few; fewer in the file make it a third as large."""
 

@@ -104,6 +104,7 @@ def test_end_of_an_interval_has_the_meaning_of_its_number():
     assert describe("aurc_high") == ("number", "0 to 1", "upper end of the interval of aurc")
     assert describe("nothing_high") is None
     assert MEANINGS["aurc"] == COLUMNS["aurc"].meaning
+    assert not [name for name, meaning in MEANINGS.items() if "`" in meaning]
 
 
 def test_tables_of_a_cascade_have_the_documented_columns():

@@ -36,7 +36,7 @@ def test_display_shows_jobs_with_progress_what_is_to_do_and_the_log(run, tmp_pat
         f"overtop {' ' * 20} 0 of 12 jobs, 1 min 5 s",
         "  embed shapes/test, shapes-0, dropout-0.2x20   1,200 of 4,000 images  1 min 0 s",
         "  embed shapes/test, shapes-1, dropout-0.2x20                          1 min 0 s",
-        "  to do: embed 8, rank 2",
+        "  by stage: embed 0/10, rank 0/2",
         f"  log: {LOG}",
     ]
 

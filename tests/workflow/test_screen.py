@@ -45,7 +45,7 @@ def test_interrupted_run_is_one_line_and_the_same_command_shows_the_rest(tiny, i
     assert again.status == 0
     assert compare_results(project, tiny) == (set(), 0)
     shown = "\n".join(again.screens)
-    for words in (" of 1", "  train tiny-0", "  embed shapes/test, tiny-0", "  to do: ", "  log: .snakemake/log/"):
+    for words in (" jobs, ", "  train tiny-0", "  embed shapes/test, tiny-0", "  by stage: ", "  log: .snakemake/log/"):
         assert words in shown
     lines = again.last.splitlines()
     assert any(line.startswith("overtop: done, ") for line in lines)

@@ -43,5 +43,5 @@ def describe(name: str) -> Column | None:
     return None
 
 
-MEANINGS: dict[str, str] = {name: column.meaning for name, column in COLUMNS.items()}
-"""What each column means, by name."""
+MEANINGS: dict[str, str] = {name: column.meaning.replace("`", "") for name, column in COLUMNS.items()}
+"""What each column means, by name, without the marks of code in Markdown."""

@@ -98,8 +98,8 @@ def _has_classes(config: Config, dataset: str) -> bool:
 
 def _how_to_get_labels(place: str) -> str:
     return (
-        f"a model is fitted on labelled pairs: hold out some of {place} with `split` or `held_out`, or rank answers by their "
-        "uncertainty, without labels and without a promise, by the command `overtop trust`"
+        f"a model is fitted on labelled pairs: hold out some of {place} with `split` or `held_out`, or rank answers by "
+        "their uncertainty, without labels and without a promise, by the command `overtop trust`"
     )
 
 

@@ -35,8 +35,8 @@ def render_run(run: Run, now: float, log: str) -> RenderableType:
     lines: list[RenderableType] = [_headline(run, now), _jobs(run, now)]
     if (hidden := len(run.running) - MAX_JOBS) > 0:
         lines.append(_line(f"{hidden} more started or queued", "dim"))
-    if waiting := _describe_waiting(run):
-        lines.append(_line(f"to do: {waiting}", "dim"))
+    if stages := _describe_stages(run):
+        lines.append(_line(f"by stage: {stages}", "dim"))
     lines += [_line(f"failed: {failure.name}", "red") for failure in list(run.failures.values())[-MAX_WARNINGS:]]
     lines += [_line(f"warning: {text}", "yellow") for text in run.warnings[-MAX_WARNINGS:]]
     return Group(*lines, _line(f"log: {log}", "dim"))
@@ -52,7 +52,13 @@ def _headline(run: Run, now: float) -> RenderableType:
     grid = Table.grid()
     grid.add_row(
         Text("overtop ", style="bold"),
-        ProgressBar(total=max(1, run.n_jobs), completed=run.n_finished, width=BAR_WIDTH),
+        ProgressBar(
+            total=max(1, run.n_jobs),
+            completed=run.n_finished,
+            width=BAR_WIDTH,
+            complete_style="cyan",
+            finished_style="green",
+        ),
         Text(words + (f", {left}" if left else "")),
     )
     return grid
@@ -84,9 +90,7 @@ def _describe_report(report: Report | None) -> str:
     return f"{done} of {total} {unit}" if report.total else f"{done} {unit}"
 
 
-def _describe_waiting(run: Run) -> str:
-    """What neither runs nor is done, by rule."""
-    waiting = {rule: total - run.finished[rule] for rule, total in run.totals.items()}
-    for job in run.running.values():
-        waiting[job.rule] = waiting.get(job.rule, 0) - 1
-    return ", ".join(f"{rule} {number}" for rule, number in waiting.items() if number > 0)
+def _describe_stages(run: Run) -> str:
+    """How many jobs of each rule are done, for the rules that are not complete."""
+    unfinished = {rule: total for rule, total in run.totals.items() if run.finished[rule] < total}
+    return ", ".join(f"{rule} {run.finished[rule]}/{total}" for rule, total in unfinished.items())
