@@ -75,6 +75,13 @@ def test_error_of_a_function_of_a_rule_is_one_line(fresh):
     ]
 
 
+def test_missing_weights_are_one_line(fresh):
+    encoder = "encoders={own: {architecture: shapes-vit, checkpoint: none.pt}}"
+    assert _lines(fresh, "-n", "results/scores/shapes/test/own.parquet", "--config", encoder) == [
+        "overtop: --config: encoders.own.checkpoint: none.pt does not exist; correct the path"
+    ]
+
+
 @pytest.mark.parametrize("damage", ["truncated", "altered"])
 def test_damaged_shard_never_reaches_a_table(tiny, copy_of, damage):
     project = copy_of(tiny)
