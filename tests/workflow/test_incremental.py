@@ -25,6 +25,17 @@ def test_second_run_does_nothing(tiny):
     assert tiny.planned_jobs(*TINY_CONFIG) == Counter()
 
 
+def test_touched_scripts_and_configuration_rerun_nothing(tiny, copy_of):
+    project = copy_of(tiny)
+    touched = [
+        path for pattern in ("scripts/**/*.py", "workflow/**/*.*", "*.yaml") for path in project.root.glob(pattern)
+    ]
+    assert len(touched) > 200
+    for path in touched:
+        path.touch()
+    assert project.planned_jobs(*TINY_CONFIG) == Counter()
+
+
 def test_deleted_shard_is_rebuilt_with_everything_downstream(tiny, copy_of):
     project = copy_of(tiny)
     before = project.read_files(*RESULTS)

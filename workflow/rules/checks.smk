@@ -1,5 +1,5 @@
 # Checks of what is asked for: targets before the graph is built, and what its jobs would fetch before the first starts.
-from snakemake.exceptions import RuleException, WorkflowError
+from snakemake.exceptions import MissingInputException, RuleException, WorkflowError
 from snakemake.io import strip_wildcard_constraints
 
 from overtop.pipeline.downloads import (
@@ -8,6 +8,7 @@ from overtop.pipeline.downloads import (
     pending_downloads,
 )
 from overtop.pipeline.retries import ended_with_error
+from overtop.pipeline.config_files import find_origin
 from overtop.pipeline.targets import Output, check_targets
 
 
@@ -45,9 +46,23 @@ def check_splits(splits):
 
 def find_refusal(error):
     """The error in the input that is the cause of one of Snakemake's, if there is one."""
+    if isinstance(error, MissingInputException):
+        return missing_weights(str(error))
     while error is not None and not isinstance(error, OvertopError):
         error = error.__cause__ or error.__context__
     return error
+
+
+def missing_weights(message):
+    """The error that a file with weights is missing, if Snakemake's message names it."""
+    for name, encoder in settings.encoders.items():
+        path = encoder.checkpoint
+        if path and path in message and not Path(path).exists():
+            line = (
+                f"encoders.{name}.checkpoint: {path} does not exist; correct the path"
+            )
+            return OvertopError(f"{find_origin(files, line)}: {line}")
+    return None
 
 
 def checked(build):
