@@ -35,10 +35,12 @@ def read_committed_config(repo: Path) -> dict[str, Any]:
 
 
 def listed_jobs(output: str) -> Counter[str]:
-    """Return the number of jobs of each rule that a dry run lists."""
+    """Return the number of jobs of each rule that a run lists when it starts, or a dry run."""
     table = re.search(r"^rule +jobs +why.*?\n(.*?)^\d+ jobs? would run", output, re.M | re.S)
     if table is None:
-        return Counter()
+        started = re.search(r"^overtop: [\d,]+ jobs?: (.*?); log: ", output, re.M)
+        named = (words.split() for words in started[1].split(", ")) if started else ()
+        return Counter({rule: int(count.replace(",", "")) for rule, count in named})
     rows = (line.split(maxsplit=2) for line in table[1].splitlines())
     return Counter({rule: int(count.replace(",", "")) for rule, count, *_ in rows})
 
