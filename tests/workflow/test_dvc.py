@@ -291,7 +291,7 @@ def test_experiment_changes_all_entries_that_are_alike_and_is_compared(built, tm
     names = f"[{','.join(shown)}]"
     changes = (f"+tables.demo.estimators={names}", f"figures.demo-calibration.estimators={names}")
     output = clone.run("dvc", "exp", "run", *(part for each in changes for part in ("-S", f"config.yaml:{each}")))
-    assert listed_jobs(output) == Counter({"table": 2, "compare": 1})
+    assert listed_jobs(output) == Counter({"table": 2, "compare": 1, "plot": 2, "report": 1})
     before["tables"]["demo"]["estimators"] = before["figures"]["demo-calibration"]["estimators"] = shown
     assert read_committed_config(clone.root) == before
     clone.assert_nothing_to_do()
