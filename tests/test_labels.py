@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from overtop.labels import format_name, posterior_labels
+from overtop.labels import format_measure, format_name, list_names, posterior_labels
 
 
 def posteriors(*rows, columns=("posterior", "kind", "architecture")):
@@ -64,3 +64,13 @@ def test_posteriors_without_distinct_architectures_are_distinguished_by_name(row
 
 def test_unknown_kind_is_labelled_by_its_own_name():
     assert posterior_labels(posteriors(("mine", "laplace"))) == {"mine": "laplace"}
+
+
+def test_long_list_names_the_first_and_counts_the_others():
+    assert list_names("ab", 2) == "a, b"
+    assert list_names("abcd", 2, "; ") == "a; b and 2 more"
+
+
+def test_measure_has_its_interval():
+    row = {"aurc": 0.3, "aurc_low": 0.25, "aurc_high": 0.35}
+    assert format_measure(row, "aurc") == "0.300 [0.250, 0.350]"

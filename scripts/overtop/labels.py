@@ -1,6 +1,6 @@
 """Display names of configuration values, and the order in which tables and figures list them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
@@ -133,6 +133,18 @@ def format_count(number: int, noun: str, plural: str | None = None) -> str:
 def capitalise(text: str) -> str:
     """The text with its first letter in upper case, and all others as they are."""
     return text[:1].upper() + text[1:]
+
+
+def list_names(names: Iterable[str], most: int, separator: str = ", ") -> str:
+    """The first `most` names, and the number of further ones: `a, b and 3 more`."""
+    listed = list(names)
+    hidden = len(listed) - most
+    return separator.join(listed[:most]) + (f" and {hidden:,} more" if hidden > 0 else "")
+
+
+def format_measure(row: pd.Series | Mapping[str, float], name: str) -> str:
+    """A measure of a row with its interval: `0.300 [0.250, 0.350]`."""
+    return f"{row[name]:.3f} [{row[f'{name}_low']:.3f}, {row[f'{name}_high']:.3f}]"
 
 
 def shorten(text: str, length: int) -> str:

@@ -185,7 +185,7 @@ def test_equal_similarities_are_a_warning(tmp_path):
     scores = world.scores("p").query("direction == 't2i' and estimator == 'margin' and protocol == 'corrected'")
     warnings = make_document(world.results(), world.settings()).warnings
     assert any(
-        f"for {scores['tied'].sum()} of 40 queries the best two items are equally similar" in line for line in warnings
+        f"the two best items of {scores['tied'].sum()} of 40 queries are equally similar" in line for line in warnings
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from overtop.figures.method_styles import ESTIMATOR_STYLES
 from overtop.report.document import Column
-from overtop.report.page import FOLDER, estimator_styles, format_number, interval_bar, interval_ranges, render_page
+from overtop.report.page import FOLDER, estimator_styles, interval_bar, interval_ranges, render_page
 from report.example import NASTY, example_document
 
 MIN_TEXT_CONTRAST = 4.5  # WCAG 2.2, 1.4.3
@@ -83,13 +83,6 @@ def test_bars_of_intervals_are_in_percent_of_the_range_of_their_column():
     assert ranges == {"a": (0.0, 1.0)}
     assert interval_bar(cells[0], *ranges["a"]) == {"value": 50.0, "low": 25.0, "high": 100.0}
     assert interval_bar((1.0, 1.0, 1.0), 1.0, 1.0) == {"value": 0.0, "low": 0.0, "high": 0.0}
-
-
-@pytest.mark.parametrize(
-    ("value", "decimals", "text"), [(-0.001, 2, "0.00"), (-0.5, 1, "-0.5"), (1000.0, 0, "1000"), (None, 3, "–")]
-)
-def test_number_is_formatted_without_a_negative_zero(value, decimals, text):
-    assert format_number(value, decimals) == text
 
 
 def test_texts_are_escaped():

@@ -3,7 +3,8 @@ import pandas as pd
 
 from overtop.evaluation.attack_checks import CHECKS, FAILED, PASSED
 from overtop.evaluation.robustness import AVERAGE, COLUMNS
-from overtop.report.studies import MAX_ANSWERS, answers_table, failed_check_warnings, robustness_tables
+from overtop.report.studies import MAX_ANSWERS, answers_table, robustness_tables
+from overtop.report.warnings import study_warnings
 
 
 def make_study(harmonic=True, paper=True):
@@ -40,7 +41,7 @@ def test_study_without_reference_and_harmonic_mean_has_only_accuracies():
 def test_failed_checks_are_warnings():
     columns = {"dataset": "cifar10", "model": "CLIP", "check": next(iter(CHECKS)), "detail": "0.1 against 0.2"}
     checks = pd.DataFrame([columns | {"result": result} for result in (PASSED, FAILED)])
-    (line,) = failed_check_warnings(checks)
+    (line,) = study_warnings(checks)
     assert line.startswith("The attacks may be too weak: Cifar10, CLIP: not true that ")
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from overtop.screen.words import count, describe_job, describe_seconds, first_few, plural
+from overtop.screen.words import count, describe_job, describe_seconds, plural
 
 
 @pytest.mark.parametrize(
@@ -31,8 +31,3 @@ def test_duration_has_two_units_at_most(seconds, expected):
 
 def test_counts_have_the_plural_of_their_noun():
     assert [count(1, "job"), count(1200, "query"), plural("image")] == ["1 job", "1,200 queries", "images"]
-
-
-def test_long_list_ends_with_the_number_of_hidden_items():
-    assert first_few("abcd", 2, "; ") == "a; b and 2 more"
-    assert first_few("ab", 2, "; ") == "a; b"

@@ -10,13 +10,12 @@ from overtop.pipeline import paths
 from overtop.pipeline.answers_summary import answers_summary
 from overtop.pipeline.transfer_checks import RESERVED_ENDINGS
 from overtop.storage.tables import read_table
-from overtop.tables.attack_checks import failed_checks
 from overtop.tables.differences import differences_summary
 from overtop.tables.key_numbers import prefer_rows
 from overtop.tables.operating import operating_summary
 from overtop.tables.robustness import robustness_summary
 from overtop.tables.transfers import transfers_summary
-from overtop.tables.warnings import chance_warnings, recall_warnings, tie_warnings
+from overtop.tables.warnings import attack_warnings, chance_warnings, recall_warnings, tie_warnings
 from overtop.tables.wide import GROUP
 from overtop.terms import SHOWN_ESTIMATORS
 
@@ -57,7 +56,7 @@ def _summarise_file(path: Path) -> list[str]:
         return transfers_summary(read_table(path))
     checks = path.with_name(f"{path.stem}-checks.csv")
     if path.match(paths.ROBUSTNESS.format(robustness="*") + ".csv") and checks.is_file():
-        return [*robustness_summary(read_table(path)), *_check_warnings(read_table(checks))]
+        return [*robustness_summary(read_table(path)), *map(_warn, attack_warnings(read_table(checks)))]
     return []
 
 
@@ -76,31 +75,26 @@ def summarise_table(table: pd.DataFrame) -> list[str]:
     lines, warnings = [], []
     for _, panel in rows.groupby(GROUP, sort=False):
         lines += _describe_panel(panel[panel["posterior"] == panel["posterior"].iloc[0]], posteriors)
-        warnings += [f"Warning, {line}" for line in (*chance_warnings(panel, posteriors), *tie_warnings(panel))]
+        warnings += [*chance_warnings(panel, posteriors), *tie_warnings(panel)]
     if any(line.endswith(SIMILAR) for line in lines):
         lines.append(f"{SIMILAR.strip()} by AURC not distinguishable from the reference")
     if len(posteriors) > 1:
         lines.append(f"These are the first of {len(posteriors)} posteriors; the table has all of them.")
-    return lines + warnings + [f"Warning, {line}" for line in recall_warnings(table)]
+    return lines + [*map(_warn, [*warnings, *recall_warnings(table)])]
 
 
 def _describe_panel(rows: pd.DataFrame, posteriors: Mapping[str, str]) -> list[str]:
     """R@1 and the AUROC of the shown estimators of one posterior, with intervals."""
     first = rows.iloc[0]
     title = f"{labels.panel_title(rows, int(first['n_queries']))}, {posteriors[first['posterior']]}"
-    lines = [title, f"  {_interval(first, 'recall_at_1')}  R@1"]
+    lines = [title, f"  {labels.format_measure(first, 'recall_at_1')}  R@1"]
     for _, row in rows[rows["estimator"].isin(SHOWN_ESTIMATORS)].iterrows():
         # Missing for the reference itself.
         mark = SIMILAR if row["aurc_diff_low"] <= 0 <= row["aurc_diff_high"] else ""
         name = labels.format_name(row["estimator"])
-        lines.append(f"  {_interval(row, 'auroc')}  AUROC of finding misses by {name}{mark}")
+        lines.append(f"  {labels.format_measure(row, 'auroc')}  AUROC of finding misses by {name}{mark}")
     return lines
 
 
-def _interval(row: pd.Series, name: str) -> str:
-    return f"{row[name]:.3f} [{row[f'{name}_low']:.3f}, {row[f'{name}_high']:.3f}]"
-
-
-def _check_warnings(checks: pd.DataFrame) -> list[str]:
-    """One line per failed sanity check of the attacks of a study."""
-    return [f"Warning, the attacks may be too weak: {failure}" for failure in failed_checks(checks)]
+def _warn(warning: str) -> str:
+    return f"Warning, {warning}"

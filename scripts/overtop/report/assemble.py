@@ -16,10 +16,10 @@ from overtop.report.methods_table import methods_tables
 from overtop.report.panels import Reader, make_panels
 from overtop.report.rows import PANEL, default_methods, default_rows
 from overtop.report.size import MAX_DOWNLOAD_BYTES, add_cards
-from overtop.report.studies import answers_table, failed_check_warnings, robustness_tables
+from overtop.report.studies import answers_table, robustness_tables
 from overtop.report.thumbnails import Thumbnails
 from overtop.report.verdicts import make_verdicts
-from overtop.report.warnings import operating_warnings, provenance_warnings, table_warnings
+from overtop.report.warnings import operating_warnings, provenance_warnings, study_warnings, table_warnings
 from overtop.storage.split import Split
 from overtop.tables.published import PublishedNumbers
 
@@ -142,7 +142,7 @@ def _warnings(results: ReportResults) -> list[str]:
     if results.operating is not None:
         lines += operating_warnings(results.operating)
     for _, checks in results.robustness.values():
-        lines += failed_check_warnings(checks)
+        lines += study_warnings(checks)
     for name, (_, facts) in results.answers.items():
         lines += [f"{name}: {warning}" for warning in facts["warnings"]]
     return list(dict.fromkeys(lines))

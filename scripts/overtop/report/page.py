@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from overtop.figures import style
 from overtop.figures.method_styles import ESTIMATOR_STYLES
 from overtop.report.document import Document, Measured, Panel, Table, as_json
+from overtop.tables.blocks import format_number
 
 FOLDER = Path(__file__).parent
 """Where the templates, the style sheet and the script are."""
@@ -103,10 +104,3 @@ def interval_bar(interval: Measured, least: float, greatest: float) -> dict[str,
         for name, end in zip(names, interval, strict=True)
         if end is not None
     }
-
-
-def format_number(value: float | None, decimals: int) -> str:
-    """A number with some decimals and no negative zero; a dash if it is not defined."""
-    if value is None:
-        return "–"
-    return f"{round(value, decimals) + 0.0:.{decimals}f}"

@@ -9,7 +9,6 @@ from overtop import labels
 from overtop.evaluation.robustness import AVERAGE
 from overtop.report.document import Column, Measured, Table
 from overtop.report.rows import explain, number
-from overtop.tables.attack_checks import failed_checks
 from overtop.tables.robustness import MEASURES
 
 MAX_ANSWERS = 300
@@ -29,11 +28,6 @@ def robustness_tables(name: str, rows: pd.DataFrame) -> list[Table]:
         for measure in labels.in_known_order(of_dataset["measure"], MEASURES):
             tables.append(_study_table(name, of_dataset[of_dataset["measure"] == measure]))
     return tables
-
-
-def failed_check_warnings(checks: pd.DataFrame) -> list[str]:
-    """One line per failed sanity check of the attacks of a study."""
-    return [f"The attacks may be too weak: {failure}." for failure in failed_checks(checks)]
 
 
 def _study_table(name: str, rows: pd.DataFrame) -> Table:

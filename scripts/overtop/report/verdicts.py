@@ -27,7 +27,7 @@ def _judge(
     panel: pd.DataFrame, posteriors: Mapping[str, str], precision: float, operating: pd.DataFrame | None
 ) -> Verdict:
     row = default_methods(panel).iloc[-1]
-    recall = f"R@1 is {_interval(row, 'recall_at_1')} ({posteriors[row['posterior']]})"
+    recall = f"R@1 is {labels.format_measure(row, 'recall_at_1')} ({posteriors[row['posterior']]})"
     title = labels.panel_title(panel, int(row["n_queries"]))
     if is_at_chance(row.to_frame().T).iloc[0]:
         sentences = [
@@ -64,8 +64,8 @@ def _name_best(panel: pd.DataFrame, row: pd.Series) -> str:
         return ""
     name, default = (labels.format_name(estimator) for estimator in (best["estimator"], row["estimator"]))
     return (
-        f"Chosen on these queries, {name} has the best AURC, {_interval(best, 'aurc')}; {default} has "
-        f"{_interval(row, 'aurc')}."
+        f"Chosen on these queries, {name} has the best AURC, {labels.format_measure(best, 'aurc')}; {default} has "
+        f"{labels.format_measure(row, 'aurc')}."
     )
 
 
@@ -86,10 +86,6 @@ def _describe_promise(row: pd.Series, operating: pd.DataFrame, precision: float)
         f"A threshold chosen on {chosen} promises R@1 {precision:g} with confidence {point['confidence']:g}: it "
         f"answers {_percent(point['coverage'])} of {int(point['n_test']):,} queries here{achieved}."
     )
-
-
-def _interval(row: pd.Series, name: str) -> str:
-    return f"{row[name]:.3f} [{row[f'{name}_low']:.3f}, {row[f'{name}_high']:.3f}]"
 
 
 def _percent(share: float) -> str:

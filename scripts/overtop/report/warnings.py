@@ -8,12 +8,12 @@ import pandas as pd
 from overtop import labels
 from overtop.confidence.thresholds import fewest_queries
 from overtop.report.rows import PANEL
-from overtop.tables.warnings import chance_warnings, recall_warnings
+from overtop.tables.warnings import attack_warnings, chance_warnings, recall_warnings, tie_warnings
 
 FEW_QUERIES = 100
 """Queries below which intervals are so wide that little can be said."""
 
-MAX_NAMES = 5
+MAX_SKIPPED = 5
 """Skipped items that a warning names."""
 
 
@@ -27,12 +27,22 @@ def table_warnings(rows: pd.DataFrame) -> list[str]:
     lines: list[str] = []
     for _, panel in rows.groupby(PANEL, sort=False):
         lines += [f"{line}." for line in chance_warnings(panel, posteriors)]
-        lines += _count_warnings(panel, posteriors)
+        lines += _count_warnings(panel)
+        lines += [f"{line}." for line in tie_warnings(panel)]
     return lines + [f"{line}." for line in recall_warnings(rows)]
 
 
-def _count_warnings(panel: pd.DataFrame, posteriors: Mapping[str, str]) -> list[str]:
-    """Few queries, no misses, and equal similarities, by panel."""
+def study_warnings(checks: pd.DataFrame) -> list[str]:
+    """Warnings on the attacks of a robustness study.
+
+    Args:
+        checks: result of `evaluation.attack_checks.check_attacks`.
+    """
+    return [f"{labels.capitalise(line)}." for line in attack_warnings(checks)]
+
+
+def _count_warnings(panel: pd.DataFrame) -> list[str]:
+    """Few queries, and no misses, of one data set and direction."""
     name, lines = labels.dataset_label(panel), []
     n_images = int(panel["n_clusters"].min())
     if n_images < FEW_QUERIES:
@@ -41,12 +51,6 @@ def _count_warnings(panel: pd.DataFrame, posteriors: Mapping[str, str]) -> list[
         )
     if (panel["recall_at_1"] == 1).all():
         lines.append(f"{name}: no query is wrong, so that no uncertainty can be judged.")
-    tied = panel.drop_duplicates("posterior") if "n_tied" in panel else panel.iloc[:0]
-    for row in tied[tied["n_tied"] > 0].itertuples():
-        lines.append(
-            f"{name}: for {row.n_tied:,} of {row.n_queries:,} queries the best two items are equally similar "
-            f"({posteriors[row.posterior]}); the one that comes first in the gallery counts as the top-1."
-        )
     return lines
 
 
@@ -60,15 +64,13 @@ def provenance_warnings(provenance: Mapping[tuple[str, str, str], Mapping[str, A
     for (dataset, split, _), facts in provenance.items():
         name = f"{labels.format_name(dataset)}, {split}"
         if facts["n_skipped"]:
-            names = [str(item) for item in facts["skipped"][:MAX_NAMES]]
-            more = f" and {facts['n_skipped'] - MAX_NAMES:,} more" if facts["n_skipped"] > MAX_NAMES else ""
             lines.append(
                 f"{name}: {labels.format_count(facts['n_skipped'], 'item')} skipped, which cannot be embedded: "
-                f"{', '.join(names)}{more}."
+                f"{labels.list_names(map(str, facts['skipped']), MAX_SKIPPED)}."
             )
         if facts["n_truncated"]:
             captions = labels.format_count(facts["n_truncated"], "caption")
-            lines.append(f"{name}: {captions} longer than the encoder's context, of which the beginning is embedded.")
+            lines.append(f"{name}: {captions} truncated to the length of the encoder's context.")
     return list(dict.fromkeys(lines))
 
 

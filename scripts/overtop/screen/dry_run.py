@@ -4,8 +4,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from overtop.labels import list_names
 from overtop.screen.snakemake_text import count_reasons
-from overtop.screen.words import count, first_few
+from overtop.screen.words import count
 
 MAX_NAMES = 3
 """Jobs of a rule that are named."""
@@ -30,7 +31,7 @@ def describe_dry_run(totals: Mapping[str, int], jobs: Mapping[str, Sequence[Plan
     reasons = {rule: ", ".join(count_reasons(job.reason for job in known[rule])) for rule in totals}
     rows = [("rule", "jobs", "why", "which")]
     for rule, total in totals.items():
-        names = first_few(sorted(job.name for job in known[rule] if job.name), MAX_NAMES, "; ")
+        names = list_names(sorted(job.name for job in known[rule] if job.name), MAX_NAMES, "; ")
         rows.append((rule, f"{total:,}", reasons[rule], names))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     for rule, number, why, names in rows:

@@ -1,6 +1,6 @@
 """Plain words for jobs, durations and counts."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 PARTS = (("shard", "shards"), ("slice", "slices"))
 """Wildcards that number the jobs of one file set, and those of their total."""
@@ -45,10 +45,3 @@ def count(number: int, noun: str) -> str:
 def plural(noun: str) -> str:
     """The plural of a noun."""
     return f"{noun.removesuffix('y')}ies" if noun.endswith("y") else f"{noun}s"
-
-
-def first_few(words: Iterable[str], most: int, separator: str) -> str:
-    """The first words of a list, and the number of further ones."""
-    listed = list(words)
-    hidden = len(listed) - most
-    return separator.join(listed[:most]) + (f" and {hidden} more" if hidden > 0 else "")

@@ -154,6 +154,6 @@ def render_rows(block: Block) -> tuple[list[tuple[str, str]], list[Row]]:
     return [(direction, name) for _, direction, name in values.columns], rows
 
 
-def format_number(number: float, decimals: int) -> str:
+def format_number(number: float | None, decimals: int) -> str:
     """A number with fixed decimals and no "-0.0"; a dash if it is missing."""
-    return UNDEFINED if pd.isna(number) else f"{round(number, decimals) + 0.0:.{decimals}f}"
+    return UNDEFINED if number is None or pd.isna(number) else f"{round(number, decimals) + 0.0:.{decimals}f}"

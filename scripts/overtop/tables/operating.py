@@ -26,8 +26,7 @@ def _describe(row: pd.Series) -> str:
     method = f"{labels.capitalise(labels.format_name(str(row['direction'])))}, {labels.format_name(row['estimator'])}"
     target = f"{method}: R@1 of at least {row['target']:g}"
     if row["threshold"] > -np.inf:
-        interval = f"[{row['achieved_low']:.3f}, {row['achieved_high']:.3f}]"
-        achieved = f", R@1 {row['achieved']:.3f} {interval}" if row["coverage"] else ""
+        achieved = f", R@1 {labels.format_measure(row, 'achieved')}" if row["coverage"] else ""
         return f"{target} by answering {100 * row['coverage']:.0f} % of the test queries{achieved}"
     n = labels.format_count(int(row["n_validation"]), "validation query", "validation queries")
     if np.isinf(row["n_needed"]):

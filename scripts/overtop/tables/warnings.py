@@ -1,13 +1,17 @@
-"""Warnings about a table of results: what means little, or may be wrong."""
+"""Warnings about tables of results: numbers that are uninformative, or that may be wrong.
+
+Each is a sentence without a capital letter and a full stop, so that a summary and a page can frame it.
+"""
 
 from collections.abc import Mapping
 
 import pandas as pd
 
 from overtop import labels
+from overtop.tables.attack_checks import failed_checks
 
 CHANCE_AUROC = 0.5
-"""AUROC of an uncertainty that knows nothing about the hits."""
+"""AUROC of an uncertainty that is unrelated to the hits."""
 
 MANY_TIES = 0.01
 """Share of queries with equal best items from which it is worth a warning."""
@@ -25,22 +29,27 @@ def is_at_chance(rows: pd.DataFrame) -> pd.Series:
 
 
 def chance_warnings(panel: pd.DataFrame, posteriors: Mapping[str, str]) -> list[str]:
-    """One line on posteriors whose R@1, and one on methods whose AUROC, is not above that of chance."""
+    """One line on posteriors whose R@1, and one on methods whose AUROC, is not above that of chance.
+
+    Args:
+        panel: a row per method of one data set and direction.
+        posteriors: display names.
+    """
     warnings = []
-    by_chance = is_at_chance(panel)
-    if by_chance.any():
-        names = [posteriors[posterior] for posterior in panel.loc[by_chance, "posterior"].unique()]
+    at_chance = is_at_chance(panel)
+    if at_chance.any():
+        names = [posteriors[posterior] for posterior in panel.loc[at_chance, "posterior"].unique()]
         warnings.append(
             f"{labels.dataset_label(panel)}: R@1 is not above chance (1 in {panel['n_clusters'].max():,}), so "
-            f"the other measures mean nothing: {_enumerate(names)}"
+            f"the other measures mean nothing: {labels.list_names(names, MAX_NAMES)}"
         )
-    uninformative = panel[(panel["auroc_low"] <= CHANCE_AUROC) & ~by_chance]
+    uninformative = panel[(panel["auroc_low"] <= CHANCE_AUROC) & ~at_chance]
     if len(uninformative):
         methods = zip(uninformative["estimator"], uninformative["posterior"], strict=True)
         names = [f"{labels.format_name(estimator)} ({posteriors[posterior]})" for estimator, posterior in methods]
         warnings.append(
             f"{labels.dataset_label(panel)}: not better than chance at finding misses (AUROC interval reaches "
-            f"{CHANCE_AUROC}): {_enumerate(names)}"
+            f"{CHANCE_AUROC}): {labels.list_names(names, MAX_NAMES)}"
         )
     return warnings
 
@@ -57,12 +66,6 @@ def tie_warnings(panel: pd.DataFrame) -> list[str]:
     ]
 
 
-def _enumerate(names: list[str]) -> str:
-    """The first names, and the number of further ones."""
-    hidden = len(names) - MAX_NAMES
-    return ", ".join(names[:MAX_NAMES]) + (f" and {hidden} more" if hidden > 0 else "")
-
-
 def recall_warnings(table: pd.DataFrame) -> list[str]:
     """One line per data set with encoders whose recall differs from the published one."""
     off = table.dropna(subset="members_off")
@@ -75,3 +78,12 @@ def recall_warnings(table: pd.DataFrame) -> list[str]:
             f"{', '.join(names)}; see results/members"
         )
     return lines
+
+
+def attack_warnings(checks: pd.DataFrame) -> list[str]:
+    """One line per failed sanity check of the attacks of a study.
+
+    Args:
+        checks: result of `evaluation.attack_checks.check_attacks`.
+    """
+    return [f"the attacks may be too weak: {failure}" for failure in failed_checks(checks)]
