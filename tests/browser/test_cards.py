@@ -123,4 +123,4 @@ def test_labelled_match_of_a_miss_is_named(open_report, example):
     cards = example.queries[0]
     missed = next(i for i in range(12) if not cards.hit[i] and cards.answer[i] not in cards.top[i])
     text = page.locator(".card").nth(missed).inner_text()
-    assert "Labelled match, beyond the best ranks" in text
+    assert "Labelled match, beyond the stored ranking" in text

@@ -7,6 +7,8 @@ from dataclasses import replace
 import pytest
 
 from browser.reading import downloaded, table_rows
+from overtop.report.document import Calibration
+from report.example import panel
 
 NUMBERS_PRESSES = {0: 0.5, 3: 0.65, 8: 0.9}
 """Presses of an arrow key, and the coverage that they lead to in steps of 0.05."""
@@ -161,3 +163,29 @@ def test_labels_of_many_curves_do_not_cover_each_other(open_report, example):
     boxes.sort()
     assert len(boxes) == 12
     assert min(b - a for a, b in zip(boxes, boxes[1:], strict=False)) >= 15
+
+
+def test_curves_of_few_queries_are_drawn_at_their_values(open_report, example):
+    few = panel("t2i", 10, 0.3)
+    page = open_report(replace(example, panels=[few], queries=[]))
+    ticks = [float(text) for text in page.locator("#rejection .tick.end").all_text_contents()]
+    assert min(ticks) == 0.4  # below is the floor of the axis, R@1
+    heights = page.locator("#rejection .marker").evaluate_all("all => all.map(one => one.getBBox().y)")
+    assert max(heights) - min(heights) > 50
+
+
+def test_level_of_few_queries_stays_in_the_chart(open_report, example):
+    first = example.panels[0]
+    bins = Calibration([0, 1, 2], [0.3, 0.2, 1.0], [600, 300, 5])
+    methods = [replace(method, calibration=bins) for method in first.methods]
+    page = open_report(replace(example, panels=[replace(first, methods=methods)], queries=[]))
+    tops = page.locator("#calibration .marker").evaluate_all("all => all.map(one => one.getBBox().y)")
+    assert min(tops) >= 0
+
+
+def test_level_of_intervals_and_fractions_of_errors_are_explained(open_report, example):
+    page = open_report(replace(example, interval_level=0.9))
+    assert "In brackets: 90 % bootstrap intervals" in page.locator("#answer").inner_text()
+    note = page.locator("figure .note").first.inner_text()
+    assert "Bars: 90 % bootstrap intervals." in note
+    assert "share their errors evenly" in note

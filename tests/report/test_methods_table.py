@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 
 from helpers.synthetic_tables import make_metrics, make_recalls
+from overtop.config.evaluation import BootstrapSpec, EvaluationSpec
 from overtop.report.methods_table import methods_tables
 from overtop.tables.published import PublishedNumbers
 from overtop.tables.rows import combine_metrics
@@ -17,8 +18,9 @@ def make_table(published=None, datasets=("mscoco",), **columns):
     return (published or PublishedNumbers()).add_columns(table)
 
 
-def show(table, published=None):
-    return methods_tables("t", table, published or PublishedNumbers(), 0.9, REFERENCE)
+def show(table, published=None, level=0.95):
+    spec = EvaluationSpec(bootstrap=BootstrapSpec(level=level))
+    return methods_tables("t", table, published or PublishedNumbers(), spec)
 
 
 def test_rows_of_each_direction_begin_with_the_smallest_aurc():
@@ -45,6 +47,11 @@ def test_cells_are_the_numbers_of_the_csv():
 def test_undefined_number_is_none():
     (table,) = show(make_table(neg_sr2=np.nan, neg_sr2_low=np.nan, neg_sr2_high=np.nan))
     assert set(table.rows["neg_sr2"]) == {(None, None, None)}
+
+
+def test_note_states_the_level_of_the_intervals():
+    (table,) = show(make_table(), level=0.9)
+    assert table.note.startswith("In brackets: 90 % bootstrap intervals")
 
 
 def test_star_marks_significant_differences():

@@ -37,9 +37,10 @@ def test_sample_has_the_asked_size_also_with_few_hits_or_misses(n, share_of_hits
 
 def test_sentence_says_how_the_queries_were_chosen():
     assert describe_sample(300, 2000, 300, 7, "Max softmax") == (
-        "300 of 2,000 queries: the 37 most and the 37 least certain hits and misses by Max softmax, as far as there "
-        "are so many, and others drawn with seed 7."
+        "300 of 2,000 queries: by Max softmax, the 37 most and the 37 least certain hits, likewise misses (fewer where "
+        "there are not as many), and a random sample of the others (seed 7)."
     )
     assert describe_sample(120, 2000, 300, 7, "X").endswith(
         "Fewer than the declared 300, so that the page stays below its size limit."
     )
+    assert describe_sample(7, 2000, 7, 0, "X") == "7 of 2,000 queries, drawn with seed 0."

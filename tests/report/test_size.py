@@ -25,11 +25,11 @@ def test_page_has_as_many_cards_as_its_limit_allows(monkeypatch, limit):
     assert len(document.thumbnails) >= 0.9 * limit / 1003 - 1
 
 
-def test_page_without_place_has_no_cards_and_says_so(monkeypatch):
+def test_page_without_room_has_no_cards_and_says_so(monkeypatch):
     monkeypatch.setattr(size, "MAX_BYTES", count_bytes(EMPTY) + 200)
     document = add_cards(EMPTY, 300, draw)
     assert (document.queries, document.thumbnails) == ([], [])
-    assert document.warnings == [*EMPTY.warnings, size.NO_PLACE]
+    assert document.warnings == [*EMPTY.warnings, size.NO_ROOM]
     assert document.downloads == EMPTY.downloads
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import pandas as pd
 
-from overtop import labels
 from overtop.config.evaluation import EvaluationSpec
 from overtop.report import provenance
 from overtop.report.cards import CardSource, make_cards
@@ -89,6 +88,7 @@ def make_document(results: ReportResults, settings: ReportSettings) -> Document:
         name=settings.name,
         title=f"{settings.name}: how far can the top-1 be trusted?",
         rebuild=settings.rebuild,
+        interval_level=settings.evaluation.bootstrap.level,
         robustness=[t for name, (rows, _) in results.robustness.items() for t in robustness_tables(name, rows)],
         answers=[answers_table(name, *of_entry) for name, of_entry in results.answers.items()],
         downloads=list(map(_offer, results.files)),
@@ -110,11 +110,10 @@ def make_document(results: ReportResults, settings: ReportSettings) -> Document:
 
 def _method_tables(results: ReportResults, evaluation: EvaluationSpec) -> list[Table]:
     """The tables of all entries; within one, that of the default protocol first."""
-    reference = labels.format_name(evaluation.bootstrap.reference)
     return [
         table
         for name, (rows, published) in results.tables.items()
-        for table in methods_tables(name, rows, published, evaluation.precision, reference)
+        for table in methods_tables(name, rows, published, evaluation)
     ]
 
 

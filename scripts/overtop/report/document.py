@@ -264,6 +264,7 @@ class Document:
         name: of the report.
         title: heading of the page.
         rebuild: the command that makes the page.
+        interval_level: confidence level of the intervals of verdicts, panels and tables of methods.
         verdicts: one for each panel.
         warnings: what limits the results, one sentence each.
         panels: curves.
@@ -279,6 +280,7 @@ class Document:
     name: str
     title: str
     rebuild: str
+    interval_level: float = 0.95
     verdicts: list[Verdict] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     panels: list[Panel] = field(default_factory=list)

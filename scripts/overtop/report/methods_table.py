@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from overtop import labels
+from overtop.config.evaluation import EvaluationSpec
 from overtop.reference.paper import METRIC_SUFFIXES, read_paper_table
 from overtop.report.document import Column, Table
 from overtop.report.rows import explain, measured, number
@@ -35,7 +36,7 @@ _TEXTS = [
 
 
 def methods_tables(
-    name: str, table: pd.DataFrame, published: PublishedNumbers, precision: float, reference: str
+    name: str, table: pd.DataFrame, published: PublishedNumbers, evaluation: EvaluationSpec
 ) -> list[Table]:
     """The tables of one entry of `tables`: of the corrected protocol, and of the published one if it has paper values.
 
@@ -45,28 +46,28 @@ def methods_tables(
         name: of the entry.
         table: as the rule `table` writes it.
         published: what the table is compared with.
-        precision: R@1 that `coverage` is measured at.
-        reference: display name of the estimator that the others are compared with.
+        evaluation: how it was made.
     """
     for column, order in (("positives", POSITIVES), ("binning", BINNINGS)):
         table = table[table[column] == labels.in_known_order(table[column], order)[0]]
     protocols = labels.in_known_order(table["protocol"], labels.PROTOCOLS)
     shown = [p for p in protocols if p == protocols[0] or _has_paper(table[table["protocol"] == p])]
     return [
-        _make_table(f"{name}-{protocol}", name, table[table["protocol"] == protocol], published, precision, reference)
+        _make_table(f"{name}-{protocol}", name, table[table["protocol"] == protocol], published, evaluation)
         for protocol in shown
     ]
 
 
 def _make_table(
-    key: str, name: str, rows: pd.DataFrame, published: PublishedNumbers, precision: float, reference: str
+    key: str, name: str, rows: pd.DataFrame, published: PublishedNumbers, evaluation: EvaluationSpec
 ) -> Table:
     # Image to text is second, as everywhere but in the paper; the smallest AURC first.
     rows = sort_rows(rows.sort_values("aurc", kind="stable"), GROUP)
     posteriors = labels.posterior_labels(rows)
-    columns = [*_TEXTS, *_columns(rows, precision, reference)]
+    columns = [*_TEXTS, *_columns(rows, evaluation)]
     cells: dict[str, list[Any]] = {column.key: _cells(rows, column, posteriors) for column in columns}
-    notes = ["Intervals are of the bootstrap, resampled by image; a dash: undefined."]
+    level = 100 * evaluation.bootstrap.level
+    notes = [f"In brackets: {level:g} % bootstrap intervals, resampled by image; a dash: undefined."]
     if published.reference and _has_paper(rows):
         source = read_paper_table(published.reference).description
         notes.append(f"The paper's numbers: {source}; the published protocol repeats its code.")
@@ -74,8 +75,9 @@ def _make_table(
     return Table(key, f"{name}: {labels.setup_label(rows, SETUP)}", " ".join(notes), columns, cells)
 
 
-def _columns(rows: pd.DataFrame, precision: float, reference: str) -> list[Column]:
+def _columns(rows: pd.DataFrame, evaluation: EvaluationSpec) -> list[Column]:
     """The columns of numbers, each of the paper's behind ours where there are some."""
+    precision, reference = evaluation.precision, labels.format_name(evaluation.bootstrap.reference)
     columns = []
     for column in _MEASURES:
         if column.key == "coverage":

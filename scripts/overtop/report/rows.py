@@ -32,10 +32,10 @@ def panel_id(row: Mapping[str, str] | pd.Series) -> str:
 
 
 def default_methods(panel: pd.DataFrame) -> pd.DataFrame:
-    """The rows of a panel that are shown at first, which no result decides: of its first posterior, fixed estimators.
+    """The rows of a panel that are shown by default: `SHOWN_ESTIMATORS` of its first posterior, whatever the results.
 
-    If it has none of `SHOWN_ESTIMATORS`, its first row. The last of the rows is that of the default estimator, as
-    confidence models have it: by a bank if there is one, else the maximum of the softmax.
+    If it has none of these estimators, its first row. The last row is that of the default estimator, as in confidence
+    models: `bank_nnn` if there is a bank, else `max_softmax`.
     """
     first = panel[panel["posterior"] == panel["posterior"].iloc[0]]
     by_estimator = first.set_index("estimator", drop=False)

@@ -46,10 +46,12 @@ def describe_sample(n: int, n_queries: int, declared: int, seed: int, estimator:
     if n == n_queries:
         return f"All {all_queries}." if n > 1 else "The only query."
     extremes = int(n * EXTREME_SHARE)
-    text = (
-        f"{n:,} of {all_queries}: the {extremes:,} most and the {extremes:,} least certain hits and misses by "
-        f"{estimator}, as far as there are so many, and others drawn with seed {seed}."
-    )
+    text = f"{n:,} of {all_queries}, drawn with seed {seed}."
+    if extremes:
+        text = (
+            f"{n:,} of {all_queries}: by {estimator}, the {extremes:,} most and the {extremes:,} least certain hits, "
+            f"likewise misses (fewer where there are not as many), and a random sample of the others (seed {seed})."
+        )
     if n < declared:
         text += f" Fewer than the declared {declared:,}, so that the page stays below its size limit."
     return text

@@ -1,7 +1,7 @@
-// Draws the curves and the query cards of a report, and makes its tables sortable. No library, no request.
+// Curves, query cards and sortable tables of a report.
 
-const DATA = JSON.parse(document.getElementById("data").textContent);  // overtop.report.document has its fields
-const STYLES = JSON.parse(document.getElementById("styles").textContent);  // of estimators: colour and marker
+const DATA = JSON.parse(document.getElementById("data").textContent);  // see overtop.report.document
+const STYLES = JSON.parse(document.getElementById("styles").textContent);  // colour and marker of estimators
 const FEW_QUERIES = 20;  // numbers of fewer queries are drawn faint
 const CARDS_PER_PAGE = 24;
 const LABEL_HEIGHT = 16;  // pixels, as are all lengths of charts
@@ -120,11 +120,12 @@ class Chart {
     this.isNamed = nameWidth < 0.45 * width;  // letters elsewhere
     const height = Math.max(280, Math.min(380, 0.6 * width), 70 + LABEL_HEIGHT * spec.curves.length);
     const box = (this.box = { left: 36, right: width - (this.isNamed ? nameWidth : 70), top: 12, bottom: height - 44 });
-    const values = spec.curves.flatMap((curve) => curve.y.filter((y, i) => y != null && !curve.isFew[i]));
+    const allFew = spec.curves.every(({ isFew }) => !isFew.includes(false));
+    const values = spec.curves.flatMap(({ y, isFew }) => y.filter((value, i) => value != null && (allFew || !isFew[i])));
     const floor = Math.min(0.9, Math.floor(10 * Math.min(1, ...values)) / 10);
     const ceiling = spec.bound ? 1 : Math.min(1, Math.ceil(10 * Math.max(floor + 0.1, ...values)) / 10);
     this.x = (i) => box.left + spec.x[i] * (box.right - box.left);
-    this.y = (value) => box.bottom - ((Math.max(value, floor) - floor) / (ceiling - floor)) * (box.bottom - box.top);
+    this.y = (value) => box.bottom - ((Math.min(Math.max(value, floor), ceiling) - floor) / (ceiling - floor)) * (box.bottom - box.top);
 
     const svg = make("svg", { viewBox: `0 0 ${width} ${height}`, role: "img" },
       make("title", {}, spec.title), make("desc", {}, this.holder.dataset.description));
@@ -380,7 +381,7 @@ function makeSortable(table) {
       heading.setAttribute("aria-sort", isAscending ? "ascending" : "descending");
       const value = (row) => row.cells[column].dataset.value;
       const compare = (a, b) => (isText ? a.localeCompare(b, "en", { numeric: true }) : a - b) * (isAscending ? 1 : -1);
-      const rows = [...table.tBodies[0].rows].sort((a, b) =>  // what is not defined is last
+      const rows = [...table.tBodies[0].rows].sort((a, b) =>  // undefined is last
         (value(a) === "") - (value(b) === "") || compare(value(a), value(b)));
       table.tBodies[0].append(...rows);
     });
@@ -420,7 +421,7 @@ function showAnswer(cards, i) {
   const [answer, rank] = [cards.answer[i], cards.rank[i]];
   if (cards.hit[i] || cards.top[i].includes(answer)) return null;
   if (answer < 0) return make("p", {}, "Its labelled match is not in the gallery.");
-  return make("p", {}, `Labelled match, ${rank ? `rank ${rank}` : "beyond the best ranks"}: `, showItem(cards.gallery, answer));
+  return make("p", {}, `Labelled match, ${rank ? `rank ${rank}` : "beyond the stored ranking"}: `, showItem(cards.gallery, answer));
 }
 
 function showBars(cards, names, i) {
@@ -445,7 +446,7 @@ function makeCard(cards, i, order) {
     showAnswer(cards, i),
     make("p", { class: "quiet" }, "Uncertainty: share of queries that are more certain"),
     showBars(cards, first, i),
-    others.length ? make("details", {}, make("summary", {}, `${others.length} more estimators`), showBars(cards, others, i)) : null);
+    others.length ? make("details", {}, make("summary", {}, `Other estimators: ${others.length}`), showBars(cards, others, i)) : null);
 }
 
 function startCards() {
@@ -472,7 +473,7 @@ function startCards() {
     const shown = selected.slice(page * CARDS_PER_PAGE, (page + 1) * CARDS_PER_PAGE);
     $("cards").replaceChildren(...shown.map((i) => makeCard(cards, i, $("query-order").value)));
     $("query-status").textContent = `${selected.length} of ${cards.id.length} queries, page ${page + 1} of ${pages}`;
-    for (const button of pagers) {  // a disabled button would lose the focus
+    for (const button of pagers) {  // disabled buttons lose the focus
       button.setAttribute("aria-disabled", page === (button.dataset.step < 0 ? 0 : pages - 1));
     }
   };

@@ -12,17 +12,17 @@ MAX_BYTES = 5_000_000
 MAX_DOWNLOAD_BYTES = 500_000
 """Size of a file that a page contains, at most; a larger one is named with its path."""
 
-NO_PLACE = "No query cards are shown, as the page has no place for them; declare a report with fewer tables."
-"""Warning of a page without place for a single card."""
+NO_ROOM = "No query cards are shown, because the page would exceed its size limit; declare a report with fewer tables."
+"""Warning of a page without room for a single card."""
 
 SAFETY = 0.97
 """Share of the remaining size that the next number of cards is chosen for."""
 
 
 def add_cards(document: Document, n: int, draw: Callable[[int], tuple[list[QueryCards], list[str]]]) -> Document:
-    """Add query cards and their thumbnails, as many as the page has place for.
+    """Add query cards and their thumbnails, as many as the page has room for.
 
-    If it has place for none, it says so, and names its files instead of containing them.
+    If it has room for none, it says so, and names its files instead of containing them.
 
     Args:
         document: without cards.
@@ -38,7 +38,7 @@ def add_cards(document: Document, n: int, draw: Callable[[int], tuple[list[Query
             return full
         n = min(n - 1, int(n * SAFETY * (MAX_BYTES - without) / (size - without)))
     if declared:
-        document = replace(document, warnings=[*document.warnings, NO_PLACE])
+        document = replace(document, warnings=[*document.warnings, NO_ROOM])
     if count_bytes(document) > MAX_BYTES:
         document = replace(document, downloads=[replace(file, text=None) for file in document.downloads])
     return document

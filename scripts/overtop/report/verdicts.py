@@ -12,7 +12,7 @@ from overtop.tables.warnings import is_at_chance
 
 
 def make_verdicts(rows: pd.DataFrame, precision: float, operating: pd.DataFrame | None = None) -> list[Verdict]:
-    """One verdict for each panel, on its first posterior and the default estimator, which no result decides.
+    """One verdict for each panel, on its first posterior and the default estimator; neither is chosen by results.
 
     Args:
         rows: the methods of the report (`rows.default_rows`).
@@ -57,7 +57,7 @@ def _describe_coverage(row: pd.Series, precision: float) -> str:
 
 
 def _name_best(panel: pd.DataFrame, row: pd.Series) -> str:
-    """The method of the smallest AURC beside the default one; that of the same posterior, which has the same hits."""
+    """The estimator of the smallest AURC, if it is not the default one; of the same posterior, so of the same hits."""
     same = panel[panel["posterior"] == row["posterior"]]
     best = same.loc[same["aurc"].idxmin()]
     if best["estimator"] == row["estimator"]:
