@@ -87,7 +87,7 @@ def test_page_shows_the_table_the_promise_and_what_was_left_out(table_job):
     assert "With 20 other queries, one per image, no threshold can promise R@1 0.9." in page
     assert "no R@1 of 0.9 can be promised with fewer than 29." in page
     assert "1 item skipped, which cannot be embedded: x.jpg." in page
-    assert "2 captions longer than the encoder&#39;s context" in page
+    assert "2 captions truncated to the length of the encoder&#39;s context" in page
     assert {download["name"] for download in document["downloads"]} == {"table.csv", "operating.csv"}
 
 

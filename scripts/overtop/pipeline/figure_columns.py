@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
-from overtop.columns.column import AS_UNCERTAINTY, Column, count, number, share, text
+from overtop.columns.column import AS_UNCERTAINTY, Column, count, number, share
 from overtop.pipeline import paths
 from overtop.pipeline.result_columns import CALIBRATION_CURVES, REJECTION_CURVES, TRANSFER_BINS
-from overtop.pipeline.study_columns import BANK_ABLATION
+from overtop.pipeline.study_columns import ATTACK_EFFECTS, BANK_ABLATION, CASCADE_CURVE
 from overtop.pipeline.table_columns import TableColumns, with_intervals
 
 _SETTINGS = ["varied", "posterior", "rate", "passes"]
@@ -43,8 +43,7 @@ FIGURE_TABLES = (
     _figure(
         "cascade",
         "a row of `curve.csv` or `spent.csv` of the cascade",
-        ["direction", "rule", "fraction", "n_queries", "samples_per_query", "recall_at_1"]
-        + [*with_intervals(["aurc", "change"]), "samples", "share_settled", "panel"],
+        [*CASCADE_CURVE.columns, "samples", "share_settled", "panel"],
     ),
     _figure("bank", BANK_ABLATION.rows, BANK_ABLATION.columns, BANK_ABLATION.own),
     _figure(
@@ -92,11 +91,7 @@ FIGURE_TABLES = (
         "an estimator, set of images, model and view",
         ["dataset", "estimator", "images", "model", "view", "n_pairs", "mean", *_QUANTILES, "attack"]
         + [*with_intervals(["difference"]), "clean_sd", "verdict"],
-        {
-            **_QUANTILES,
-            "difference": number("mean over pairs of attacked minus clean uncertainty", AS_UNCERTAINTY),
-            "verdict": text("what the attack does to the uncertainty", "raises, lowers, not distinguishable"),
-        },
+        {**_QUANTILES, **ATTACK_EFFECTS.own},
     ),
     _figure("confidence", TRANSFER_BINS.rows, TRANSFER_BINS.columns, TRANSFER_BINS.own),
 )

@@ -11,20 +11,30 @@ BANK_ABLATION = TableColumns(
     ["dataset", "posterior", "direction", *bank_ablation.COLUMNS],
     own={"value": text("value of the varied parameter, or the source of the bank")},
 )
+CASCADE_CURVE = TableColumns(
+    paths.fill(paths.CASCADE, part="curve"),
+    "a direction, rule and share of escalated queries",
+    [
+        "direction",
+        "rule",
+        "fraction",
+        "n_queries",
+        "samples_per_query",
+        "recall_at_1",
+        *with_intervals(["aurc", "change"]),
+    ],
+)
+ATTACK_EFFECTS = TableColumns(
+    f"{paths.ATTACK_EFFECTS}.csv",
+    "a data set, model, attack, estimator and set of images",
+    attack_effects.COLUMNS,
+    own={
+        "difference": number("mean over pairs of attacked minus clean uncertainty", AS_UNCERTAINTY),
+        "verdict": text("what the attack does to the uncertainty", "raises, lowers, not distinguishable"),
+    },
+)
 STUDY_TABLES = (
-    TableColumns(
-        paths.fill(paths.CASCADE, part="curve"),
-        "a direction, rule and share of escalated queries",
-        [
-            "direction",
-            "rule",
-            "fraction",
-            "n_queries",
-            "samples_per_query",
-            "recall_at_1",
-            *with_intervals(["aurc", "change"]),
-        ],
-    ),
+    CASCADE_CURVE,
     TableColumns(
         paths.fill(paths.CASCADE, part="votes"),
         "a direction and rule, applied to all queries",
@@ -111,15 +121,7 @@ STUDY_TABLES = (
         "a data set (or the average), model, view and kind of probability",
         view_calibration.COLUMNS,
     ),
-    TableColumns(
-        f"{paths.ATTACK_EFFECTS}.csv",
-        "a data set, model, attack, estimator and set of images",
-        attack_effects.COLUMNS,
-        own={
-            "difference": number("mean over pairs of attacked minus clean uncertainty", AS_UNCERTAINTY),
-            "verdict": text("what the attack does to the uncertainty", "raises, lowers, not distinguishable"),
-        },
-    ),
+    ATTACK_EFFECTS,
     TableColumns(paths.ROBUSTNESS_CHECKS, "a check of a data set and model", attack_checks.COLUMNS),
     TableColumns(
         paths.TRAINING_LOG,

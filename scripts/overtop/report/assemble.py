@@ -84,20 +84,20 @@ def make_document(results: ReportResults, settings: ReportSettings) -> Document:
     Raises:
         OvertopError: a file of the results or an image is missing or damaged.
     """
+    rows = default_rows(table for table, _ in results.tables.values()) if results.tables else None
     document = Document(
         name=settings.name,
         title=f"{settings.name}: how far can the top-1 be trusted?",
         rebuild=settings.rebuild,
         interval_level=settings.evaluation.bootstrap.level,
-        robustness=[t for name, (rows, _) in results.robustness.items() for t in robustness_tables(name, rows)],
+        robustness=[t for name, (study, _) in results.robustness.items() for t in robustness_tables(name, study)],
         answers=[answers_table(name, *of_entry) for name, of_entry in results.answers.items()],
         downloads=list(map(_offer, results.files)),
-        warnings=_warnings(results),
+        warnings=_warnings(results, rows),
         provenance=_provenance(results),
     )
-    if not results.tables:
+    if rows is None:
         return document
-    rows = default_rows(table for table, _ in results.tables.values())
     evaluation, seed = settings.evaluation, settings.seed
     document = replace(
         document,
@@ -134,10 +134,14 @@ def _with_cards(document: Document, rows: pd.DataFrame, results: ReportResults, 
     return add_cards(document, settings.queries, draw)
 
 
-def _warnings(results: ReportResults) -> list[str]:
-    lines = provenance_warnings(results.facts)
-    if results.tables:
-        lines = table_warnings(default_rows(table for table, _ in results.tables.values())) + lines
+def _warnings(results: ReportResults, rows: pd.DataFrame | None) -> list[str]:
+    """All warnings, those on the numbers first.
+
+    Args:
+        results: what the report is made from.
+        rows: the methods that it shows; None without tables.
+    """
+    lines = ([] if rows is None else table_warnings(rows)) + provenance_warnings(results.facts)
     if results.operating is not None:
         lines += operating_warnings(results.operating)
     for _, checks in results.robustness.values():
