@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -142,4 +143,5 @@ class Run:
     def _remove_report(job: RunningJob) -> None:
         """Remove the report of a job that was killed."""
         if job.log:
-            report_path(job.log).unlink(missing_ok=True)
+            with suppress(OSError):
+                report_path(job.log).unlink(missing_ok=True)
