@@ -2,6 +2,8 @@
 
 import logging
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -215,3 +217,11 @@ def test_output_of_jobs_goes_to_the_log_until_the_end(tmp_path, capfd):
     os.write(2, b"after the run\n")
     assert (tmp_path / LOG).read_text() == "a job's output\na job's error\n"
     assert capfd.readouterr() == ("", "a line of the screen\nafter the run\n")
+
+
+def test_screen_is_written_in_the_encoding_of_the_terminal():
+    code = r"from overtop.screen.output import Output; Output(1, color=False).print('caf\u00e9 \u2026')"
+    for language, expected in (("C.UTF-8", "caf\u00e9 \u2026\n".encode()), ("POSIX", b"caf? ?\n")):
+        environment = {**os.environ, "LC_ALL": language, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+        result = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment, check=True)
+        assert result.stdout == expected

@@ -20,7 +20,7 @@ class Output:
 
     def __init__(self, descriptor: int, *, color: bool) -> None:
         """Print to a copy of a file descriptor, which stays what it is when the standard streams are redirected."""
-        self._stream: TextIO = os.fdopen(os.dup(descriptor), "w", buffering=1, encoding="utf-8", errors="replace")
+        self._stream: TextIO = os.fdopen(os.dup(descriptor), "w", buffering=1, errors="replace")
         self._console = Console(file=self._stream, no_color=not color, highlight=False, markup=False, emoji=False)
         self._live: Live | None = None
         self._saved: dict[int, int] = {}
