@@ -1,4 +1,6 @@
 # Checks of what is asked for: targets before the graph is built, and what its jobs would fetch before the first starts.
+import re
+
 from snakemake.exceptions import MissingInputException, RuleException, WorkflowError
 from snakemake.io import strip_wildcard_constraints
 
