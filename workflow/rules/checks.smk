@@ -9,7 +9,7 @@ from overtop.pipeline.downloads import (
     describe_downloads,
     pending_downloads,
 )
-from overtop.pipeline.retries import ended_with_error
+from overtop.pipeline.job_logs import ended_with_error
 from overtop.pipeline.config_files import find_origin
 from overtop.pipeline.targets import Output, check_targets
 

@@ -6,8 +6,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from overtop.pipeline.job_logs import Cause, find_cause, find_warnings, read_end
 from overtop.progress import Report, read_report, report_path
-from overtop.screen.job_logs import Cause, find_cause, find_warnings, read_end
 
 MAX_WARNINGS = 3
 """Warnings of one job that are shown."""
