@@ -123,6 +123,20 @@ def test_job_that_succeeds_at_its_second_try_is_a_warning(make_screen):
     assert lines()[3].startswith("overtop: done")
 
 
+def test_error_that_stops_no_job_does_not_hide_the_results(make_screen):
+    screen, lines = make_screen()
+    screen.describe_results = lambda: ["  table"]
+    start_run(screen, embed=1)
+    start_job(screen, 1)
+    send(screen, "Could not delete logfile a.log", level=logging.ERROR)
+    send(screen, event="job_finished", job_id=1)
+    send(screen, "Elapsed time: 0:00:01")
+    screen.close()
+    assert lines()[2] == "warning: Could not delete logfile a.log"
+    assert lines()[3].startswith("overtop: done, 1 job in ")
+    assert lines()[4:] == ["  table"]
+
+
 def test_interruption_is_one_line(make_screen):
     screen, lines = make_screen()
     start_run(screen, embed=2)

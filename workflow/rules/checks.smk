@@ -10,7 +10,6 @@ from overtop.pipeline.downloads import (
     pending_downloads,
 )
 from overtop.pipeline.job_logs import ended_with_error
-from overtop.pipeline.config_files import find_origin
 from overtop.pipeline.targets import Output, check_targets
 
 
