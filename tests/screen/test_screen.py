@@ -1,9 +1,12 @@
 """Records as Snakemake logs them, and the lines off a terminal that come of them."""
 
+import fcntl
 import logging
 import os
+import struct
 import subprocess
 import sys
+import termios
 
 import pytest
 
@@ -239,3 +242,37 @@ def test_screen_is_written_in_the_encoding_of_the_terminal():
         environment = {**os.environ, "LC_ALL": language, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
         result = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment, check=True)
         assert result.stdout == expected
+
+
+def test_file_is_no_terminal_whatever_the_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with (tmp_path / "output.txt").open("wb") as file:
+        output = Output(file.fileno(), color=True)
+    output.show(lambda: "live")
+    output.print("line", "bold")
+    output.clear()
+    assert (tmp_path / "output.txt").read_text() == "line\n"
+
+
+DISPLAY = """
+import sys
+from rich.text import Text
+from overtop.screen.output import Output
+output = Output(2, color=False)
+output.redirect_streams(sys.argv[1])
+output.show(lambda: Text("x" * 60, no_wrap=True, overflow="ellipsis"))
+output.clear()
+"""
+
+
+def test_display_fits_the_terminal_while_the_standard_streams_are_redirected(tmp_path):
+    reader, terminal = os.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 40, 0, 0))
+    streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": terminal}
+    environment = {**os.environ, "TERM": "xterm"}
+    command = [sys.executable, "-c", DISPLAY, str(tmp_path / LOG)]
+    subprocess.run(command, check=True, env=environment, **streams)
+    shown = os.read(reader, 1 << 16).decode()
+    assert "x" * 39 + "…" in shown
+    os.close(reader)
+    os.close(terminal)
