@@ -42,7 +42,7 @@ def _metric_row(keys, rng):
         | {"n_queries": 2000 if direction == "t2i" else 400, "n_absent": 0, "absent": 0.0}
         | {"n_bins": 10, "recall_at_1": 1 / 3, "recall_at_5": 0.5, "recall_at_10": 0.6}
         | {"spearman": spearman, "r2": r2, "neg_sr2": -spearman * r2, "rejection_auc": 0.7, "oracle_auc": 0.9}
-        | {"n_skipped": 0, "n_truncated": 0, "n_clusters": 400, "aurc": rng.uniform(0.1, 0.4)}
+        | {"n_skipped": 0, "n_truncated": 0, "n_tied": 0, "n_clusters": 400, "aurc": rng.uniform(0.1, 0.4)}
         | dict.fromkeys(("eaurc", "augrc", "auroc", "aupr", "coverage", "tau_b", "smare"), 0.5)
         | dict.fromkeys(("aurc_diff", "rejection_auc_diff", "p_value", "p_holm"), 0.5)
         | {"calibration_defined": True}

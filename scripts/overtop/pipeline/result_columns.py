@@ -13,7 +13,6 @@ _METHOD = ["dataset", "posterior", "kind", "architecture"]
 _GROUP = ["direction", "estimator", "protocol", "positives"]
 _BANK = [*reranking.COLUMNS, "bank", "bank_fingerprint"]
 _ECCV = [*with_intervals(["eccv_recall_at_1"]), "n_eccv_queries"]
-_MEASURED = ["n_tied", *_BANK]
 _IF_ECCV = "with `extended: [eccv]` only"
 _LEVEL = {
     "recall_at_1": share("Recall@1 of the queries of the level"),
@@ -57,7 +56,7 @@ RESULT_TABLES = (
     TableColumns(
         f"{paths.TABLE}.csv",
         "a data set, direction, posterior, estimator, protocol, binning and set of positives",
-        [*rows.COLUMNS, *_MEASURED, "members_off", "members_unchecked"],
+        [*rows.COLUMNS, *_BANK, "members_off", "members_unchecked"],
         {
             "with `reference:` only": ["paper_spearman", "paper_r2", "paper_neg_sr2", "diff_neg_sr2"],
             _IF_ECCV: _ECCV,
@@ -66,7 +65,7 @@ RESULT_TABLES = (
     TableColumns(
         paths.METRICS,
         "a direction, estimator, protocol, binning and set of positives",
-        [*rows.COLUMNS, *_MEASURED],
+        [*rows.COLUMNS, *_BANK],
         {_IF_ECCV: _ECCV},
     ),
     TableColumns(paths.SCORES, "a query, estimator and protocol", scoring.COLUMNS, {_IF_ECCV: ["hit_eccv"]}),

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 VERSIONS = {
-    "fetch": 3,
+    "fetch": 4,
     "split": 4,
     "features": 2,
     "train": 2,
@@ -38,14 +38,14 @@ VERSIONS = {
     "multilabel": 2,
     "view_calibration": 2,
     "compare": 3,
-    "operate": 3,
+    "operate": 4,
     "transfer": 2,
     "judge": 4,
     "cascade": 3,
     "thinning": 2,
     "ablate_bank": 3,
-    "table": 5,
-    "plot": 4,
+    "table": 6,
+    "plot": 5,
     "robustness": 2,
     "attack_effects": 2,
     "calibrate": 2,
@@ -56,6 +56,9 @@ VERSIONS = {
 
 NOT_HASHED = ("config", "pipeline", "errors.py", "progress.py", "__init__.py")
 """Parts of the library that do not change results: values of the configuration reach a stage as params."""
+
+DATA_SUFFIXES = (".css", ".csv", ".j2", ".js")
+"""Suffixes of files of the library that are no code and are part of results."""
 
 
 def digest(stage: str, scripts: Path) -> str:
@@ -71,7 +74,8 @@ def digest(stage: str, scripts: Path) -> str:
         path = pending.pop()
         if path not in files:
             files.add(path)
-            pending += _imported_files(path, scripts)
+            if path.suffix == ".py":
+                pending += _imported_files(path, scripts)
     total = hashlib.sha256()
     for path in sorted(files):
         total.update(str(path.relative_to(scripts)).encode() + b"\0" + path.read_bytes())
@@ -98,8 +102,8 @@ def stage_states(scripts: Path) -> dict[str, dict[str, int | str]]:
 
 @cache
 def _imported_files(path: Path, scripts: Path) -> tuple[Path, ...]:
-    """Files of this library that `path` imports."""
-    files = []
+    """Files of this library that `path` imports, and the files other than code beside it, such as templates."""
+    files = [file for file in path.parent.iterdir() if file.suffix in DATA_SUFFIXES and path.parent != scripts]
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]

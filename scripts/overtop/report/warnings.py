@@ -41,8 +41,8 @@ def _count_warnings(panel: pd.DataFrame, posteriors: Mapping[str, str]) -> list[
         )
     if (panel["recall_at_1"] == 1).all():
         lines.append(f"{name}: no query is wrong, so that no uncertainty can be judged.")
-    tied = panel.drop_duplicates("posterior") if "n_tied" in panel else panel.iloc[:0]
-    for row in tied[tied["n_tied"] > 0].itertuples():
+    tied = panel[panel["n_tied"] > 0].drop_duplicates("posterior")
+    for row in tied.itertuples():
         lines.append(
             f"{name}: for {row.n_tied:,} of {row.n_queries:,} queries the best two items are equally similar "
             f"({posteriors[row.posterior]}); the one that comes first in the gallery counts as the top-1."

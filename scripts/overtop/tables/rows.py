@@ -19,14 +19,14 @@ COLUMNS = [
     "positives", "n_queries", "n_absent", "absent", "n_clusters", "n_bins", "calibration_defined",
     *(name + end for name in INTERVALS for end in ("", "_low", "_high")),
     "oracle_auc", *(name + end for name in ("aurc_diff", "rejection_auc_diff") for end in ("", "_low", "_high")),
-    "p_value", "p_holm", "n_skipped", "n_truncated",
+    "p_value", "p_holm", "n_skipped", "n_truncated", "n_tied",
 ]  # fmt: skip
 """Columns of the long table, in order; further columns follow them."""
 
 KEY = ["dataset", "direction", "posterior", "estimator", "protocol", "binning", "positives"]
 """Columns that identify a row."""
 
-_COUNTS = ["n_queries", "n_absent", "n_clusters", "n_bins", "n_skipped", "n_truncated"]
+_COUNTS = ["n_queries", "n_absent", "n_clusters", "n_bins", "n_skipped", "n_truncated", "n_tied"]
 _VALUE_ORDER: dict[str, Sequence[str]] = {
     "direction": list(labels.DIRECTIONS),
     "kind": list(labels.KINDS),

@@ -47,7 +47,7 @@ def chance_warnings(panel: pd.DataFrame, posteriors: Mapping[str, str]) -> list[
 
 def tie_warnings(panel: pd.DataFrame) -> list[str]:
     """One line if many queries have two best items of exactly the same similarity, such as copies of an image."""
-    ties = panel.loc[panel["n_tied"] >= MANY_TIES * panel["n_queries"]] if "n_tied" in panel else panel[:0]
+    ties = panel.loc[panel["n_tied"] >= MANY_TIES * panel["n_queries"]]
     if ties.empty:
         return []
     most = ties.loc[ties["n_tied"].idxmax()]
