@@ -30,7 +30,7 @@ def test_reports_are_written_at_a_bounded_rate(tmp_path, clock):
     log = tmp_path / "embed.log"
     with progress_reported_to(log), progress_bar("embed", "image") as update:
         for done in range(1, 41):
-            clock[0] += 0.1
+            clock[0] += 0.4
             update(done, 40)
             if done == 2:
                 assert read_report(log) is None, "a short job writes nothing"

@@ -19,7 +19,8 @@ T = TypeVar("T")
 Progress = Callable[[int, int], None]
 """Called as `progress(done, total)`, with `done` rising from call to call; a total of 0 is unknown."""
 
-SECONDS_BETWEEN_REPORTS = 0.25
+SECONDS_BETWEEN_REPORTS = 1.0
+"""The logs of a cluster are on a shared disk."""
 
 _report: Path | None = None
 """The file to which this process reports; None for a bar on the terminal."""

@@ -6,6 +6,7 @@ With --verbose or --debug-dag it shows Snakemake's own text instead, and the res
 import os
 import sys
 from logging import FileHandler, LogRecord
+from typing import Any
 
 from snakemake.logging import ColorizingTextHandler, DefaultFilter, DefaultFormatter, logger
 from snakemake_interface_logger_plugins.base import LogHandlerBase
@@ -21,14 +22,24 @@ class LogHandler(LogHandlerBase):
     needs_rulegraph = False
 
     def __post_init__(self) -> None:
-        """Choose what to show, by the options of the command line."""
-        # Snakemake imports the logger plugins in each of its processes, also in those of jobs on a cluster.
-        # The screen is that of the checkout whose workflow runs, this module that of the environment.
-        from overtop.screen.opening import open_screen
-
+        """Choose what to show, by the options of the command line; Snakemake's text if the screen cannot be opened."""
         settings = self.common_settings
-        self._text = self._text_handler() if settings.verbose or settings.debug_dag else None
-        self.screen = open_screen(settings, log_path, self._text is not None)
+        with_text = settings.verbose or settings.debug_dag
+        self._views: list[Any] = [self._text_handler()] if with_text else []
+        try:
+            # Snakemake imports the logger plugins in each of its processes, also in those of jobs on a cluster.
+            # This module is that of the environment, the screen that of the checkout whose workflow runs.
+            from overtop.screen.opening import open_screen
+
+            self.screen = open_screen(settings, log_path, with_text)
+            self._views.append(self.screen)
+        except Exception as error:
+            print(
+                f"overtop: the screen cannot be opened ({error!r}), so Snakemake's text is shown; to repair it, run "
+                f"`{sys.executable} -m pip install -e .` in the folder of the project",
+                file=sys.stderr,
+            )
+            self._views = [self._text_handler()]
 
     def _text_handler(self) -> ColorizingTextHandler:
         """Snakemake's own handler, which any plugin that writes to a stream replaces."""
@@ -45,16 +56,16 @@ class LogHandler(LogHandlerBase):
     def emit(self, record: LogRecord) -> None:
         """Show a record."""
         try:
-            if self._text is not None:
-                self._text.handle(record)
-            self.screen.handle(record)
+            for view in self._views:
+                view.handle(record)
         except Exception:
             self.handleError(record)
 
     def close(self) -> None:
         """Show the last words; Snakemake calls this more than once."""
         try:
-            self.screen.close()
+            for view in self._views:
+                view.close()
         except Exception as error:
             print(f"overtop: the screen failed: {error!r}; results and logs are complete", file=sys.stderr)
         super().close()

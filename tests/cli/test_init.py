@@ -65,6 +65,15 @@ def test_images_with_captions(written, tmp_path):
     assert config.reports["mine"].tables == ["mine"]
 
 
+@pytest.mark.parametrize("name", ["2024", "1_000", "0x1f", "null", "1.5"])
+def test_name_that_yaml_would_take_for_another_value_is_quoted(written, tmp_path, name):
+    write_images(tmp_path / "mine", ["a.png", "b.png"])
+    write_captions(tmp_path / "mine", [("a.png", "x"), ("b.png", "y")])
+    _, _, entries, config = written(name=name)
+    assert list(entries["datasets"]) == [name]
+    assert config.reports[name].tables == [name]
+
+
 def test_enough_images_give_a_smaller_share_to_val(written, tmp_path):
     save_to_disk(tmp_path / "mine", image_table([b"%d" % n for n in range(9)], ["x"] * 9, [None] * 9))
     entry = written()[2]["datasets"]["mine"]

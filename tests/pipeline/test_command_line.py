@@ -12,6 +12,9 @@ def root(tmp_path, monkeypatch):
     for name in ("workflow/sources.yaml", "workflow/robustness.yaml", "config.yaml"):
         (tmp_path / name).write_text("a: 1\n")
     (tmp_path / "mine.yaml").write_text("a: 2\n")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/mine.yaml").write_text("a: 2\n")
+    (tmp_path / "data/demo.json").write_text("{}")
     (tmp_path / "twice.yaml").write_text("a: 1\na: 2\n")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -25,6 +28,7 @@ def root(tmp_path, monkeypatch):
         ["--configfile", "mine.yaml", "--", "results/tables/demo.csv"],
         ["--configfile=mine.yaml", "results/tables/demo.csv"],
         ["--configfile", "mine.yaml", "-n", "--config", "mirror=x"],
+        ["--configfile", "data/mine.yaml"],
         ["--snakefile", "workflow/Snakefile", "-n"],
     ],
 )
@@ -40,6 +44,7 @@ def test_right_command_passes(root, arguments):
             "results/tables/mine.csv: is no file of the configuration, but stands after --configfile; write targets "
             "before it: snakemake results/tables/mine.csv demo --configfile mine.yaml",
         ),
+        (["--configfile", "data/demo.json"], "data/demo.json: is no file of the configuration"),
         (["--configfile", "none.yaml"], "none.yaml: cannot be read (no such file or directory); correct its path"),
         (["--configfile", "twice.yaml"], "twice.yaml: line 2: a is already in line 1, and YAML"),
         (["--configfiles", "mine.yaml", "twice.yaml", "--cores", "1"], "twice.yaml: line 2: a is already in line 1"),

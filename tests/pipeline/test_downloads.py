@@ -9,8 +9,8 @@ import pytest
 from helpers.pipeline import read_committed_config
 from overtop.errors import OvertopError
 from overtop.pipeline.downloads import Download, check_disk, describe_downloads, pending_downloads
+from overtop.pipeline.job_logs import ended_with_error
 from overtop.pipeline.loading import load_config
-from overtop.pipeline.retries import ended_with_error
 
 SPLITS = [("mscoco", "test"), ("mscoco", "val"), ("flickr30k", "test"), ("shapes", "test")]
 

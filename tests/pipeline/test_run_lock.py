@@ -85,6 +85,16 @@ def test_file_system_without_locks_neither_stops_a_run_nor_proves_that_one_was_k
     assert is_locked(locked)
 
 
+def test_lock_file_that_cannot_be_opened_is_no_lock_and_explained(locked, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(run_lock.os, "open", refuse)
+    assert not run_lock.hold_folder(locked)
+    assert not run_lock.remove_stale_lock(locked)
+    assert "`snakemake --unlock`" in run_lock.describe_lock(locked)
+
+
 def test_targets_of_make_are_plain_commands(repo):
     for target in ("demo", "robustness"):
         command = ["make", "--dry-run", "-o", ".venv/installed", "-o", ".venv/installed-attacks", target]

@@ -1,5 +1,6 @@
 """The logger plugin, as Snakemake loads it."""
 
+import logging
 import subprocess
 import sys
 
@@ -39,6 +40,17 @@ def test_options_of_the_command_line_choose_what_is_shown(plugin, monkeypatch, s
     handler = plugin.log_handler(OutputSettings(**settings), None)
     assert handler.screen._shows == shows
     handler.close()
+
+
+def test_screen_of_another_version_leaves_snakemakes_text_and_one_line(plugin, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "overtop.screen.opening", None)
+    handler = plugin.log_handler(OutputSettings(), None)
+    handler.handle(logging.LogRecord("snakemake", logging.INFO, "", 0, "Building DAG of jobs...", None, None))
+    handler.close()
+    assert not hasattr(handler, "screen")
+    message, text = capsys.readouterr().err.splitlines()
+    assert message.startswith("overtop: the screen cannot be opened (")
+    assert "Building DAG of jobs..." in text
 
 
 def test_plugin_is_imported_without_the_screen():

@@ -106,3 +106,18 @@ def test_time_left_of_a_job_with_progress_is_that_of_its_speed(run, start, tmp_p
 def test_nothing_is_said_of_the_time_before_a_job_has_finished(run, start):
     start(run, 1)
     assert describe_time_left(run, 100.0) == ""
+
+
+class EndingJob(RunningJob):
+    """A job that ends, in the thread of the records, while the display of another thread reads its report."""
+
+    def report(self):
+        EndingJob.run.running.clear()
+
+
+def test_time_left_is_estimated_while_jobs_end(run, start):
+    finish(run, start, 1, "embed", 0, 60)
+    EndingJob.run = run
+    for number in (2, 3):
+        run.start(number, EndingJob("embed", f"embed {number}", "", 60.0))
+    assert describe_time_left(run, 60.0).endswith(" left")

@@ -1,7 +1,12 @@
 """Records as Snakemake logs them, and the lines off a terminal that come of them."""
 
+import fcntl
 import logging
 import os
+import struct
+import subprocess
+import sys
+import termios
 
 import pytest
 
@@ -121,6 +126,20 @@ def test_job_that_succeeds_at_its_second_try_is_a_warning(make_screen):
     assert lines()[3].startswith("overtop: done")
 
 
+def test_error_that_stops_no_job_does_not_hide_the_results(make_screen):
+    screen, lines = make_screen()
+    screen.describe_results = lambda: ["  table"]
+    start_run(screen, embed=1)
+    start_job(screen, 1)
+    send(screen, "Could not delete logfile a.log", level=logging.ERROR)
+    send(screen, event="job_finished", job_id=1)
+    send(screen, "Elapsed time: 0:00:01")
+    screen.close()
+    assert lines()[2] == "warning: Could not delete logfile a.log"
+    assert lines()[3].startswith("overtop: done, 1 job in ")
+    assert lines()[4:] == ["  table"]
+
+
 def test_interruption_is_one_line(make_screen):
     screen, lines = make_screen()
     start_run(screen, embed=2)
@@ -215,3 +234,45 @@ def test_output_of_jobs_goes_to_the_log_until_the_end(tmp_path, capfd):
     os.write(2, b"after the run\n")
     assert (tmp_path / LOG).read_text() == "a job's output\na job's error\n"
     assert capfd.readouterr() == ("", "a line of the screen\nafter the run\n")
+
+
+def test_screen_is_written_in_the_encoding_of_the_terminal():
+    code = r"from overtop.screen.output import Output; Output(1, color=False).print('caf\u00e9 \u2026')"
+    for language, expected in (("C.UTF-8", "caf\u00e9 \u2026\n".encode()), ("POSIX", b"caf? ?\n")):
+        environment = {**os.environ, "LC_ALL": language, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+        result = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment, check=True)
+        assert result.stdout == expected
+
+
+def test_file_is_no_terminal_whatever_the_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with (tmp_path / "output.txt").open("wb") as file:
+        output = Output(file.fileno(), color=True)
+    output.show(lambda: "live")
+    output.print("line", "bold")
+    output.clear()
+    assert (tmp_path / "output.txt").read_text() == "line\n"
+
+
+DISPLAY = """
+import sys
+from rich.text import Text
+from overtop.screen.output import Output
+output = Output(2, color=False)
+output.redirect_streams(sys.argv[1])
+output.show(lambda: Text("x" * 60, no_wrap=True, overflow="ellipsis"))
+output.clear()
+"""
+
+
+def test_display_fits_the_terminal_while_the_standard_streams_are_redirected(tmp_path):
+    reader, terminal = os.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 40, 0, 0))
+    streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": terminal}
+    environment = {**os.environ, "TERM": "xterm"}
+    command = [sys.executable, "-c", DISPLAY, str(tmp_path / LOG)]
+    subprocess.run(command, check=True, env=environment, **streams)
+    shown = os.read(reader, 1 << 16).decode()
+    assert "x" * 39 + "…" in shown
+    os.close(reader)
+    os.close(terminal)

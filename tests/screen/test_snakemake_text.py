@@ -18,6 +18,11 @@ from overtop.screen.snakemake_text import count_reasons, error_lines, exit_statu
             '  File "/w/workflow/rules/results.smk", line 13, in x',
             ["config.yaml: tables has no 'dmeo'"],
         ),
+        (
+            'InputFunctionException in rule x in file "x.smk", line 1:\nError:\n  OvertopError: mine.yaml: a: wrong\n'
+            "Wildcards:\n  answer=mine",
+            ["mine.yaml: a: wrong"],
+        ),
         ("Error: cores have to be specified", ["Error: cores have to be specified"]),
         ("WorkflowError:", ["WorkflowError:"]),
     ],

@@ -1,4 +1,6 @@
 # Checks of what is asked for: targets before the graph is built, and what its jobs would fetch before the first starts.
+import re
+
 from snakemake.exceptions import MissingInputException, RuleException, WorkflowError
 from snakemake.io import strip_wildcard_constraints
 
@@ -7,8 +9,7 @@ from overtop.pipeline.downloads import (
     describe_downloads,
     pending_downloads,
 )
-from overtop.pipeline.retries import ended_with_error
-from overtop.pipeline.config_files import find_origin
+from overtop.pipeline.job_logs import ended_with_error
 from overtop.pipeline.targets import Output, check_targets
 
 

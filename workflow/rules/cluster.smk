@@ -10,7 +10,7 @@ from overtop.pipeline import slurm
 from overtop.pipeline.kills import describe_kills
 from overtop.pipeline.needs import MANY_CORES
 from overtop.pipeline.preflight import Request, check_arrays, find_problems
-from overtop.pipeline.retries import is_permanent
+from overtop.pipeline.job_logs import is_permanent
 
 RUN_STARTED = time.time()
 

@@ -19,7 +19,7 @@ from overtop.pipeline.banks import find_bank
 from overtop.pipeline.checkout import check_checkout, share_library
 from overtop.pipeline.command_line import stop
 from overtop.pipeline.config_files import COMMAND_LINE, OF_WORKFLOW, ConfigFile
-from overtop.pipeline.config_files import read_config_files
+from overtop.pipeline.config_files import find_origin, read_config_files
 from overtop.pipeline.fits import find_fit
 from overtop.pipeline.loading import load_config
 from overtop.pipeline.needs import request
@@ -150,7 +150,7 @@ def locate(key, location):
     try:
         return answers.locate(settings, key, location)
     except OvertopError as error:
-        raise OvertopError(f"config.yaml: {error}") from None
+        raise OvertopError(f"{find_origin(files, str(error))}: {error}") from None
 
 
 def fitted_temperatures(wildcards):

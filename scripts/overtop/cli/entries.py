@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml  # type: ignore[import-untyped]
+
 from overtop.datasets.found import Found
 
 VAL_SHARE = 0.2
@@ -18,10 +20,8 @@ ENOUGH_FOR_VAL = 300
 SHOWN = ["top1_similarity", "max_softmax"]
 """Estimators of the figure."""
 
-_PLAIN = re.compile(r"[A-Za-z0-9_./@-]*[A-Za-z_/][A-Za-z0-9_./@-]*")
-"""Texts that YAML reads as they are."""
-
-_WORDS = ("null", "true", "false", "yes", "no", "on", "off", "y", "n")
+_PLAIN = re.compile(r"[A-Za-z0-9_./][A-Za-z0-9_./@-]*")
+"""Texts without characters that have a meaning in YAML."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ def _answers(plan: Plan) -> dict[str, Any]:
 
 def _format(name: str, entry: Mapping[str, Any], comment: str = "") -> list[str]:
     """The lines of an entry in a section: a key per line, deeper values in brackets."""
-    lines = [f"  {name}:" + (f"  # {comment}" if comment else "")]
+    lines = [f"  {_inline(name)}:" + (f"  # {comment}" if comment else "")]
     return [*lines, *(f"    {key}: {_inline(value)}" for key, value in entry.items())]
 
 
@@ -150,5 +150,5 @@ def _inline(value: Any) -> str:
         return "{" + ", ".join(f"{_inline(key)}: {_inline(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list):
         return f"[{', '.join(map(_inline, value))}]"
-    is_plain = isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _WORDS
+    is_plain = isinstance(value, str) and _PLAIN.fullmatch(value) and yaml.safe_load(value) == value
     return value if is_plain else json.dumps(value, ensure_ascii=False)

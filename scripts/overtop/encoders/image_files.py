@@ -26,7 +26,10 @@ def decode_image(path: str | Path) -> Image.Image:
         OvertopError: the file is missing, damaged, truncated, of another format or too large, or its values have no
             stated range.
     """
-    fix = "repair or remove it, or skip such images: on_error: skip of its data set, or --on-error skip of the command"
+    fix = (
+        "repair or remove it, in the source of its data set if this is the copy in the data folder, or skip such "
+        "images: on_error: skip of its data set, or --on-error skip of the command"
+    )
     with report_damage(f"image {path}", fix, also=Image.DecompressionBombError), warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the bound is checked here
         if Path(path).stat().st_size > MAX_IMAGE_BYTES:

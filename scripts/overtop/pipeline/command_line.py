@@ -69,4 +69,6 @@ def _check_folder(folder: Path, snakefile: Path | None) -> None:
 
 def _is_target(name: str) -> bool:
     """Whether a word after `--configfile` is none of its files."""
-    return not Path(name).is_file() and not name.endswith(SUFFIXES) or name.startswith(("results/", "data/"))
+    if name.startswith(("results/", "data/")):  # where JSON files are results
+        return not name.endswith((".yaml", ".yml"))
+    return not Path(name).is_file() and not name.endswith(SUFFIXES)

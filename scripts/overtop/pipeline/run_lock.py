@@ -25,7 +25,7 @@ def hold_folder(folder: str | os.PathLike[str] = ".") -> bool:
         folder: the folder that Snakemake runs in.
 
     Returns:
-        False on a file system without locks, where there is only Snakemake's own.
+        False if the file cannot be locked, as on a file system without locks; then there is only Snakemake's own lock.
 
     Raises:
         OvertopError: another run is using the folder.
@@ -42,9 +42,12 @@ def hold_folder(folder: str | os.PathLike[str] = ".") -> bool:
 
 
 def _acquire(path: Path) -> int | None:
-    """A descriptor that holds the lock, None on a file system without locks; `OvertopError` if another run has it."""
-    path.parent.mkdir(exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    """A descriptor that holds the lock, None if the file cannot be locked; `OvertopError` if another run has it."""
+    try:
+        path.parent.mkdir(exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError:  # the folder is read-only, or the file is that of another user
+        return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

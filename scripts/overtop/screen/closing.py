@@ -35,7 +35,7 @@ def _describe(failure: Failure) -> Iterator[str]:
     if failure.cause is None:
         yield f"overtop: {failure.name}: failed, and its log does not say why"
     elif failure.cause.is_explained:
-        yield f"overtop: {failure.cause.lines[0]}"
+        yield from (f"overtop: {line}" for line in failure.cause.lines)
     else:
         yield f"overtop: {failure.name}: failed unexpectedly"
         yield from (f"  {line}" for line in failure.cause.lines)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TextIO
 
 from rich.console import Console, RenderableType
+from rich.constrain import Constrain
 from rich.live import Live
 from rich.text import Text
 
@@ -20,8 +21,16 @@ class Output:
 
     def __init__(self, descriptor: int, *, color: bool) -> None:
         """Print to a copy of a file descriptor, which stays what it is when the standard streams are redirected."""
-        self._stream: TextIO = os.fdopen(os.dup(descriptor), "w", buffering=1, encoding="utf-8", errors="replace")
-        self._console = Console(file=self._stream, no_color=not color, highlight=False, markup=False, emoji=False)
+        self._stream: TextIO = os.fdopen(os.dup(descriptor), "w", buffering=1, errors="replace")
+        self._console = Console(
+            file=self._stream,
+            # Otherwise variables such as FORCE_COLOR, which services of CI set, make a terminal of every file.
+            force_terminal=self._stream.isatty(),
+            no_color=not color,
+            highlight=False,
+            markup=False,
+            emoji=False,
+        )
         self._live: Live | None = None
         self._saved: dict[int, int] = {}
 
@@ -33,7 +42,10 @@ class Output:
     @property
     def width(self) -> int:
         """Columns that a line should fit into."""
-        return self._console.width if self.is_terminal else 200
+        if not self.is_terminal:
+            return 200
+        # `rich` looks at the standard streams, which are redirected while jobs run.
+        return os.get_terminal_size(self._stream.fileno()).columns or self._console.width
 
     def print(self, text: str, style: str = "", most_lines: int | None = None) -> None:
         """Print a line; on a terminal, a long one is continued below its first words, and no word is broken.
@@ -61,7 +73,7 @@ class Output:
         self.clear()
         if self.is_terminal:
             self._live = Live(
-                get_renderable=render,
+                get_renderable=lambda: Constrain(render(), self.width),
                 console=self._console,
                 refresh_per_second=REFRESHES_PER_SECOND,
                 transient=True,

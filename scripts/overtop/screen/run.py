@@ -2,11 +2,12 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from overtop.pipeline.job_logs import Cause, find_cause, find_warnings, read_end
 from overtop.progress import Report, read_report, report_path
-from overtop.screen.job_logs import Cause, find_cause, find_warnings, read_end
 
 MAX_WARNINGS = 3
 """Warnings of one job that are shown."""
@@ -142,4 +143,5 @@ class Run:
     def _remove_report(job: RunningJob) -> None:
         """Remove the report of a job that was killed."""
         if job.log:
-            report_path(job.log).unlink(missing_ok=True)
+            with suppress(OSError):
+                report_path(job.log).unlink(missing_ok=True)

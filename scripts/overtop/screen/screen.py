@@ -83,12 +83,16 @@ class Screen:
         if self._run.is_interrupted:
             done = f" ({describe_work(self._run, time.time())})" if self._run.n_jobs else ""
             self._output.print(f"{INTERRUPTED}{done}", "bold yellow")
-        elif self._run.failures or self._errors:
+        elif self._run.failures or (self._errors and not self._is_complete()):
             self._print_errors()
         elif self._is_dry_run and self._run.totals:
             self._print_plan()
         elif self._last_words:
             self._print_results()
+
+    def _is_complete(self) -> bool:
+        """Whether the run has ended with all of its jobs, so that errors such as those of Slurm had no effect."""
+        return bool(self._last_words) and self._run.n_finished == self._run.n_jobs
 
     def _begin(self, record: Any) -> None:
         self._is_started, self._log = True, self._find_log()
@@ -205,6 +209,8 @@ class Screen:
 
     def _print_results(self) -> None:
         self._print_warnings()
+        for line in dict.fromkeys(self._errors) if self._shows != "results" else ():
+            self._output.print(f"warning: {line}", "yellow")
         self._output.print(self._last_words, "bold")
         if not self._is_dry_run:
             for line in self.describe_results():

@@ -4,10 +4,15 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
+from overtop.errors import OvertopError
+
 _HEADER = re.compile(r"^\w+( in rule \w+)?( in file \".*\", line \d+)?:?$")
 _FRAME = re.compile(r'^\s*File ".*", line \d+, in ')
 _END = re.compile(r"^(Wildcards|Traceback):$")
 _STATUS = re.compile(r"returned non-zero exit status (\d+)|died with <Signals\.(\w+)")
+
+OURS = f"{OvertopError.__name__}: "
+"""What Snakemake puts in front of the message of an error that an input function raises."""
 
 MISSING_OUTPUT = "output is missing"
 REASONS = (
@@ -31,7 +36,7 @@ def error_lines(text: str) -> list[str]:
         if _END.match(line.strip()):
             break
         if line.strip() and not _HEADER.match(line.strip()) and not _FRAME.match(line):
-            kept.append(line.strip())
+            kept.append(line.strip().removeprefix(OURS))
     return kept or text.strip().splitlines()[:1]
 
 

@@ -23,7 +23,7 @@ def describe_time_left(run: Run, now: float) -> str:
         return ""
     waiting = {rule: total - run.finished[rule] for rule, total in run.totals.items()}
     work, is_complete = 0.0, True
-    for job in run.running.values():
+    for job in list(run.running.values()):  # jobs start and end in another thread
         waiting[job.rule] -= 1
         left = _left_of(job, run, now)
         work, is_complete = work + (left or 0), is_complete and left is not None

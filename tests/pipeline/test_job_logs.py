@@ -10,7 +10,7 @@ import pytest
 
 from overtop.errors import OvertopError, UnavailableError
 from overtop.pipeline.job import run
-from overtop.screen.job_logs import Cause, find_cause, find_warnings, read_end
+from overtop.pipeline.job_logs import Cause, find_cause, find_warnings, is_permanent, read_end
 
 PROBLEM = "a.h5: is not shard 0 of 2; delete it and rebuild"
 
@@ -65,6 +65,31 @@ def test_only_warnings_of_the_project_are_found(log_of):
         warnings.warn("numpy is old", UserWarning, stacklevel=1)
 
     assert find_warnings(log_of(main)) == ["3 captions were truncated"]
+
+
+def test_every_line_of_an_error_is_a_cause(log_of):
+    assert find_cause(log_of(raise_error(OvertopError("a: wrong\nb: wrong")))).lines == ["a: wrong", "b: wrong"]
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (OvertopError(PROBLEM), True),
+        (OvertopError(f"{PROBLEM}\nand a second line"), True),
+        (UnavailableError("connection refused"), False),
+        (RuntimeError("CUDA out of memory"), False),
+    ],
+)
+def test_only_an_error_in_the_input_is_permanent(log_of, tmp_path, error, expected):
+    log_of(raise_error(error))
+    log = str(tmp_path / "job.log")
+    assert is_permanent([log], since=0) == expected
+    assert not is_permanent([log], since=2e10), "a log of an earlier run"
+
+
+def test_killed_job_or_one_without_log_is_not_permanent(tmp_path):
+    (tmp_path / "killed.log").write_text("2026-01-01 00:00:00,000 INFO overtop.embed: image 5 of 100\n")
+    assert not is_permanent([str(tmp_path / "killed.log"), str(tmp_path / "none.log")], since=0)
 
 
 def test_log_of_an_earlier_run_is_not_read(tmp_path):

@@ -1,4 +1,4 @@
-"""What the logs of jobs contain: their warnings, and why they failed."""
+"""What the logs of jobs contain: their warnings, why they failed, and whether another attempt would fail as well."""
 
 import os
 import re
@@ -55,11 +55,34 @@ def _is_ours(logger: str) -> bool:
 
 def find_cause(lines: list[str]) -> Cause | None:
     """Why a job failed according to the end of its log; None if the log does not say it, as that of a killed job."""
-    last = next((entry for line in reversed(lines) if (entry := _ENTRY.match(line))), None)
-    if last and last["logger"] in (REFUSED, UNAVAILABLE):
-        return Cause([last["message"]], is_explained=True)
+    logger, message = _last_entry(lines)
+    if logger in (REFUSED, UNAVAILABLE):
+        return Cause(message, is_explained=True)
     starts = [number for number, line in enumerate(lines) if line.startswith("Traceback (most recent call last)")]
     if not starts or lines[-1].startswith("KeyboardInterrupt"):
         return None
     traceback = lines[starts[-1] :]
     return Cause(traceback[-MAX_TRACEBACK_LINES:], is_explained=False)
+
+
+def is_permanent(logs: Iterable[str], since: float) -> bool:
+    """Whether a job ended with an error in its input, which another attempt would repeat.
+
+    Args:
+        logs: the log files of the job.
+        since: start of the run in seconds since the epoch; an older log is of an earlier run.
+    """
+    return any(_last_entry(read_end(log, since))[0] == REFUSED for log in logs)
+
+
+def ended_with_error(logs: Iterable[str], since: float) -> bool:
+    """Whether a job ended with an error in its input, or because a source did not answer; arguments as above."""
+    return any(_last_entry(read_end(log, since))[0] in (REFUSED, UNAVAILABLE) for log in logs)
+
+
+def _last_entry(lines: list[str]) -> tuple[str, list[str]]:
+    """The logger of the last entry, "" if there is none, and the lines of its message."""
+    for number in reversed(range(len(lines))):
+        if entry := _ENTRY.match(lines[number]):
+            return entry["logger"], [entry["message"], *lines[number + 1 :]]
+    return "", []
