@@ -7,8 +7,6 @@ has its own gallery and its own pass.
 Writes: results/rankings/{dataset}/{split}/{posterior}.h5, the input of every estimator.
 """
 
-import logging
-
 from overtop.pipeline.job import Job, run
 from overtop.progress import progress_bar
 from overtop.retrieval.approximate import search
@@ -21,8 +19,6 @@ from overtop.retrieval.truncation import log_truncation
 from overtop.storage.shards import ShardSource, open_posterior
 from overtop.storage.split import Split, read_split
 from overtop.terms import Direction
-
-logger = logging.getLogger(__name__)
 
 
 def main(job: Job) -> None:
@@ -60,8 +56,7 @@ def search_index(split: Split, images: ShardSource, texts: ShardSource, job: Job
             temperatures=temperatures_to_sum(temperatures),
             **read_declared(split, retrieval, job.input.bank),
         )
-    if warning := log_truncation(rankings, temperatures, job.params.top):
-        logger.warning("%s", warning)
+    log_truncation(rankings, temperatures, job.params.top)
     return rankings
 
 

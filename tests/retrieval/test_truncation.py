@@ -33,32 +33,36 @@ def test_errors_follow_from_the_bounds():
     np.testing.assert_allclose(errors["bank_nnn"], 0.5 * (1 - np.exp(-0.3)))
 
 
-def test_exact_ranking_has_no_errors():
+def test_exact_ranking_has_no_errors(caplog):
     ranking = replace(ranking_with_bounds(), truncation_bound=np.empty((0, 0)))
     ranking = replace(ranking, normalised={"bank_nnn": ranking.normalised["bank_nnn"]._replace(truncation_bound=None)})
     assert largest_errors(ranking, TEMPERATURES) == {}
-    assert log_truncation({"t2i": ranking}, {"t2i": TEMPERATURES}, 50) is None
+    log_truncation({"t2i": ranking}, {"t2i": TEMPERATURES}, 50)
+    assert caplog.records == []
 
 
 def test_bounds_are_logged_and_small_ones_give_no_warning(caplog):
     with caplog.at_level(logging.INFO):
-        assert log_truncation({"t2i": ranking_with_bounds(0.009, 0.009, 0.019)}, {"t2i": TEMPERATURES}, 50) is None
+        log_truncation({"t2i": ranking_with_bounds(0.009, 0.009, 0.019)}, {"t2i": TEMPERATURES}, 50)
+    assert {record.levelname for record in caplog.records} == {"INFO"}
     lines = [record.getMessage() for record in caplog.records]
     assert [line.split(":")[0] for line in lines] == ["t2i, max_softmax", "t2i, dirichlet", "t2i, bank_nnn"]
     assert lines[1].endswith("can change it by at most 0.009 (median of the queries: 0.009)")
 
 
 @pytest.mark.parametrize(("n_large", "expected"), [(2, None), (3, "bank_nnn (up to 2 % of the queries)")])
-def test_warning_needs_more_than_one_query_in_a_hundred(n_large, expected):
+def test_warning_needs_more_than_one_query_in_a_hundred(n_large, expected, caplog):
     ranking = ranking_with_bounds()
     bound = ranking.normalised["bank_nnn"].truncation_bound.copy()
     bound[:n_large] = 1.0
     ranking = replace(ranking, normalised={"bank_nnn": ranking.normalised["bank_nnn"]._replace(truncation_bound=bound)})
     exact = ranking_with_bounds()
-    warning = log_truncation({"t2i": ranking, "i2t": exact}, dict.fromkeys(("t2i", "i2t"), TEMPERATURES), 50)
+    log_truncation({"t2i": ranking, "i2t": exact}, dict.fromkeys(("t2i", "i2t"), TEMPERATURES), 50)
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     if expected is None:
-        assert warning is None
+        assert warnings == []
     else:
+        [warning] = warnings
         assert expected in warning
         assert warning.endswith("raise ranking.top (now 50), or set ranking.search to stream")
         assert "dirichlet" not in warning

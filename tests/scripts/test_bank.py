@@ -89,7 +89,7 @@ def test_posterior_without_a_bank_has_neither_offsets_nor_provenance(jobs):
 
 
 @pytest.mark.parametrize("search", ["flat", "hnsw"])
-def test_ranking_by_a_search_index_allows_the_same_estimators(jobs, search, capsys):
+def test_ranking_by_a_search_index_allows_the_same_estimators(jobs, search, caplog):
     """The index returns all items of this small gallery."""
     bank_job, rank_job, *_ = jobs
     bank.main(bank_job)
@@ -107,17 +107,17 @@ def test_ranking_by_a_search_index_allows_the_same_estimators(jobs, search, caps
         for name in ("max_softmax", "entropy", "energy", "dirichlet_entropy", "dirichlet_vacuity", *BANK_ESTIMATORS):
             values = compute_uncertainty(name, inputs, "corrected")
             np.testing.assert_allclose(values, compute_uncertainty(name, expected, "corrected"), rtol=1e-3, atol=1e-6)
-    assert capsys.readouterr().err == ""
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
 
 
-def test_large_bound_of_a_search_index_is_a_warning_on_the_screen_and_in_the_file(jobs, monkeypatch, capsys):
+def test_large_bound_of_a_search_index_is_a_warning_in_the_log_and_in_the_file(jobs, monkeypatch, caplog):
     monkeypatch.setattr(approximate, "SPARE_ITEMS", 0)
     _, rank_job, *_ = jobs
     rank_job.input.bank = []
     rank_job.params.search = "flat"
     rank.main(rank_job)
-    message = capsys.readouterr().err
-    assert message.startswith("overtop: the search index leaves out items")
+    [message] = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert message.startswith("the search index leaves out items")
     assert "raise ranking.top (now 3), or set ranking.search to stream" in message
     for ranking in read_ranking(rank_job.output[0])[0].values():
         assert (ranking.truncation_bound > 0).all()

@@ -10,6 +10,7 @@ from snakemake.api import SnakemakeApi
 from snakemake.settings.types import ResourceSettings
 
 from helpers.pipeline import copy_project, read_committed_config
+from overtop.pipeline import checkout
 
 NOT_SHARED = {"data/raw", "data/downloads", "data/prefetch"}
 """Folders that no result depends on; dvc.yaml has the reasons."""
@@ -50,8 +51,9 @@ def test_outputs_are_the_folders_that_rules_write(repo, outputs):
     assert sorted(outputs) == sorted(written - NOT_SHARED | {METADATA})
 
 
-def test_rule_that_writes_another_folder_is_noticed(repo, tmp_path, outputs):
+def test_rule_that_writes_another_folder_is_noticed(repo, tmp_path, outputs, monkeypatch):
     project = copy_project(repo, tmp_path)
+    monkeypatch.setattr(checkout, "LIBRARY", project.root / "scripts" / "overtop")  # the same library
     with (project.root / "workflow" / "Snakefile").open("a") as snakefile:
         snakefile.write("\nrule novel:\n    output:\n        'results/novel/{table}.csv'\n")
     assert set(folders_of_rules(project.root)) - NOT_SHARED - set(outputs) == {"results/novel"}

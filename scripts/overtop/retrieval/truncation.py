@@ -41,8 +41,8 @@ def largest_errors(ranking: Ranking, temperatures: Temperatures) -> dict[str, np
 
 def log_truncation(
     rankings: Mapping[Direction, Ranking], temperatures: Mapping[Direction, Temperatures], top: int
-) -> str | None:
-    """Log the largest errors of a search, and return a warning with its fix if they are not small; None if they are.
+) -> None:
+    """Log the largest errors of a search, with a warning and its fix if they are not small.
 
     Args:
         rankings: what `search` returned.
@@ -62,14 +62,11 @@ def log_truncation(
         for name, share in shares.items()
         if share > TOLERATED_SHARE
     ]
-    if not large:
-        return None
-    warning = (
-        f"the search index leaves out items that may change probabilities by more than {LARGE_ERROR:g}: "
-        f"{', '.join(large)}; raise ranking.top (now {top}), or set ranking.search to stream"
-    )
-    _LOG.warning(warning)
-    return warning
+    if large:
+        _LOG.warning(
+            "the search index leaves out items that may change probabilities by more than %g: %s; raise ranking.top "
+            "(now %d), or set ranking.search to stream", LARGE_ERROR, ", ".join(large), top,
+        )  # fmt: skip
 
 
 def _probability_error(neg_log_probability: np.ndarray, bound: np.ndarray) -> np.ndarray:
