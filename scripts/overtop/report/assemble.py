@@ -87,7 +87,7 @@ def make_document(results: ReportResults, settings: ReportSettings) -> Document:
     rows = default_rows(table for table, _ in results.tables.values()) if results.tables else None
     document = Document(
         name=settings.name,
-        title=f"{settings.name}: how far can the top-1 be trusted?",
+        title=f"{settings.name}: how far can the top hit be trusted?",
         rebuild=settings.rebuild,
         interval_level=settings.evaluation.bootstrap.level,
         robustness=[t for name, (study, _) in results.robustness.items() for t in robustness_tables(name, study)],
