@@ -1,3 +1,4 @@
+import os
 import re
 import shlex
 import subprocess
@@ -84,7 +85,12 @@ def recipe(repo: Path, *arguments: str) -> str:
     """What a target of the Makefile would run, without the set-up of the environment."""
     made = [f"--old-file={name}" for name in (".venv/bin/python", ".venv/installed", ".venv/installed-attacks")]
     result = subprocess.run(
-        ["make", "--dry-run", *made, *arguments], cwd=repo, capture_output=True, text=True, check=True
+        ["make", "--dry-run", "--no-print-directory", *made, *arguments],
+        cwd=repo,
+        capture_output=True,
+        text=True,
+        check=True,
+        env={name: value for name, value in os.environ.items() if not name.startswith("MAKE")},  # tests run under make
     )
     return result.stdout
 

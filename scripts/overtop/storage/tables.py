@@ -91,7 +91,18 @@ def open_parquet(path: str | os.PathLike[str], fix: str = REBUILD) -> pq.Parquet
     Raises:
         OvertopError: the file is missing, truncated or altered, or has no digest.
     """
-    return pq.ParquetFile(pa.BufferReader(read_checked(path, "parquet", fix)))
+    return pq.ParquetFile(pa.BufferReader(copy_to_arrow(read_checked(path, "parquet", fix))))
+
+
+def copy_to_arrow(content: bytes) -> pa.Buffer:
+    """Return a copy of bytes in memory of Arrow's own.
+
+    Threads of Arrow release the memory that they read, some after the last statement of a program. Memory of Python can
+    then not be released any more, and the process is aborted ("terminate called without an active exception").
+    """
+    buffer = pa.allocate_buffer(len(content))
+    memoryview(buffer).cast("B")[:] = content
+    return buffer
 
 
 def read_table_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
