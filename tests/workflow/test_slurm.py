@@ -103,7 +103,7 @@ def _known(slurm):
 
 def _wait_for_train(slurm, known, state):
     wait_until(
-        lambda: any(job[1:] == [state, TRAIN] for job in slurm.jobs() if job[0] not in known), f"a job {state}", 120
+        lambda: any(job[1:] == [state, TRAIN] for job in slurm.jobs() if job[0] not in known), f"a job {state}", 300
     )
     return _submitted(slurm, known)[TRAIN][-1]
 
