@@ -36,7 +36,7 @@ def read_committed_config(repo: Path) -> dict[str, Any]:
 
 def listed_jobs(output: str) -> Counter[str]:
     """Return the number of jobs of each rule that a run lists when it starts, or a dry run."""
-    table = re.search(r"^rule +jobs +why.*?\n(.*?)^\d+ jobs? would run", output, re.M | re.S)
+    table = re.search(r"^rule +jobs +why.*?\n(.*?)^[\d,]+ jobs? would run", output, re.M | re.S)
     if table is None:
         started = re.search(r"^overtop: [\d,]+ jobs?: (.*?); log: ", output, re.M)
         named = (words.split() for words in started[1].split(", ")) if started else ()
@@ -77,8 +77,11 @@ class Project:
 
     def planned_jobs(self, *arguments: str, environment: Mapping[str, str] = ENVIRONMENT) -> Counter[str]:
         """Return the number of jobs of each rule that a dry run lists."""
-        output = self.run(*arguments, "--dry-run", environment=environment)
-        return listed_jobs(output.stdout + output.stderr)
+        run = self.run(*arguments, "--dry-run", environment=environment)
+        output = run.stdout + run.stderr
+        jobs = listed_jobs(output)
+        assert jobs or "Nothing to be done" in output, output
+        return jobs
 
     def read_files(self, *patterns: str) -> dict[str, bytes]:
         """Return the content of the files that match any of the glob patterns, by path."""
