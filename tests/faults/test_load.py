@@ -38,7 +38,7 @@ BOUNDS = {
 DATASETS = 430
 """Data sets of seven jobs each."""
 
-GRAPH_BOUND = 1500
+GRAPH_BOUND = 700
 """Bound on the peak of resident memory of Snakemake with 3,000 jobs, in MB."""
 
 FILES = 100_000
