@@ -9,7 +9,9 @@ from overtop.datasets.raw import (
     resolve_source,
     unknown_split_error,
 )
+from overtop.datasets.source_records import list_files
 from overtop.errors import OvertopError
+from overtop.storage.files import temporary_path
 
 
 def test_source_is_resolved_or_reported_with_its_key(tmp_path):
@@ -113,3 +115,12 @@ def test_unknown_split_error_lists_splits():
 def test_unknown_source_is_reported_with_suggestion(tmp_path):
     with pytest.raises(OvertopError, match=r"`sources` has no 'coc'.*'coco'"):
         FetchContext(None, 0, tmp_path, {"coco": None}).fetch_files("coc")
+
+
+def test_files_that_another_process_writes_are_not_removed(tmp_path):
+    with temporary_path(tmp_path / "a.jpg") as temporary:
+        temporary.touch()
+        (tmp_path / "old.jpg").touch()
+        remove_other_files(tmp_path, ["b.jpg"])
+        assert [path.name for path in tmp_path.iterdir()] == [temporary.name]
+        assert list_files(tmp_path) == []

@@ -115,7 +115,7 @@ def _figure(folder: Path, state: int) -> None:
 
 
 def _copies(folder: Path, state: int) -> None:
-    originals = folder.parent / f"originals of {folder.name}" / str(state)
+    originals = folder.parent / f"originals {state}"  # made before any process is killed
     if not originals.is_dir():
         originals.mkdir(parents=True)
         for number in range(5):

@@ -113,7 +113,7 @@ def test_missing_file_or_approximate_model_is_one_line_before_any_job(tiny, copy
     own, arguments = write_configuration(project)
     (own / "queries.csv").unlink()
     run = project.run(*arguments, "--dry-run", check=False)
-    assert f"config.yaml: answers.photos.queries.table: {own / 'queries.csv'} does not exist; correct the path" in (
+    assert f"answers.json: answers.photos.queries.table: {own / 'queries.csv'} does not exist; correct the path" in (
         run.stdout + run.stderr
     )
     assert "rule calibrate" not in run.stdout + run.stderr

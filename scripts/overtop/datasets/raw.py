@@ -12,7 +12,7 @@ from overtop.downloads.fetch import fetch_files
 from overtop.downloads.mirror import resolve_in_mirror
 from overtop.errors import OvertopError, did_you_mean
 from overtop.progress import track
-from overtop.storage.files import resolve_inside, temporary_path
+from overtop.storage.files import is_temporary, resolve_inside, temporary_path
 
 MARKER = ".fetched"
 """File in the raw folders that were made here, whose other files may be replaced and removed. If all of them are copies
@@ -149,7 +149,8 @@ def copy_into(raw: Path, folder: Path, files: Mapping[str, str]) -> None:
     """
     if (raw / MARKER).is_file():
         is_same = all(target == origin for target, origin in files.items())
-        (raw / MARKER).write_text(str(folder) if is_same else "", encoding="utf-8")
+        with raw_file(raw, MARKER) as temporary:
+            temporary.write_text(str(folder) if is_same else "", encoding="utf-8")
     for target_path, origin_path in track(files.items(), "fetch", "file"):
         resolve_inside(raw, origin_path)  # checked in `raw`, because the original folder may contain links out of it
         origin, target = folder / origin_path, resolve_inside(raw, target_path)
@@ -165,7 +166,7 @@ def copy_into(raw: Path, folder: Path, files: Mapping[str, str]) -> None:
 
 
 def remove_other_files(raw: Path, keep: Iterable[str]) -> None:
-    """Remove all files from `raw` except `keep`, such as images that an earlier fetch left.
+    """Remove all files from `raw` except `keep` and those that are being written, such as images of an earlier fetch.
 
     Args:
         raw: the raw folder of a split, which was claimed (`claim_folder`). Links in it are not followed.
@@ -173,5 +174,5 @@ def remove_other_files(raw: Path, keep: Iterable[str]) -> None:
     """
     kept_paths = {os.path.normpath(raw / relative) for relative in (MARKER, *keep)}
     for path in [p for p in raw.rglob("*") if p.is_file()]:
-        if os.path.normpath(path) not in kept_paths:
+        if os.path.normpath(path) not in kept_paths and not is_temporary(path.name):
             path.unlink()

@@ -18,6 +18,7 @@ from overtop.datasets.raw import MARKER, FetchContext, raw_folder
 from overtop.datasets.registry import fetch_split
 from overtop.downloads.digests import Digest
 from overtop.errors import OvertopError
+from overtop.storage.files import is_temporary
 from overtop.storage.json_files import read_json, write_json
 
 
@@ -71,8 +72,8 @@ class SourceRecord:
 
 def list_files(raw: Path) -> list[str]:
     """The paths of all fetched files in a raw folder, relative to it, sorted."""
-    files = (path.relative_to(raw).as_posix() for path in raw.rglob("*") if path.is_file())
-    return sorted(name for name in files if name != MARKER)
+    files = (path for path in raw.rglob("*") if path.is_file() and not is_temporary(path.name))
+    return sorted(name for name in (path.relative_to(raw).as_posix() for path in files) if name != MARKER)
 
 
 def write_source_record(path: str | os.PathLike[str], request: FetchRequest, raw: Path) -> None:

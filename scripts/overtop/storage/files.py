@@ -130,6 +130,11 @@ def _replace_folder(temporary: Path, target: Path, former: Path) -> None:
             os.replace(target, former)
 
 
+def is_temporary(name: str) -> bool:
+    """Whether a file has the name of one that is being written, or whose writer was killed."""
+    return _TEMPORARY.fullmatch(name) is not None
+
+
 def _new_path(target: Path) -> Path:
     """A name in the folder of `target` that no other process uses, after the leftovers there were removed."""
     _remove_leftovers(target.parent, os.getpid())
