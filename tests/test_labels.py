@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from overtop.labels import format_measure, format_name, list_names, posterior_labels
+from overtop.labels import format_count, format_measure, format_name, list_names, plural, posterior_labels
 
 
 def posteriors(*rows, columns=("posterior", "kind", "architecture")):
@@ -74,3 +74,12 @@ def test_long_list_names_the_first_and_counts_the_others():
 def test_measure_has_its_interval():
     row = {"aurc": 0.3, "aurc_low": 0.25, "aurc_high": 0.35}
     assert format_measure(row, "aurc") == "0.300 [0.250, 0.350]"
+
+
+def test_counts_have_the_plural_of_their_noun():
+    assert [format_count(1, "job"), format_count(1200, "query"), plural("image")] == [
+        "1 job",
+        "1,200 queries",
+        "images",
+    ]
+    assert [format_count(0, "class"), format_count(5, "pass")] == ["0 classes", "5 passes"]

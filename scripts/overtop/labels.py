@@ -125,9 +125,16 @@ def order_uncertainties(estimators: Iterable[str]) -> list[str]:
     return in_known_order(estimators, dict.fromkeys([*UCAT_UNCERTAINTIES, *ESTIMATORS]))
 
 
-def format_count(number: int, noun: str, plural: str | None = None) -> str:
-    """A number with thousands separators and its noun: `2,000 queries`. The default plural is `noun` + s."""
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+def format_count(number: int, noun: str) -> str:
+    """A number with thousands separators and its noun: `1 query`, `2,000 queries`."""
+    return f"{number:,} {noun if number == 1 else plural(noun)}"
+
+
+def plural(noun: str) -> str:
+    """The plural of a noun, such as `queries`, `classes` or `images`."""
+    if noun.endswith("y"):
+        return f"{noun.removesuffix('y')}ies"
+    return f"{noun}es" if noun.endswith("s") else f"{noun}s"
 
 
 def capitalise(text: str) -> str:
@@ -159,7 +166,7 @@ def dataset_label(rows: pd.DataFrame) -> str:
 
 def panel_title(rows: pd.DataFrame, n_queries: int) -> str:
     """Data set and direction of the first row, and the number of queries: `Shapes, text to image (2,000 queries)`."""
-    return f"{dataset_label(rows)} ({format_count(n_queries, 'query', 'queries')})"
+    return f"{dataset_label(rows)} ({format_count(n_queries, 'query')})"
 
 
 def setup_label(rows: pd.DataFrame, columns: Sequence[str]) -> str:

@@ -1,6 +1,6 @@
 import pytest
 
-from overtop.screen.words import count, describe_job, describe_seconds, plural
+from overtop.screen.words import describe_job, describe_seconds
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,3 @@ def test_job_is_described_by_its_wildcards(rule, wildcards, expected):
 )
 def test_duration_has_two_units_at_most(seconds, expected):
     assert describe_seconds(seconds) == expected
-
-
-def test_counts_have_the_plural_of_their_noun():
-    assert [count(1, "job"), count(1200, "query"), plural("image")] == ["1 job", "1,200 queries", "images"]

@@ -70,7 +70,4 @@ def check_attack_library():
         return
     from overtop.attacks.library import check_installed
 
-    try:
-        check_installed()
-    except OvertopError as error:
-        raise OvertopError(str(error)) from None
+    check_at_start(check_installed)

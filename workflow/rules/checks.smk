@@ -24,11 +24,16 @@ def rule_outputs():
     ]
 
 
+def jobs_to_run(rule):
+    """The jobs of a rule that a run has still to do."""
+    return [job for job in workflow.dag.needrun_jobs() if job.rule.name == rule]
+
+
 def splits_to_fetch():
     """For each data set and split whose files a job would fetch, a target that needs it."""
-    jobs = [job for job in workflow.dag.needrun_jobs() if job.rule.name == "fetch"]
     return {
-        (job.wildcards.dataset, job.wildcards.split): target_of(job) for job in jobs
+        (job.wildcards.dataset, job.wildcards.split): target_of(job)
+        for job in jobs_to_run("fetch")
     }
 
 
@@ -92,14 +97,12 @@ if is_started_by_user():
 
 def downloading_jobs():
     """The jobs of this run that fetch data sets from `sources`, and those that download weights."""
-    jobs = [job for job in workflow.dag.jobs if workflow.dag.needrun(job)]
     fetching = [
         job
-        for job in jobs
-        if job.rule.name == "fetch"
-        and settings.stored_dataset(job.wildcards.dataset).source_names()
+        for job in jobs_to_run("fetch")
+        if settings.stored_dataset(job.wildcards.dataset).source_names()
     ]
-    return fetching, [job for job in jobs if job.rule.name == "weights"]
+    return fetching, jobs_to_run("weights")
 
 
 def missing_downloads(fetching, weighing):
@@ -112,10 +115,8 @@ def missing_downloads(fetching, weighing):
 def check_downloads():
     """End the run before the first download if the disk has no room for all of them."""
     if is_started_by_user():
-        try:
-            check_disk(missing_downloads(*downloading_jobs()), Path(paths.DATA))
-        except OvertopError as error:
-            stop(error)
+        missing = missing_downloads(*downloading_jobs())
+        check_at_start(check_disk, missing, Path(paths.DATA))
 
 
 def print_missing_downloads():

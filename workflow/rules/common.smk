@@ -66,14 +66,18 @@ def benchmark_file(rule_name, tail):
     return f"benchmarks/{rule_name}/{tail}.tsv"
 
 
+def check_at_start(check, *arguments):
+    """Make a check of a run that a user starts, and end the run if it fails."""
+    if is_started_by_user():
+        try:
+            check(*arguments)
+        except OvertopError as error:
+            stop(error)
+
+
 def hold_run_lock():
     """Refuse to run beside another run, whose lock was removed."""
-    if not is_started_by_user():
-        return
-    try:
-        hold_folder()
-    except OvertopError as error:
-        stop(error)
+    check_at_start(hold_folder)
 
 
 def data_folder(wildcards):
@@ -187,10 +191,7 @@ def check_encoders_with_open_clip():
         return
     from overtop.pipeline.encoder_checks import check_encoders
 
-    try:
-        check_encoders(settings, files)
-    except OvertopError as error:
-        stop(error)
+    check_at_start(check_encoders, settings, files)
 
 
 def describe_results():

@@ -36,7 +36,7 @@ def label(queries: Path, output: Path, size: int, seed: int, encoder: values.Enc
     if items.kind == "texts":
         columns["text"] = [items.contents[row] for row in rows]
     write_plain_table(output, pd.DataFrame(columns))
-    chosen = f"{format_count(len(rows), 'query', 'queries')} of {len(items.ids):,}"
+    chosen = f"{format_count(len(rows), 'query')} of {len(items.ids):,}"
     print_lines([f"{chosen}, {HOW_TO_LABEL}", f"wrote {output}"])
 
 

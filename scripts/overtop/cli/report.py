@@ -59,7 +59,7 @@ def describe_fit(model: ConfidenceModel, n_unlabelled: int) -> list[str]:
         model: a model that was fitted to labels.
         n_unlabelled: queries without a label, which were left out.
     """
-    labelled = format_count(model.n_queries, "labelled query", "labelled queries")
+    labelled = format_count(model.n_queries, "labelled query")
     if n_unlabelled:
         labelled += f" ({n_unlabelled:,} without a label left out)"
     size = model.facts.gallery_size
@@ -98,7 +98,7 @@ def print_answers(answers: pd.DataFrame, promise: str, output: Path) -> None:
     """Print on how many queries to act, what is promised, where the answers are, and the first ones."""
     n_acted, n_queries = int(answers["act"].sum()), len(answers)
     n_warnings = int((answers["warning"] != "").sum())
-    lines = [f"{format_count(n_queries, 'query', 'queries')}: act on {n_acted:,} ({percent(n_acted / n_queries)})"]
+    lines = [f"{format_count(n_queries, 'query')}: act on {n_acted:,} ({percent(n_acted / n_queries)})"]
     lines.append(capitalise(promise) + ".")
     if n_warnings:
         lines.append(f"{format_count(n_warnings, 'answer')} with a warning in the column `warning`")

@@ -121,7 +121,7 @@ def _describe_gallery(gallery: PreparedGallery) -> str:
     if gallery.n_samples > 1:
         parts.append(format_count(gallery.n_samples, "sample"))
     if gallery.bank is not None:
-        parts.append(f"bank of {format_count(gallery.bank['size'], 'query', 'queries')}")
+        parts.append(f"bank of {format_count(gallery.bank['size'], 'query')}")
     if gallery.encoder is not None:
         parts.append(f"encoder {gallery.encoder}")
     return ", ".join(parts)

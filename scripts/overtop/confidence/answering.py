@@ -238,7 +238,7 @@ def describe_promise(
             f"nothing is promised: the model was fitted with another gallery ({model.facts.gallery_size:,} items); "
             "fit it again with labelled queries against this one"
         )
-    labelled = format_count(model.n_threshold_queries, "labelled query", "labelled queries")
+    labelled = format_count(model.n_threshold_queries, "labelled query")
     if threshold.threshold == -np.inf:
         return (
             f"nothing is promised at precision {precision:g}: {labelled} were not enough to guarantee it; label more, "

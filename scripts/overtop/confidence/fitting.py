@@ -192,7 +192,7 @@ def _choose_thresholds(
         if len(hit) < needed:
             warnings.warn(
                 f"precision {precision:g} cannot be guaranteed with confidence {confidence:g} from "
-                f"{format_count(len(hit), 'labelled query', 'labelled queries')}: at least {needed} are needed, all of "
+                f"{format_count(len(hit), 'labelled query')}: at least {needed} are needed, all of "
                 "them right, and more if some are wrong",
                 stacklevel=3,
             )

@@ -198,7 +198,7 @@ class TextsDataset(StoredDataset):
         return [WHOLE]
 
 
-StoredDatasetSpec = Annotated[
+_StoredDataset = (
     ShapesDataset
     | KarpathyDataset
     | TableDataset
@@ -206,9 +206,10 @@ StoredDatasetSpec = Annotated[
     | EmbeddingsDataset
     | ClassesDataset
     | ImagesDataset
-    | TextsDataset,
-    Field(discriminator="kind"),
-]
+    | TextsDataset
+)
+
+StoredDatasetSpec = Annotated[_StoredDataset, Field(discriminator="kind")]
 
 
 class VariantDataset(Model):
@@ -236,15 +237,4 @@ class VariantDataset(Model):
         return self
 
 
-DatasetSpec = Annotated[
-    ShapesDataset
-    | KarpathyDataset
-    | TableDataset
-    | HuggingFaceDataset
-    | EmbeddingsDataset
-    | ClassesDataset
-    | ImagesDataset
-    | TextsDataset
-    | VariantDataset,
-    Field(discriminator="kind"),
-]
+DatasetSpec = Annotated[_StoredDataset | VariantDataset, Field(discriminator="kind")]

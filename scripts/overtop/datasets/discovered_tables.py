@@ -170,7 +170,7 @@ def _found_classes(folder: Path, table: _Candidate) -> Found:
         files["table"] = table.path.name
     facts = [
         f"{table.path.name}: images are in column {table.image!r}, classes in {label!r}",
-        f"{format_count(len(images), 'image')} of {format_count(rows[label].nunique(), 'class', 'classes')}",
+        f"{format_count(len(images), 'image')} of {format_count(rows[label].nunique(), 'class')}",
         *_compare_with_files(folder, images),
     ]
     paths = [folder / name for name in images if _is_file(folder, name)]

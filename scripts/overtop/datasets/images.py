@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from overtop.config.datasets import WHOLE, ImagesDataset
+from overtop.config.datasets import ImagesDataset
 from overtop.datasets.annotations import IMAGES_FOLDER
-from overtop.datasets.raw import FetchContext, copy_into, remove_other_files, resolve_source, unknown_split_error
+from overtop.datasets.raw import FetchContext, copy_into, remove_other_files, resolve_whole
 from overtop.datasets.webdataset import IMAGE_SUFFIXES
 from overtop.errors import OvertopError
 from overtop.storage.split import Split
@@ -30,11 +30,12 @@ def fetch(name: str, spec: ImagesDataset, split: str, raw: Path, context: FetchC
     Raises:
         OvertopError: the data set has no such split, or the folder does not exist or has no image.
     """
-    folder, key = check(name, spec, split, context), f"datasets.{name}"
+    folder = check(name, spec, split, context)
     images, others = list_images(folder)
     if not images:
         raise OvertopError(
-            f"{key}.source: {folder} has no image (.{', .'.join(SUFFIXES)}), only {_describe(others)}; correct the path"
+            f"datasets.{name}.source: {folder} has no image (.{', .'.join(SUFFIXES)}), only {_describe(others)}; "
+            "correct the path"
         )
     if others:
         logger.info("%s: ignored %s", folder, _describe(others))
@@ -49,12 +50,9 @@ def check(name: str, spec: ImagesDataset, split: str, context: FetchContext) -> 
     Raises:
         OvertopError: the data set has no such split, or the folder does not exist.
     """
-    key = f"datasets.{name}"
-    if split != WHOLE:
-        raise unknown_split_error(split, key, [WHOLE])
-    folder = resolve_source(f"{key}.source", spec.source, context.mirror)
+    folder = resolve_whole(name, spec.source, split, context)
     if not folder.is_dir():
-        raise OvertopError(f"{key}.source: {folder} is not a folder; name the folder of the images")
+        raise OvertopError(f"datasets.{name}.source: {folder} is not a folder; name the folder of the images")
     return folder
 
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from overtop.config.datasets import WHOLE
 from overtop.config.sources import SourceSpec
 from overtop.downloads.fetch import fetch_files
 from overtop.downloads.mirror import resolve_in_mirror
@@ -106,6 +107,18 @@ def resolve_source(key: str, source: str, mirror: str | None) -> Path:
     if not path.exists():
         raise OvertopError(f"{key}: {path} does not exist; correct `mirror` or the path")
     return path
+
+
+def resolve_whole(name: str, source: str, split: str, context: FetchContext) -> Path:
+    """The existing file or folder of a data set whose only split is `WHOLE`.
+
+    Raises:
+        OvertopError: it has no such split, or as in `resolve_source`.
+    """
+    key = f"datasets.{name}"
+    if split != WHOLE:
+        raise unknown_split_error(split, key, [WHOLE])
+    return resolve_source(f"{key}.source", source, context.mirror)
 
 
 def unknown_split_error(split: str, place: str, splits: Iterable[str], fix: str = "") -> OvertopError:

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from overtop.config.datasets import WHOLE, TextsDataset
-from overtop.datasets.raw import FetchContext, copy_into, remove_other_files, resolve_source, unknown_split_error
+from overtop.config.datasets import TextsDataset
+from overtop.datasets.raw import FetchContext, copy_into, remove_other_files, resolve_whole
 from overtop.errors import OvertopError
 from overtop.storage.foreign import read_text
 from overtop.storage.foreign_tables import column_names, read_columns
@@ -42,10 +42,7 @@ def check(name: str, spec: TextsDataset, split: str, context: FetchContext) -> P
     Raises:
         OvertopError: the data set has no such split, or the file does not exist.
     """
-    key = f"datasets.{name}"
-    if split != WHOLE:
-        raise unknown_split_error(split, key, [WHOLE])
-    return resolve_source(f"{key}.source", spec.source, context.mirror)
+    return resolve_whole(name, spec.source, split, context)
 
 
 def read(name: str, spec: TextsDataset, raw: Path, split: str) -> Split:

@@ -75,7 +75,7 @@ def plot_cascade(curve: pd.DataFrame, ax: Axes | None = None) -> Axes:
         ax.set_xlim(left=0)
         ax.set_xlabel("Samples per query, from none to all escalated")
         ax.set_ylabel(f"Change of AURC from {cheap['aurc']:.3f} (lower is better)")
-        n_queries = labels.format_count(int(cheap["n_queries"]), "query", "queries")
+        n_queries = labels.format_count(int(cheap["n_queries"]), "query")
         ax.set_title(f"{_direction_label(curve)} ({n_queries})", loc="left")
         handles = style.take_legend_handles(ax, texts)
         style.add_legend_below(ax, handles, "Samples of escalated queries [per query, all escalated]")

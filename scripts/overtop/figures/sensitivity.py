@@ -127,7 +127,7 @@ def plot_sensitivity(
         for method in methods:
             draw_bins(ax, method)
         format_axes(ax, int(numbers["level"].max()) + 1, "Uncertainty level, 0 = lowest")
-        n_queries = labels.format_count(int(count_queries(numbers).max()), "query", "queries")
+        n_queries = labels.format_count(int(count_queries(numbers).max()), "query")
         ax.set_title(f"{title}\n{_constant_setting(numbers)}; {n_queries}", loc="left")
         add_size_key(ax, "of the queries")
         handles = [method.legend_handle() for method in methods]
@@ -254,7 +254,7 @@ def _dropout_parameters(posterior: str, values: Mapping[str, Mapping[str, float]
 
 def _format_setting(parameter: str, value: float) -> str:
     """`rate 0.2` or `50 passes`."""
-    return f"rate {value:g}" if parameter == "rate" else labels.format_count(int(value), "pass", "passes")
+    return f"rate {value:g}" if parameter == "rate" else labels.format_count(int(value), "pass")
 
 
 def _constant_setting(rows: pd.DataFrame) -> str:

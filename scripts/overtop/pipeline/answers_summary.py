@@ -25,7 +25,7 @@ def answers_summary(path: Path) -> list[str]:
     facts = json.loads(read_table_metadata(parquet)["provenance"])
     share = facts["acted"] / facts["queries"]
     lines = [
-        f"{format_count(facts['queries'], 'query', 'queries')}; act on {facts['acted']:,} ({100 * share:.0f} %) at "
+        f"{format_count(facts['queries'], 'query')}; act on {facts['acted']:,} ({100 * share:.0f} %) at "
         f"precision {facts['precision']:g}, by {facts['estimator']}",
         f"Promise: {facts['promise']}",
         *(f"Warning: {warning}" for warning in facts["warnings"]),

@@ -19,7 +19,7 @@ SUFFIXES = (".yaml", ".yml", ".json")
 
 def stop(error: OvertopError) -> NoReturn:
     """End this process with the lines of an error, without what Snakemake would add to them."""
-    sys.exit("\n".join(f"overtop: {line}" for line in str(error).splitlines()))
+    raise SystemExit("\n".join(f"overtop: {line}" for line in str(error).splitlines())) from error
 
 
 def check_command() -> None:

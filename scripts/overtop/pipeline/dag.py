@@ -92,8 +92,10 @@ def plan_jobs(targets: Sequence[str], configfiles: Sequence[Path], overrides: Se
             workflow._build_dag()
         except (RuleException, WorkflowError) as error:
             raise OvertopError(" ".join(str(error).split())) from None
-        except SystemExit as end:  # with the lines that the Snakefile ends a run with
-            raise OvertopError(str(end).replace("overtop: ", "")) from None
+        except SystemExit as end:
+            if isinstance(end.__cause__, OvertopError):  # as the Snakefile ends a run
+                raise end.__cause__ from None
+            raise
         jobs = [_describe(job, workflow) for level in workflow.dag.toposorted() for job in level]
         return Plan([job for job in jobs if job is not None], workflow.globals["config"])
 

@@ -78,6 +78,6 @@ def splits(read: Mapping[tuple[str, str], tuple[Split, str]]) -> Provenance:
     rows = []
     for names, (split, digest) in read.items():
         images = labels.format_count(len(split.image_ids), "image")
-        noun = ("class", "classes") if split.is_classes else ("caption", "captions")
-        rows.append(("/".join(names), f"{images}, {labels.format_count(len(split.captions), *noun)}; sha256 {digest}"))
+        noun = "class" if split.is_classes else "caption"
+        rows.append(("/".join(names), f"{images}, {labels.format_count(len(split.captions), noun)}; sha256 {digest}"))
     return Provenance("Splits", rows)

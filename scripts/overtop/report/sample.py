@@ -42,7 +42,7 @@ def describe_sample(n: int, n_queries: int, declared: int, seed: int, estimator:
         seed: of the run.
         estimator: display name of the estimator of the extremes.
     """
-    all_queries = format_count(n_queries, "query", "queries")
+    all_queries = format_count(n_queries, "query")
     if n == n_queries:
         return f"All {all_queries}." if n > 1 else "The only query."
     extremes = int(n * EXTREME_SHARE)

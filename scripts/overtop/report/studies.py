@@ -78,7 +78,7 @@ def answers_table(name: str, answers: pd.DataFrame, facts: Mapping[str, Any]) ->
         facts: provenance of the file.
     """
     shown = answers.head(MAX_ANSWERS)
-    queries = labels.format_count(facts["queries"], "query", "queries")
+    queries = labels.format_count(facts["queries"], "query")
     share = facts["acted"] / facts["queries"]
     title = (
         f"{name}: act on {facts['acted']:,} of {queries} ({100 * share:.0f} %) at precision {facts['precision']:g}, by "

@@ -4,9 +4,10 @@ import sys
 from collections.abc import Iterator
 from types import TracebackType
 
+from overtop.labels import format_count
 from overtop.screen.run import Failure, Run
 from overtop.screen.snakemake_text import killed_by
-from overtop.screen.words import count, describe_seconds
+from overtop.screen.words import describe_seconds
 
 INTERRUPTED = "overtop: interrupted; run the same command to continue"
 
@@ -57,4 +58,4 @@ def describe_status(status: str) -> str:
 def describe_work(run: Run, now: float) -> str:
     """How far a run came."""
     done = "" if run.n_finished == run.n_jobs else f"{run.n_finished} of "
-    return f"{done}{count(run.n_jobs, 'job')} in {describe_seconds(now - run.started)}"
+    return f"{done}{format_count(run.n_jobs, 'job')} in {describe_seconds(now - run.started)}"

@@ -4,9 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from overtop.labels import list_names
+from overtop.labels import format_count, list_names
 from overtop.screen.snakemake_text import count_reasons
-from overtop.screen.words import count
 
 MAX_NAMES = 3
 """Jobs of a rule that are named."""
@@ -37,4 +36,5 @@ def describe_dry_run(totals: Mapping[str, int], jobs: Mapping[str, Sequence[Plan
     for rule, number, why, names in rows:
         line = f"{rule:{widths[0]}}  {number:>{widths[1]}}  {why:{widths[2]}}  {names}".rstrip()
         yield line if len(line) <= width else f"{line[: width - 1]}…"
-    yield f"{count(sum(totals.values()), 'job')} would run; nothing was run. --verbose lists every job with its files."
+    jobs_in_all = format_count(sum(totals.values()), "job")
+    yield f"{jobs_in_all} would run; nothing was run. --verbose lists every job with its files."

@@ -5,10 +5,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from overtop.labels import format_count, plural
 from overtop.progress import Report
-from overtop.screen.run import Run, RunningJob
+from overtop.screen.run import Run
 from overtop.screen.time_left import describe_time_left
-from overtop.screen.words import count, describe_seconds, plural
+from overtop.screen.words import describe_seconds
 
 MAX_JOBS = 8
 """Running jobs that are shown."""
@@ -48,7 +49,7 @@ def _line(text: str, style: str) -> Text:
 
 def _headline(run: Run, now: float) -> RenderableType:
     left = "stopping ..." if run.is_interrupted else describe_time_left(run, now)
-    words = f" {run.n_finished} of {count(run.n_jobs, 'job')}, {describe_seconds(max(0, round(now - run.started)))}"
+    words = f" {run.n_finished} of {format_count(run.n_jobs, 'job')}, {_elapsed(run.started, now)}"
     grid = Table.grid()
     grid.add_row(
         Text("overtop ", style="bold"),
@@ -73,12 +74,12 @@ def _jobs(run: Run, now: float) -> RenderableType:
     for job in list(run.running.values())[:MAX_JOBS]:
         name = Text(f"  {job.name}")
         name.stylize("bold cyan", 2, 2 + len(job.rule))
-        grid.add_row(name, _describe_report(job.report()), _elapsed(job, now))
+        grid.add_row(name, _describe_report(job.report()), _elapsed(job.started, now))
     return grid
 
 
-def _elapsed(job: RunningJob, now: float) -> str:
-    return describe_seconds(max(0, round(now - job.started)))
+def _elapsed(started: float, now: float) -> str:
+    return describe_seconds(max(0, round(now - started)))
 
 
 def _describe_report(report: Report | None) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from logging import WARNING, LogRecord
 from typing import Any, Literal
 
+from overtop.labels import format_count
 from overtop.pipeline.run_lock import describe_lock
 from overtop.screen.closing import INTERRUPTED, describe_failures, describe_status, describe_work
 from overtop.screen.dry_run import PlannedJob, describe_dry_run
@@ -13,7 +14,7 @@ from overtop.screen.live import render_planning, render_run
 from overtop.screen.output import Output
 from overtop.screen.run import Run, RunningJob
 from overtop.screen.snakemake_text import error_lines, exit_status, killed_by
-from overtop.screen.words import count, describe_job, describe_seconds
+from overtop.screen.words import describe_job, describe_seconds
 
 MAX_WARNINGS = 3
 """Warnings that are repeated at the end of a run on a terminal."""
@@ -111,7 +112,7 @@ class Screen:
             self._output.show(lambda: render_run(self._run, time.time(), self._log))
         else:
             words = ", ".join(f"{rule} {number}" for rule, number in self._run.totals.items())
-            self._output.print(f"overtop: {count(self._run.n_jobs, 'job')}: {words}; log: {self._log}")
+            self._output.print(f"overtop: {format_count(self._run.n_jobs, 'job')}: {words}; log: {self._log}")
 
     def _start_job(self, record: Any) -> None:
         if record.rule_name == "all":
@@ -139,7 +140,8 @@ class Screen:
         why = describe_status(status) or (record.rule_msg or "").partition("For further error details")[0]
         failure = self._run.fail(record.jobid, record.log[1:], why)
         if failure and self._run.running:  # the end of the run, where the cause is shown, may be far
-            self._print_line(f"failed: {failure.name}, waiting for {count(len(self._run.running), 'other job')}")
+            others = format_count(len(self._run.running), "other job")
+            self._print_line(f"failed: {failure.name}, waiting for {others}")
 
     def _take_error(self, record: Any) -> None:
         """An exception; that of a failed job is followed by the job's own record from the same thread."""

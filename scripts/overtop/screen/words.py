@@ -1,4 +1,4 @@
-"""Plain words for jobs, durations and counts."""
+"""Plain words for jobs and durations."""
 
 from collections.abc import Mapping
 
@@ -35,13 +35,3 @@ def describe_seconds(seconds: float) -> str:
         return f"{minutes} min {rest} s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min"
-
-
-def count(number: int, noun: str) -> str:
-    """A number of things, such as "1 job" or "1,200 queries"."""
-    return f"{number:,} {noun if number == 1 else plural(noun)}"
-
-
-def plural(noun: str) -> str:
-    """The plural of a noun."""
-    return f"{noun.removesuffix('y')}ies" if noun.endswith("y") else f"{noun}s"

@@ -28,7 +28,7 @@ def _describe(row: pd.Series) -> str:
     if row["threshold"] > -np.inf:
         achieved = f", R@1 {labels.format_measure(row, 'achieved')}" if row["coverage"] else ""
         return f"{target} by answering {100 * row['coverage']:.0f} % of the test queries{achieved}"
-    n = labels.format_count(int(row["n_validation"]), "validation query", "validation queries")
+    n = labels.format_count(int(row["n_validation"]), "validation query")
     if np.isinf(row["n_needed"]):
         return f"{target} cannot be guaranteed: it is reached at no coverage of {n}"
     return f"{target} cannot be guaranteed by {n}; at least about {row['n_needed']:,.0f} are needed"

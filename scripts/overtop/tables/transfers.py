@@ -83,7 +83,7 @@ def _section(transfers: Transfers, direction: str, estimator: str) -> Iterator[s
     first = measures.iloc[0]
     title = labels.format_name(direction)
     yield escape(f"## {labels.capitalise(title)}: {labels.format_name(estimator)}")
-    fitted = labels.format_count(int(first["n_labelled"]), "labelled query", "labelled queries")
+    fitted = labels.format_count(int(first["n_labelled"]), "labelled query")
     yield escape(f"Fitted to {fitted} with a gallery of {labels.format_count(int(first['labelled_gallery']), 'item')}.")
     headers = ["Data set", "Probability", "Queries", "Gallery", "Drift", *_HEADERS.values()]
     yield format_grid(headers, [_measure_row(row) for _, row in measures.iterrows()], text_columns=2)
