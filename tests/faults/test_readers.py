@@ -16,7 +16,7 @@ import pytest
 
 from helpers.reader_guard import GROWTH
 
-TIMEOUT = 1500
+TIMEOUT = 3600
 """Seconds for a group of readers: a native library that hangs is not interrupted by the alarm of the process."""
 
 BAD = ("silent", "traceback", "memory", "hang", "escape")
