@@ -5,12 +5,26 @@ import signal
 import pytest
 
 from helpers.interrupted_runs import TARGET, background_run, compare_results, wait_until
-from helpers.pipeline import ENVIRONMENT, TINY_CONFIG, Project
+from helpers.pipeline import BIN, ENVIRONMENT, TINY_CONFIG, Project
 from helpers.terminal import COLUMNS, CTRL_C, LINES, run_in_terminal
 
 pytestmark = pytest.mark.slow
 
 NOISE = ("Select jobs", "localrule", "jobid", "resources:", "Traceback", "KeyboardInterrupt", "SNAKEMAKE", "host:")
+
+
+STOPPED_WHILE_SELECTING = """
+import os, signal
+from snakemake.cli import main
+from snakemake.scheduling.job_scheduler import JobScheduler
+select = JobScheduler.update_available_resources
+def stop_and_select(self, jobs):
+    os.kill(os.getpid(), signal.SIGTERM)
+    select(self, jobs)
+JobScheduler.update_available_resources = stop_and_select
+main()
+"""
+"""A Snakemake that gets a SIGTERM while it holds the lock of its scheduler."""
 
 
 def see(project, *arguments, **options):
@@ -71,3 +85,11 @@ def test_sigterm_ends_a_run_without_waiting_for_its_jobs(fresh):
         run.send_signal(signal.SIGTERM)
         assert run.wait(timeout=300) != 0
     assert not list(project.root.glob("logs/**/*.progress*"))
+
+
+def test_sigterm_while_snakemake_selects_jobs_ends_the_run(fresh):
+    target = "data/splits/shapes/val.parquet"
+    stopped = [str(BIN / "python"), "-c", STOPPED_WHILE_SELECTING, "--cores", "2", target, *TINY_CONFIG]
+    with background_run(fresh, stopped) as run:
+        assert run.wait(timeout=300) != 0
+    fresh.run(target, *TINY_CONFIG)

@@ -2,6 +2,8 @@
 import os
 import signal
 import sys
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -209,8 +211,10 @@ def stop_on_sigterm():
 
     def interrupt(*arguments):
         for process in psutil.Process().children(recursive=True):
-            process.send_signal(signal.SIGINT)
-        let_jobs_end(*arguments)
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(signal.SIGINT)
+        # It waits for the scheduler's lock, which this thread may hold.
+        threading.Thread(target=let_jobs_end, args=arguments, daemon=True).start()
 
     signal.signal(signal.SIGTERM, interrupt)
 
