@@ -1,8 +1,5 @@
 """Checks before the first job is submitted, against programs that answer like Slurm's clients."""
 
-import getpass
-import os
-
 import pytest
 
 from helpers.slurm_clients import NODE, write_clients
@@ -10,21 +7,10 @@ from overtop.errors import OvertopError
 from overtop.pipeline import slurm
 from overtop.pipeline.preflight import Request, check_arrays, check_requests, find_problems
 from overtop.pipeline.slurm import Node, Partition, parse_minutes
+from overtop.pipeline.slurm_queue import read_queue
 
 SMALL = Request("rank", "main", 2, 4000, 30, 0)
 PARTITIONS = {"main": Partition(1440, None, (Node(2, 8000, 0), Node(8, 64000, 2)))}
-
-
-@pytest.fixture
-def clients(tmp_path, monkeypatch):
-    """A function that puts clients with the given answers on the path."""
-
-    def put(**answers):
-        folder = write_clients(tmp_path / "bin", answers)
-        monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
-        return tmp_path
-
-    return put
 
 
 def test_a_request_that_fits_has_no_problem(clients):
@@ -55,17 +41,11 @@ def test_a_controller_that_never_answers_is_named(clients, monkeypatch):
 
 def test_jobs_of_a_killed_run_are_named_and_those_of_other_folders_are_not(clients, tmp_path):
     train = "rule_train_wildcards_shapes"
-    clients(squeue=f"34|{tmp_path}|{train}-2\n35|/elsewhere|{train}-1\n36|{tmp_path}|mine\n")
+    clients(squeue=f"34|{tmp_path}|{train}-2|None\n35|/elsewhere|{train}-1|None\n36|{tmp_path}|mine|None\n")
     (problem,) = find_problems(tmp_path, [SMALL])
     assert problem.startswith("1 jobs of this folder are in the queue")
     assert "34 train/shapes-2" in problem
     assert "`scancel 34`" in problem
-
-
-def test_queue_is_asked_for_the_jobs_of_this_user(clients, tmp_path):
-    clients(squeue=f'!echo "$*" > {tmp_path}/asked')
-    slurm.jobs_of(tmp_path)
-    assert f"--user={getpass.getuser()}" in (tmp_path / "asked").read_text()
 
 
 def test_partitions_are_read_with_their_limits_and_nodes(clients):
@@ -150,4 +130,4 @@ def test_a_missing_client_is_named(tmp_path, monkeypatch):
     (folder / "squeue").unlink()
     monkeypatch.setenv("PATH", f"{folder}:/usr/sbin:/sbin")
     with pytest.raises(OvertopError, match="without squeue"):
-        slurm.jobs_of(tmp_path)
+        read_queue(tmp_path)

@@ -215,6 +215,33 @@ def test_a_cancelled_job_is_submitted_again_and_asks_for_no_gpu_where_there_is_n
     assert "CANCELLED" in messages
 
 
+def test_a_held_job_is_named_once_and_the_run_goes_on_when_it_is_released(slurm, project):
+    head = _start_with_pending_job(slurm, project, known := _known(slurm))
+    (number,) = _submitted(slurm, known)[TRAIN]
+    output_of("scontrol", "hold", number)
+    wait_until(lambda: "Slurm holds" in head.log.read_text(), "the line", 120)
+    _open(True)
+    time.sleep(15)  # the head looks at the queue every five seconds
+    assert slurm.jobs("PENDING") == [[number, "PENDING", TRAIN]]
+    output_of("scontrol", "release", number)
+    status, messages = head.end()
+    assert status == 0, messages
+    assert messages.count(f"to let it run: scontrol release {number}") == 1
+
+
+def test_a_job_that_the_controller_forgot_is_submitted_again(slurm, project):
+    head = _start_with_pending_job(slurm, project, known := _known(slurm))
+    (number,) = _submitted(slurm, known)[TRAIN]
+    slurm.kill("slurmctld")
+    for saved in (slurm.state / "controller").glob("job_state*"):
+        saved.unlink()
+    slurm.start("slurmctld")
+    _open(True)
+    status, messages = head.end()
+    assert status == 0, messages
+    assert f"Slurm lists job {number} no more" in messages
+
+
 def test_after_a_kill_of_the_head_nothing_is_thrown_away_or_submitted_twice(slurm, project):
     known = _known(slurm)
     _open(False)

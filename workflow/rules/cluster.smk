@@ -11,6 +11,7 @@ from overtop.pipeline.kills import describe_kills
 from overtop.pipeline.needs import MANY_CORES
 from overtop.pipeline.preflight import Request, check_arrays, find_problems
 from overtop.pipeline.job_logs import is_permanent
+from overtop.pipeline.slurm_queue import QueueWatch
 
 RUN_STARTED = time.time()
 
@@ -54,6 +55,9 @@ def check_slurm():
         # While the controller does not answer, the executor would try sacct, which then never answers.
         slurm_executor.get_min_job_age = lambda: slurm.MIN_JOB_AGE
     slurm_executor.query_job_status = until_answered(slurm_executor.query_job_status)
+    slurm_executor.Executor.check_active_jobs = with_queue_watch(
+        slurm_executor.Executor.check_active_jobs
+    )
 
 
 def until_answered(query):
@@ -68,6 +72,28 @@ def until_answered(query):
         return answer
 
     return states
+
+
+def with_queue_watch(check):
+    """Check jobs after a look at the queue: print those that Slurm holds, and report those that it lost as failed."""
+    watch = QueueWatch(Path.cwd())
+
+    async def check_active_jobs(executor, active):
+        numbers = [job.external_jobid for job in active]
+        held, lost = await asyncio.to_thread(watch.look, numbers)
+        for line in held:
+            logger.warning(line)
+        if workflow.executor_settings.status_command == "sacct":
+            lost = set()  # the accounts list finished jobs for longer than the queue
+        for job in active:
+            if job.external_jobid in lost:
+                message = f"Slurm lists job {job.external_jobid} no more: it is lost. "
+                executor.report_job_error(job, msg=message)
+        remaining = [job for job in active if job.external_jobid not in lost]
+        async for job in check(executor, remaining):
+            yield job
+
+    return check_active_jobs
 
 
 def print_kills():

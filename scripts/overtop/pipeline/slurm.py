@@ -1,11 +1,9 @@
-"""Queries to Slurm: its partitions, the jobs of a folder, and whether accounting works."""
+"""Queries to Slurm: its partitions, and whether accounting works."""
 
-import getpass
 import re
 import shutil
 import subprocess
 from collections import defaultdict
-from pathlib import Path
 from typing import NamedTuple
 
 from overtop.errors import OvertopError
@@ -92,17 +90,6 @@ def parse_minutes(time: str) -> int | None:
     else:
         hours, minutes = 0, parts[0]
     return (int(days or 0) * 24 + hours) * 60 + minutes
-
-
-def jobs_of(folder: Path) -> dict[str, str]:
-    """Pending and running jobs that Snakemake submitted from a folder: rule and wildcards by job id."""
-    lines = read("squeue", "--noheader", f"--user={getpass.getuser()}", "--format=%i|%Z|%k").splitlines()
-    jobs = (line.split("|", 2) for line in lines)
-    return {
-        number: comment.removeprefix("rule_").replace("_wildcards_", "/")
-        for number, place, comment in jobs
-        if place == str(folder) and comment.startswith("rule_")
-    }
 
 
 def read_min_job_age() -> int:
