@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from overtop.evaluation import bootstrap
 from overtop.evaluation.bootstrap import (
@@ -7,6 +8,7 @@ from overtop.evaluation.bootstrap import (
     bootstrap_measures,
     bootstrap_recalls,
     draw_cluster_weights,
+    sum_in_resamples,
 )
 from overtop.evaluation.calibration import correlate_recall_with_level, measure_calibration
 from overtop.evaluation.ordering import SortedQueries
@@ -90,6 +92,17 @@ def test_block_size_does_not_change_the_draws(monkeypatch):
     for key, value in whole.items():
         assert value.shape == (11,)
         np.testing.assert_array_equal(parts[key], value)
+
+
+def test_number_of_threads_does_not_change_the_draws():
+    rng = np.random.default_rng(3)
+    values, cluster = [rng.normal(size=1000) for _ in range(40)], np.arange(1000)
+    weights, sums = draw_cluster_weights(1000, 200, seed=3), []
+    for threads in (1, 2, 4):
+        with threadpool_limits(threads, user_api="blas"):
+            sums.append(sum_in_resamples(values, cluster, weights))
+    np.testing.assert_array_equal(sums[1:], sums[:1] * 2)
+    np.testing.assert_allclose(sums[0], values @ weights.T)
 
 
 def test_degenerate_resample_has_the_measures_of_the_repeated_queries():

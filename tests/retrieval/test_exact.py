@@ -312,6 +312,22 @@ def test_number_of_threads_changes_nothing_and_is_restored(threads):
         torch.set_num_threads(before)
 
 
+@pytest.mark.parametrize("samples", [1, 5, 20])
+def test_number_of_threads_changes_no_bit(samples):
+    images, texts = random_sources(np.random.default_rng(9), samples, 300, 500)
+    before, rankings = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3, 5):
+            torch.set_num_threads(threads)
+            rankings.append(rank(images, texts, 20, 10, [0.01], block=128, device="cpu"))
+    finally:
+        torch.set_num_threads(before)
+    for direction, expected in rankings[0].items():
+        for found in rankings[1:]:
+            for name in ARRAYS:
+                np.testing.assert_array_equal(getattr(found[direction], name), getattr(expected, name), err_msg=name)
+
+
 @pytest.mark.parametrize(("temperatures", "expected"), [((), ()), ([0.07, 0.01, 0.07], (0.01, 0.07)), ([1], (1.0,))])
 def test_temperatures_are_distinct_and_ascending(temperatures, expected):
     for ranking in rank(*random_sources(np.random.default_rng(10), 2, 6, 9), 3, 2, temperatures).values():

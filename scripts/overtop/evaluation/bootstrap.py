@@ -128,7 +128,9 @@ def sum_in_resamples(values: Sequence[np.ndarray], cluster: np.ndarray, weights:
     n_clusters = weights.shape[1]
     of_clusters = np.stack([np.bincount(cluster, kind, n_clusters) for kind in values], axis=1)
     parts = blocks(len(weights), n_clusters * of_clusters.itemsize, RESAMPLE_BYTES)
-    return np.concatenate([weights[part].astype(np.float64) @ of_clusters for part in parts]).T
+    # Not a product of BLAS, whose rounding depends on the number of threads.
+    sums = [np.einsum("bc,cv->bv", weights[part].astype(np.float64), of_clusters) for part in parts]
+    return np.concatenate(sums).T
 
 
 def bootstrap_recalls(rank: np.ndarray, cluster: np.ndarray, weights: np.ndarray, ks: Sequence[int]) -> Draws:

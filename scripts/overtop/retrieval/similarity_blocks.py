@@ -18,6 +18,9 @@ from overtop.terms import DIRECTIONS
 MIN_THREAD_ROWS = 32
 """Fewest queries for which a thread of their own is worth it."""
 
+SHARES = 8
+"""Most groups of samples whose similarities are added up by themselves: their number sets the order of the sum."""
+
 
 class Block(NamedTuple):
     """Consecutive items of one modality.
@@ -138,7 +141,8 @@ class BlockMultiplier:
     """Multiplies blocks of captions with blocks of images and adds the similarities to the rankings of both.
 
     Samples are independent of each other, and so are directions, so each sample is computed in one thread: no thread
-    waits within a product, and the small steps between products use all cores, too. Buffers are reused.
+    waits within a product, and the small steps between products use all cores, too. Samples are added up in shares that
+    do not depend on the number of threads, and so neither does the sum. Buffers are reused.
 
     Args:
         matmul: the method of multiplying.
@@ -150,13 +154,12 @@ class BlockMultiplier:
 
     def __init__(self, matmul: Matmul, samples: int, height: int, width: int, device: str) -> None:
         self._matmul, self._samples = matmul, samples
-        self._threads = _Threads(max(samples, len(DIRECTIONS)), device)
-        shares = min(self._threads.workers, samples)
+        shares = min(SHARES, samples) if device == "cpu" else 1
         self._samples_of_share = [range(share, samples, shares) for share in range(shares)]
-        self._similarities = [padded_block(height, width, device) for _ in range(shares)]
-        self._sums = self._similarities
-        if samples > 1:
-            self._sums = [padded_block(height, width, device) for _ in range(shares)]
+        self._threads = _Threads(max(shares, len(DIRECTIONS)), device)
+        self._sums = [padded_block(height, width, device) for _ in range(shares)]
+        buffers = self._threads.workers if samples > shares else 0  # the first sample of a share is written to its sum
+        self._similarities = [padded_block(height, width, device) for _ in range(buffers)]
 
     def __enter__(self) -> Self:
         return self
@@ -167,25 +170,26 @@ class BlockMultiplier:
     def add_similarities(self, captions: Block, images: Block) -> None:
         """Compute the similarities of two blocks and add them to the rankings of captions and of images."""
         if self._samples == 1:
-            self._multiply(captions, images, 0, self._similarities[0])
+            self._multiply(captions, images, 0, self._sums[0])
         else:
-            self._threads.run(partial(self._add_samples, captions, images), range(len(self._samples_of_share)))
+            self._threads.run(partial(self._add_shares, captions, images), range(self._threads.workers))
         mean = self._mean()
         sides = (captions, mean, images), (images, mean.T, captions)
         self._threads.run(_add_mean, [side for side in sides if side[0].accumulator is not None])
 
-    def _add_samples(self, captions: Block, images: Block, share: int) -> None:
-        """Add the samples of one share to the rankings, and compute the sum of their similarities."""
-        total = self._sums[share]
-        for position, sample in enumerate(self._samples_of_share[share]):
-            block = total if position == 0 else self._similarities[share]
-            self._multiply(captions, images, sample, block)
-            if captions.accumulator is not None:
-                captions.accumulator.add_sample(sample, block, captions.items, images.items)
-            if images.accumulator is not None:
-                images.accumulator.add_sample(sample, block.T, images.items, captions.items)
-            if position > 0:
-                total += block
+    def _add_shares(self, captions: Block, images: Block, worker: int) -> None:
+        """Add the samples of the shares of one thread to the rankings, and compute the sums of their similarities."""
+        for share in range(worker, len(self._sums), self._threads.workers):
+            total = self._sums[share]
+            for position, sample in enumerate(self._samples_of_share[share]):
+                block = total if position == 0 else self._similarities[worker]
+                self._multiply(captions, images, sample, block)
+                if captions.accumulator is not None:
+                    captions.accumulator.add_sample(sample, block, captions.items, images.items)
+                if images.accumulator is not None:
+                    images.accumulator.add_sample(sample, block.T, images.items, captions.items)
+                if position > 0:
+                    total += block
 
     def _mean(self) -> torch.Tensor:
         """Return the mean similarities of a block, from the sums of the shares."""
