@@ -130,4 +130,4 @@ def test_a_missing_client_is_named(tmp_path, monkeypatch):
     (folder / "squeue").unlink()
     monkeypatch.setenv("PATH", f"{folder}:/usr/sbin:/sbin")
     with pytest.raises(OvertopError, match="without squeue"):
-        read_queue(tmp_path)
+        read_queue()

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from overtop.errors import OvertopError, did_you_mean
 from overtop.pipeline import slurm
 from overtop.pipeline.slurm import PROFILE, Partition
-from overtop.pipeline.slurm_queue import read_queue
+from overtop.pipeline.slurm_queue import jobs_of, read_queue
 
 
 class Request(NamedTuple):
@@ -29,7 +29,7 @@ def find_problems(folder: Path, requests: Iterable[Request]) -> list[str]:
         requests: the requests of all jobs, with memory and run time of their last attempt.
     """
     try:
-        running = {job.number: job.name for job in read_queue(folder)}
+        running = {job.number: job.name for job in jobs_of(folder, read_queue())}
         partitions = slurm.read_partitions()
         age = slurm.MIN_JOB_AGE if slurm.keeps_accounts() else slurm.read_min_job_age()
     except OvertopError as error:

@@ -1,7 +1,7 @@
 """The jobs in Slurm's queue, and what Snakemake does not see there: jobs that are held, and jobs that are lost."""
 
 import getpass
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,28 +14,35 @@ class QueuedJob(NamedTuple):
 
     Attributes:
         number: its id; tasks of an array have `12_3`, those that wait share `12_[1-5]`.
-        name: rule and wildcards.
+        folder: the folder it was submitted from.
+        comment: rule and wildcards, if Snakemake submitted it.
         reason: why it waits, as Slurm says it; `None` in words if it does not wait.
     """
 
     number: str
-    name: str
+    folder: str
+    comment: str
     reason: str
 
+    @property
+    def name(self) -> str:
+        """Rule and wildcards."""
+        return self.comment.removeprefix("rule_").replace("_wildcards_", "/")
 
-def read_queue(folder: Path, *options: str) -> list[QueuedJob]:
-    """Return the jobs that Snakemake submitted from a folder, by default those that wait or run.
+
+def read_queue(*options: str) -> list[QueuedJob]:
+    """Return the jobs of this user, by default those that wait or run.
 
     Raises:
         OvertopError: There is no Slurm, or its controller does not answer.
     """
     command = ("squeue", "--noheader", f"--user={getpass.getuser()}", "--format=%i|%Z|%k|%r", *options)
-    jobs = (line.split("|", 3) for line in read(*command).splitlines())
-    return [
-        QueuedJob(number, comment.removeprefix("rule_").replace("_wildcards_", "/"), reason)
-        for number, place, comment, reason in jobs
-        if place == str(folder) and comment.startswith("rule_")
-    ]
+    return [QueuedJob(*line.split("|", 3)) for line in read(*command).splitlines()]
+
+
+def jobs_of(folder: Path, queue: Iterable[QueuedJob]) -> list[QueuedJob]:
+    """Return the jobs that Snakemake submitted from a folder."""
+    return [job for job in queue if job.folder == str(folder) and job.comment.startswith("rule_")]
 
 
 class QueueWatch:
@@ -62,10 +69,10 @@ class QueueWatch:
             submitted: ids of the jobs that are not known to have ended.
         """
         try:
-            queue = read_queue(self._folder, "--states=all")
+            queue = read_queue("--states=all")
         except OvertopError:
             return [], set()
-        held = {_describe_held(job) for job in queue if "held" in job.reason.lower()}
+        held = {_describe_held(job) for job in jobs_of(self._folder, queue) if "held" in job.reason.lower()}
         known, self._held = self._held, held
         listed = {_of_array(job.number) for job in queue}
         before, self._unlisted = self._unlisted, {number for number in submitted if _of_array(number) not in listed}
