@@ -69,13 +69,19 @@ def test_interrupted_run_is_completed(tiny, start, record_fault, fault, number):
     assert_as_undisturbed(project, tiny, record_fault, fault)
 
 
-@pytest.mark.parametrize("number", [0, *(pytest.param(number, marks=pytest.mark.faults) for number in (1, 2))])
-def test_run_with_killed_job_is_completed(tiny, start, record_fault, number):
-    project = start(number, forks_jobs=False)
-    script = ("embed.py", "train.py", "rank.py")[number]
+@pytest.mark.parametrize(
+    ("script", "seconds"),
+    [
+        ("embed.py", 3),
+        pytest.param("train.py", 3, marks=pytest.mark.faults),
+        pytest.param("rank.py", 1, marks=pytest.mark.faults),
+    ],
+)
+def test_run_with_killed_job_is_completed(tiny, start, record_fault, script, seconds):
+    project = start(forks_jobs=False)
     with background_run(project, command(project)) as run:
         wait_until(run, lambda: job_of(project, script))
-        time.sleep(random.Random(number).uniform(0, 3))
+        time.sleep(random.Random(script).uniform(0, seconds))
         os.kill(job_of(project, script), signal.SIGKILL)
         assert run.wait() != 0
     recover(project)
