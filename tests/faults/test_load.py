@@ -6,14 +6,15 @@ after the ranking have all captions over fewer images.
 """
 
 import json
-import os
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+import helpers.peak_memory
 from helpers.pipeline import ENVIRONMENT
 from overtop.pipeline import checkout
 from overtop.pipeline.dag import plan_jobs
@@ -23,15 +24,27 @@ pytestmark = pytest.mark.faults
 CAPTIONS, IMAGES, FEW_IMAGES, DIM = 1_000_000, 200_000, 500, 64
 SLICES = 7
 
+OUTPUTS = {
+    "fetch": "data/sources/{}/test.json",
+    "split": "data/splits/{}/test.parquet",
+    "import_embeddings": "results/embeddings/{}/test/imported/samples/text-0of1.h5",
+    "rank_slice": f"results/rankings/{{}}/test/imported/slice-0of{SLICES}.h5",
+    "rank": "results/rankings/{}/test/imported.h5",
+    "radius": "results/radii/{}/test/imported.h5",
+    "score": "results/scores/{}/test/imported.parquet",
+    "evaluate": "results/metrics/{}/test/imported.parquet",
+}
+"""What each stage writes for a data set."""
+
 BOUNDS = {
-    "fetch": 300,
-    "split": 700,
-    "import_embeddings": 1000,
-    "rank_slice": 1500,
-    "rank": 2800,
-    "radius": 3100,
-    "score": 2500,
-    "evaluate": 5400,
+    "fetch": 800,
+    "split": 900,
+    "import_embeddings": 1200,
+    "rank_slice": 1700,
+    "rank": 2900,
+    "radius": 3400,
+    "score": 5000,
+    "evaluate": 5800,
 }
 """Bound on the peak of resident memory of each stage, in MB: about 1.3 times what was measured."""
 
@@ -60,28 +73,24 @@ def configure(project, **sections):
     return "--configfile", "load.json"
 
 
-def peak_mb(root: Path, rule: str) -> float:
-    """The peak of resident memory of the jobs of a rule, as Snakemake measured it."""
-    tables = [pd.read_csv(path, sep="\t") for path in root.glob(f"benchmarks/{rule}/**/*.tsv")]
-    return float(pd.concat(tables)["max_rss"].max())
+def run_measured(command, project) -> tuple[str, float]:
+    """Run a command in a project; return what it prints, and the peak memory of its largest process in MB."""
+    run = subprocess.run(
+        [sys.executable, helpers.peak_memory.__file__, *command],
+        cwd=project.root,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    return run.stderr, float(run.stdout)
 
 
-def peak_mb_of_run(project, *arguments) -> float:
-    """The peak of resident memory of a Snakemake that has nothing to do."""
-    with (project.root / "run.log").open("w") as log:
-        process = subprocess.Popen(
-            [*project.snakemake, *arguments], cwd=project.root, env=ENVIRONMENT, stdout=log, stderr=log
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-    output = (project.root / "run.log").read_text()
-    assert status == 0, output
-    assert "Nothing to be done" in output
-    return usage.ru_maxrss / 1024
-
-
-def check_stages(project, record_fault, record_property, load, stages):
+def run_stages(project, dataset, arguments, load, stages, record_fault, record_property):
+    """Run one stage after the other, and compare the memory of each with its bound."""
     for stage in stages:
-        peak = peak_mb(project.root, stage)
+        _, peak = run_measured([*project.snakemake, OUTPUTS[stage].format(dataset), *arguments], project)
         record_property(f"{load}, {stage}, peak MB", round(peak))
         record_fault(f"load, {load}: {stage} within {BOUNDS[stage]} MB", tries=1, named=int(peak <= BOUNDS[stage]))
 
@@ -90,19 +99,19 @@ def test_a_million_captions_and_200_000_images_are_imported_and_ranked(fresh, tm
     write_embeddings(tmp_path / "wide.npz", IMAGES, CAPTIONS)
     datasets = {"wide": {"kind": "embeddings", "splits": {"test": str(tmp_path / "wide.npz")}}}
     arguments = configure(fresh, datasets=datasets, ranking={"slices": {"wide": SLICES}, "top": 10})
-    fresh.run(f"results/rankings/wide/test/imported/slice-0of{SLICES}.h5", *arguments, "--notemp")
     stages = "fetch", "split", "import_embeddings", "rank_slice"
-    check_stages(fresh, record_fault, record_property, f"{CAPTIONS:,} x {IMAGES:,}", stages)
+    load = f"{CAPTIONS:,} x {IMAGES:,}"
+    run_stages(fresh, "wide", [*arguments, "--notemp"], load, stages, record_fault, record_property)
 
 
 def test_a_million_captions_are_scored_and_evaluated(fresh, tmp_path, record_fault, record_property):
     write_embeddings(tmp_path / "long.npz", FEW_IMAGES, CAPTIONS)
     datasets = {"long": {"kind": "embeddings", "splits": {"test": str(tmp_path / "long.npz")}}}
     arguments = configure(fresh, datasets=datasets, evaluation={"bootstrap": {"resamples": 200}})
-    fresh.run("results/metrics/long/test/imported.parquet", *arguments)
+    fresh.run(OUTPUTS["import_embeddings"].format("long"), *arguments)
     stages = "rank", "radius", "score", "evaluate"
-    check_stages(fresh, record_fault, record_property, f"{CAPTIONS:,} queries", stages)
-    metrics = pd.read_parquet(fresh.root / "results/metrics/long/test/imported.parquet")
+    run_stages(fresh, "long", arguments, f"{CAPTIONS:,} queries", stages, record_fault, record_property)
+    metrics = pd.read_parquet(fresh.root / OUTPUTS["evaluate"].format("long"))
     assert set(metrics["direction"]) == {"t2i", "i2t"}
 
 
@@ -122,7 +131,8 @@ def test_a_graph_of_3000_jobs_is_planned_and_found_complete(fresh, monkeypatch, 
         Path(path).write_text(str(number))
     touched = fresh.run(target, *arguments, "--touch", check=False)  # the files are no tables
     assert touched.returncode == 0, touched.stderr
-    peak = peak_mb_of_run(fresh, target, *arguments)
+    output, peak = run_measured([*fresh.snakemake, target, *arguments], fresh)
+    assert "Nothing to be done" in output
     record_property("graph of 3,000 jobs, peak MB", round(peak))
     record_fault(
         f"load, {len(jobs):,} jobs: Snakemake within {GRAPH_BOUND} MB", tries=2, named=2 * (peak <= GRAPH_BOUND)
@@ -138,13 +148,13 @@ def test_a_folder_of_100_000_files_is_fetched_and_split(fresh, tmp_path, record_
     names = [f"{number // 1000 * 1000}/{number}.jpg" for number in range(FILES)]
     pd.DataFrame({"image": names, "caption": names}).to_csv(folder / "captions.csv", index=False)
     arguments = configure(fresh, datasets={"files": {"kind": "table", "source": str(folder)}})
-    fresh.run("data/splits/files/test.parquet", *arguments)
-    assert len(pd.read_parquet(fresh.root / "data/splits/files/test.parquet")) == FILES
-    check_stages(fresh, record_fault, record_property, f"{FILES:,} files", ("fetch", "split"))
+    stages = "fetch", "split"
+    run_stages(fresh, "files", arguments, f"{FILES:,} files", stages, record_fault, record_property)
+    assert len(pd.read_parquet(fresh.root / OUTPUTS["split"].format("files"))) == FILES
 
 
-def test_memory_of_a_stage_is_read_from_its_benchmarks(tmp_path):
-    (tmp_path / "benchmarks/rank/a").mkdir(parents=True)
-    for name, peak in (("x", 10.5), ("y", 30.0)):
-        (tmp_path / f"benchmarks/rank/a/{name}.tsv").write_text(f"s\tmax_rss\n1\t{peak}\n")
-    assert peak_mb(tmp_path, "rank") == 30.0
+def test_peak_of_memory_is_that_of_the_largest_process_of_a_command(fresh):
+    start_another = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'print(len(bytes([1]) * 10**8))'])"
+    output, peak = run_measured([sys.executable, "-c", start_another], fresh)
+    assert output == "100000000\n"
+    assert 95 < peak < 130

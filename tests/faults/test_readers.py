@@ -54,9 +54,9 @@ def report(results: dict[str, dict[str, Any]], title: str, record_fault) -> None
         ("files", 1, 40),
         ("images", 1, 40),
         ("weights", 1, 25),
-        pytest.param("files", 2, 1500, marks=LONG),
-        pytest.param("images", 2, 1500, marks=LONG),
-        pytest.param("weights", 2, 300, marks=LONG),
+        pytest.param("files", 2, 500, marks=LONG),
+        pytest.param("images", 2, 500, marks=LONG),
+        pytest.param("weights", 2, 100, marks=LONG),
     ],
 )
 def test_damaged_file_is_named_or_read_rightly(repo, record_fault, group, seed, cases):
