@@ -1,4 +1,6 @@
 import csv
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -82,3 +84,28 @@ def test_table_beyond_a_bound_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(foreign_tables, "MAX_TABLE_ROWS", 4)
     with pytest.raises(OvertopError, match="it has 5 rows, more than 4"):
         read_columns(tmp_path / "t.parquet", ["a"])
+
+
+READ_WITH_FLIPPED_BITS = """
+import sys
+from contextlib import suppress
+from pathlib import Path
+from overtop.errors import OvertopError
+from overtop.storage.foreign_tables import column_names, read_columns
+path = Path(sys.argv[1])
+content = path.read_bytes()
+footer = int.from_bytes(content[-8:-4], "little")
+for place in range(len(content) - 8 - footer, len(content)):
+    for bit in (0, 3, 6):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 1 << bit]) + content[place + 1 :])
+        with suppress(OvertopError):
+            read_columns(path, column_names(path))
+"""
+"""A process of its own: what Arrow's metadata raises in some of its methods aborts it."""
+
+
+def test_damaged_metadata_of_a_parquet_file_does_not_abort_the_process(tmp_path):
+    pd.DataFrame({"item": ["a", "b"], "group": ["x", "y"]}).to_parquet(tmp_path / "t.parquet", index=False)
+    command = [sys.executable, "-c", READ_WITH_FLIPPED_BITS, str(tmp_path / "t.parquet")]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr

@@ -120,9 +120,10 @@ def _read_parquet(path: Path, places: Sequence[int]) -> list[list[str]]:
     names = [schema.names[place] for place in places]
     texts = [name for name in names if pa.types.is_string(schema.field(name).type)]
     with report_damage(path, _FIX, _WHAT), _open_parquet(path, texts) as file:
-        batches, size = [], _stored_bytes(file.metadata, names)
-        bound = min(MAX_TABLE_BYTES, largest_array(path.stat().st_size))
-        for batch in file.iter_batches(_BATCH_ROWS, columns=names, use_threads=False) if size <= bound else ():
+        largest = largest_array(path.stat().st_size)
+        _check_stored_bytes(file.metadata, largest)
+        batches, size, bound = [], 0, min(MAX_TABLE_BYTES, largest)
+        for batch in file.iter_batches(_BATCH_ROWS, columns=names, use_threads=False):
             size += batch.nbytes
             if size > bound:
                 break
@@ -132,11 +133,14 @@ def _read_parquet(path: Path, places: Sequence[int]) -> list[list[str]]:
         return [_column_as_text(name, [batch[name] for batch in batches]) for name in names]
 
 
-def _stored_bytes(metadata: pq.FileMetaData, names: Sequence[str]) -> int:
-    """Bytes of some columns before compression, as the file states them."""
-    groups = (metadata.row_group(group) for group in range(metadata.num_row_groups))
-    columns = (group.column(column) for group in groups for column in range(group.num_columns))
-    return sum(column.total_uncompressed_size for column in columns if column.path_in_schema in names)
+def _check_stored_bytes(metadata: pq.FileMetaData, bound: int) -> None:
+    """Raise a ValueError if the columns have too many bytes before compression, as the file states them.
+
+    Those of a single column are not asked for: damaged statistics of a column abort the process there.
+    """
+    size = sum(metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups))
+    if size > bound:
+        raise ValueError(f"its columns have {size:,} bytes, and may have {bound:,}")
 
 
 def _column_as_text(name: str, parts: Sequence[pa.Array]) -> list[str]:
