@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from overtop.cli.labels import LabelTable, read_labels
+from overtop.cli.labels import LabelTable, find_rows, read_labels
 from overtop.errors import OvertopError
 
 ITEMS = ["cat.jpg", "dog.jpg", "cow.jpg"]
@@ -91,3 +91,8 @@ def test_row_without_a_query_is_rejected(labels):
 def test_no_labels_of_items_need_no_items(tmp_path):
     table = LabelTable(tmp_path, {"q": []})
     assert table.find_items(ITEMS, "g") == [[]]
+
+
+def test_number_beyond_all_rows_is_named():
+    with pytest.raises(OvertopError, match="row numbers 0 to 1"):
+        find_rows(["9" * 5000], ["cat", "dog"], "labels.csv", "gallery.npy")

@@ -88,3 +88,12 @@ def test_member_is_read_by_its_full_name(tmp_path):
     assert read_member(path, "dataset_coco.json") == b"{}"
     with pytest.raises(OvertopError, match=r"a\.zip: no member 'coco\.json'; its JSON files: dataset_coco\.json"):
         read_member(path, "coco.json")
+
+
+def test_changed_name_in_the_directory_is_damage(tmp_path):
+    path = _write_zip(tmp_path, {"val/a.jpg": b"A", "val/b.jpg": b"B"})
+    content = path.read_bytes()
+    place = content.rindex(b"val/b.jpg")
+    path.write_bytes(content[:place] + b"val/b.jxg" + content[place + len(b"val/b.jxg") :])
+    with pytest.raises(OvertopError, match="is damaged"):
+        extract_images(path, [_record("a.jpg"), _record("b.jpg")], tmp_path / "out")

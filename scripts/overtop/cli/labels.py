@@ -135,7 +135,7 @@ def find_rows(names: Sequence[str], ids: Sequence[str], place: str, source: str)
     rows_of_id: dict[str, list[int]] = {}
     for row, name in enumerate(ids):
         rows_of_id.setdefault(name, []).append(row)
-    as_rows = [int(name) if name.isascii() and name.isdigit() else -1 for name in names]
+    as_rows = [int(name) if name.isascii() and name.isdigit() and len(name) < 20 else -1 for name in names]
     if not any(name in rows_of_id for name in names) and all(0 <= row < len(ids) for row in as_rows):
         return [[row] for row in as_rows]
     unknown = list(dict.fromkeys(name for name in names if name not in rows_of_id))

@@ -48,6 +48,7 @@ def extract_images(path: Path, records: Sequence[Record], folder: Path) -> set[s
     """
     extracted = set()
     with open_zip(path) as archive:
+        check_zip_names(archive)
         members = defaultdict(list)
         for member in archive.namelist():
             if not member.endswith("/"):
