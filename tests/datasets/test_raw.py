@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import pytest
 
 from overtop.datasets.raw import (
@@ -12,6 +16,15 @@ from overtop.datasets.raw import (
 from overtop.datasets.source_records import list_files
 from overtop.errors import OvertopError
 from overtop.storage.files import temporary_path
+
+KILLED = """
+import os, sys
+from overtop.datasets.raw import raw_file
+with raw_file(*sys.argv[1:]) as temporary:
+    temporary.touch()
+    os._exit(9)
+"""
+"""A process that ends, without cleaning up, while it writes a file of a raw folder."""
 
 
 def test_source_is_resolved_or_reported_with_its_key(tmp_path):
@@ -115,6 +128,20 @@ def test_unknown_split_error_lists_splits():
 def test_unknown_source_is_reported_with_suggestion(tmp_path):
     with pytest.raises(OvertopError, match=r"`sources` has no 'coc'.*'coco'"):
         FetchContext(None, 0, tmp_path, {"coco": None}).fetch_files("coc")
+
+
+def test_file_that_a_killed_process_left_is_removed_also_where_nothing_is_to_be_copied(tmp_path):
+    raw, folder = tmp_path / "raw", tmp_path / "folder"
+    (folder / "images").mkdir(parents=True)
+    (folder / "images" / "a.jpg").write_text("a")
+    files = {"images/a.jpg": "images/a.jpg"}
+    copy_into(raw, folder, files)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", KILLED, raw, "images/a.jpg"], env=environment, check=False)
+    assert len(list((raw / "images").iterdir())) == 2
+    copy_into(raw, folder, files)
+    remove_other_files(raw, files)
+    assert [path.name for path in (raw / "images").iterdir()] == ["a.jpg"]
 
 
 def test_files_that_another_process_writes_are_not_removed(tmp_path):

@@ -13,7 +13,7 @@ from overtop.downloads.fetch import fetch_files
 from overtop.downloads.mirror import resolve_in_mirror
 from overtop.errors import OvertopError, did_you_mean
 from overtop.progress import track
-from overtop.storage.files import is_temporary, resolve_inside, temporary_path
+from overtop.storage.files import is_leftover, is_temporary, resolve_inside, temporary_path
 
 MARKER = ".fetched"
 """File in the raw folders that were made here, whose other files may be replaced and removed. If all of them are copies
@@ -187,5 +187,6 @@ def remove_other_files(raw: Path, keep: Iterable[str]) -> None:
     """
     kept_paths = {os.path.normpath(raw / relative) for relative in (MARKER, *keep)}
     for path in [p for p in raw.rglob("*") if p.is_file()]:
-        if os.path.normpath(path) not in kept_paths and not is_temporary(path.name):
-            path.unlink()
+        is_being_written = is_temporary(path.name) and not is_leftover(path)
+        if os.path.normpath(path) not in kept_paths and not is_being_written:
+            path.unlink(missing_ok=True)  # another process may have removed it

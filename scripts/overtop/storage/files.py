@@ -135,6 +135,18 @@ def is_temporary(name: str) -> bool:
     return _TEMPORARY.fullmatch(name) is not None
 
 
+def is_leftover(path: Path | os.DirEntry[str]) -> bool:
+    """Whether a file or folder is a temporary one of a process that is dead."""
+    name = _TEMPORARY.fullmatch(path.name)
+    if name is None:
+        return False
+    if name["space"] == _process_space():
+        return not _is_running(int(name["process"]))
+    with suppress(FileNotFoundError):
+        return time.time() - path.stat(follow_symlinks=False).st_mtime > _FOREIGN_AGE_SECONDS
+    return False
+
+
 def _new_path(target: Path) -> Path:
     """A name in the folder of `target` that no other process uses, after the leftovers there were removed."""
     _remove_leftovers(target.parent, os.getpid())
@@ -146,23 +158,13 @@ def _new_path(target: Path) -> Path:
 def _remove_leftovers(folder: Path, _process: int) -> None:
     """Remove what dead processes left in a folder; once per process, as a folder may have very many files."""
     for entry in os.scandir(folder):
-        name = _TEMPORARY.fullmatch(entry.name)
-        if name is None or not _is_left_over(entry, name["space"], int(name["process"])):
+        if not is_leftover(entry):
             continue
         with suppress(FileNotFoundError):
             if entry.is_dir(follow_symlinks=False):
                 shutil.rmtree(entry.path, ignore_errors=True)
             else:
                 os.unlink(entry.path)
-
-
-def _is_left_over(entry: os.DirEntry[str], space: str, process: int) -> bool:
-    """Whether the process that wrote a temporary file is dead."""
-    if space == _process_space():
-        return not _is_running(process)
-    with suppress(FileNotFoundError):
-        return time.time() - entry.stat(follow_symlinks=False).st_mtime > _FOREIGN_AGE_SECONDS
-    return False
 
 
 def _is_running(process: int) -> bool:
