@@ -5,33 +5,38 @@ Writes: results/scores/{dataset}/{split}/{posterior}.parquet, one row per query 
 """
 
 import json
+from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
 from overtop.adapters.spread import read_spread
 from overtop.estimators.inputs import EstimatorInputs
-from overtop.estimators.scoring import score_direction
+from overtop.estimators.scoring import score_estimators
 from overtop.pipeline.job import Job, run
 from overtop.radius.radii import read_radii
-from overtop.retrieval.ranking import read_ranking
+from overtop.retrieval.ranking import Ranking, read_ranking
 from overtop.retrieval.temperature import load_temperatures
-from overtop.storage.split import read_split
-from overtop.storage.tables import write_table
+from overtop.storage.split import Split, read_split
+from overtop.storage.tables import write_parts
+from overtop.terms import Direction
 
 
 def main(job: Job) -> None:
     """Score one posterior on one split."""
     split = read_split(job.input.split)
     rankings, provenance = read_ranking(job.input.ranking)
+    write_parts(job.output[0], _score(job, split, rankings), {"provenance": json.dumps(provenance)})
+
+
+def _score(job: Job, split: Split, rankings: Mapping[Direction, Ranking]) -> Iterator[pd.DataFrame]:
+    """Yield the scores under one estimator and protocol after the other."""
     radii, _ = read_radii(job.input.radii)
     spreads = read_spread(job.input.spread)[0] if job.input.spread else None
     temperatures = load_temperatures(job.params.temperature, job.input.temperatures)
-    scores = []
     for direction, ranking in rankings.items():
         variance = spreads[direction].variance_for(ranking) if spreads else None
         inputs = EstimatorInputs(ranking, radii[direction], variance, temperatures[direction])
-        scores.append(score_direction(split, direction, inputs, job.params.estimators, job.params.protocols))
-    write_table(job.output[0], pd.concat(scores, ignore_index=True), {"provenance": json.dumps(provenance)})
+        yield from score_estimators(split, direction, inputs, job.params.estimators, job.params.protocols)
 
 
 if __name__ == "__main__":

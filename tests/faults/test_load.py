@@ -43,7 +43,7 @@ BOUNDS = {
     "rank_slice": 1700,
     "rank": 2900,
     "radius": 3400,
-    "score": 5000,
+    "score": 2400,
     "evaluate": 5800,
 }
 """Bound on the peak of resident memory of each stage, in MB: about 1.3 times what was measured."""

@@ -23,9 +23,10 @@ def test_best_rank_is_that_of_the_first_positive():
     assert best_rank(TOP_IDS, POSITIVES).tolist() == [2, 1, np.inf, np.inf]
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_best_rank_of_random_rankings_equals_a_loop(seed):
-    rng = np.random.default_rng(seed)
+@pytest.mark.parametrize("block", [1, 7, 60, 1000])
+def test_best_rank_of_random_rankings_equals_a_loop(monkeypatch, block):
+    monkeypatch.setattr("overtop.retrieval.relevance._BLOCK", block)
+    rng = np.random.default_rng(block)
     gallery = 12
     top_ids = np.argsort(rng.random((60, gallery)), axis=1)[:, :6]
     rows = [np.flatnonzero(rng.random(gallery) < 0.15) for _ in top_ids]
@@ -44,6 +45,10 @@ def test_best_rank_uses_the_transposed_matrix_for_the_other_direction():
 
 def test_best_rank_in_a_gallery_of_one_item_is_1_or_infinite():
     assert best_rank(np.zeros((3, 1), int), sparse_matrix([[0], [0], []], 1)).tolist() == [1, 1, np.inf]
+
+
+def test_best_rank_of_no_queries_is_empty():
+    assert best_rank(np.zeros((0, 3), int), csr_array((0, 5), dtype=bool)).shape == (0,)
 
 
 def test_positives_of_other_queries_are_an_error():

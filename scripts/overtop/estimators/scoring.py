@@ -1,7 +1,7 @@
 """Uncertainties of the queries of one direction, and the table of scores with one row per query and estimator."""
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -58,7 +58,19 @@ def score_direction(
     estimators: Sequence[str],
     protocols: Collection[Protocol] = PROTOCOLS,
 ) -> pd.DataFrame:
-    """The scores of every query of one direction under every applicable estimator and protocol.
+    """The scores of every query of one direction: the tables of `score_estimators` in one."""
+    scores = score_estimators(split, direction, inputs, estimators, protocols)
+    return pd.concat(scores, ignore_index=True)
+
+
+def score_estimators(
+    split: Split,
+    direction: Direction,
+    inputs: EstimatorInputs,
+    estimators: Sequence[str],
+    protocols: Collection[Protocol] = PROTOCOLS,
+) -> Iterator[pd.DataFrame]:
+    """Yield the scores of every query of one direction under one applicable estimator and protocol after the other.
 
     Queries without a labelled positive in the gallery are left out: those without a known match in the split, and
     those whose images or captions were skipped. They remain if the split declares their match absent: then no labelled
@@ -71,7 +83,7 @@ def score_direction(
         estimators: names; an estimator that `inputs` do not allow is left out.
         protocols: protocols to score under.
 
-    Returns:
+    Yields:
         Columns `COLUMNS`. `image_id` is the query itself or the image that its caption was written for. `rank` is the
         rank of the best positive, from 1, or infinity if the ranking does not contain it. `tied` is true if the best
         two items have equal similarity, `absent` if the labelled positives are absent from the gallery; an extended
@@ -82,19 +94,18 @@ def score_direction(
     """
     queries, usable = _describe_queries(split, direction, inputs.ranking)
     reranked = _rank_normalised(split, direction, inputs.ranking)
-    scores = [
-        queries.assign(
-            estimator=name,
-            protocol=protocol,
-            uncertainty=compute_uncertainty(name, inputs, protocol),
-            **reranked.get(name, {}),
-        )[usable]
-        for name in estimators
-        for protocol in PROTOCOLS
-        if protocol in protocols and missing_requirement(get_estimator(name), inputs, protocol) is None
-    ]
     columns = COLUMNS if split.eccv is None else [*COLUMNS, "hit_eccv"]
-    return pd.concat(scores, ignore_index=True)[columns]
+    for name in estimators:
+        for protocol in PROTOCOLS:
+            if protocol not in protocols or missing_requirement(get_estimator(name), inputs, protocol) is not None:
+                continue
+            scores = queries.assign(
+                estimator=name,
+                protocol=protocol,
+                uncertainty=compute_uncertainty(name, inputs, protocol),
+                **reranked.get(name, {}),
+            )
+            yield scores.loc[usable, columns]
 
 
 def _describe_queries(split: Split, direction: Direction, ranking: Ranking) -> tuple[pd.DataFrame, np.ndarray]:

@@ -10,6 +10,9 @@ from overtop.retrieval.ranking import Ranking
 from overtop.storage.split import Split
 from overtop.terms import Direction
 
+_BLOCK = 4096
+"""Queries whose ranks are looked up together: few enough for the memory and the caches, enough for numpy."""
+
 
 def positives_matrix(split: Split, direction: Direction, ranking: Ranking, extended: bool) -> csr_array:
     """Return which gallery items are positives of each query.
@@ -87,10 +90,15 @@ def best_rank(top_ids: np.ndarray, positives: csr_array) -> np.ndarray:
         raise OvertopError(
             f"the ranking has {queries} queries and the positives {positives.shape[0]}; rank the same split again"
         )
-    size = positives.shape[1]
-    # One number per pair of query and item, so that one set lookup serves all queries.
-    positive_pairs = np.repeat(np.arange(queries), np.diff(positives.indptr)) * size + positives.indices
-    is_positive = np.isin(np.arange(queries)[:, None] * size + top_ids, positive_pairs)
+    blocks = [slice(start, start + _BLOCK) for start in range(0, max(queries, 1), _BLOCK)]
+    return np.concatenate([_best_rank(top_ids[block], positives[block]) for block in blocks])
+
+
+def _best_rank(top_ids: np.ndarray, positives: csr_array) -> np.ndarray:
+    """`best_rank` of a block of queries: one set lookup, of one number per pair of query and item, serves them all."""
+    rows, size = np.arange(len(top_ids)), positives.shape[1]
+    positive_pairs = np.repeat(rows, np.diff(positives.indptr)) * size + positives.indices
+    is_positive = np.isin(rows[:, None] * size + top_ids, positive_pairs)
     return np.where(is_positive.any(axis=1), is_positive.argmax(axis=1) + 1.0, np.inf)
 
 

@@ -7,9 +7,10 @@ which `sha256sum -c` reads.
 import fcntl
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from io import BytesIO
+from itertools import chain
 from pathlib import Path
 
 import pandas as pd
@@ -33,8 +34,22 @@ def write_table(path: str | os.PathLike[str], frame: pd.DataFrame, metadata: Map
         with atomic_csv(path) as temporary:
             _format_csv(frame, temporary)
     else:
-        table = pa.Table.from_pandas(frame, preserve_index=False)
-        write_arrow(path, table.replace_schema_metadata({**(table.schema.metadata or {}), **(metadata or {})}))
+        write_parts(path, [frame], metadata)
+
+
+def write_parts(
+    path: str | os.PathLike[str], frames: Iterable[pd.DataFrame], metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write frames with the same columns as one parquet file, one below the other, as `write_table` would.
+
+    Only one of them is in memory at a time, if they are made one after the other.
+    """
+    tables = (pa.Table.from_pandas(frame, preserve_index=False) for frame in frames)
+    first = next(tables)
+    schema = first.schema.with_metadata({**(first.schema.metadata or {}), **(metadata or {})})
+    with atomic_parquet(path, schema) as writer:
+        for table in chain([first], tables):
+            writer.write_table(table.replace_schema_metadata(schema.metadata))
 
 
 def write_arrow(path: str | os.PathLike[str], table: pa.Table) -> None:
