@@ -81,6 +81,17 @@ def test_posterior_without_an_adapter_leaves_out_probvlm(tmp_path):
 
 
 @pytest.mark.usefixtures("measurements")
+def test_posterior_without_any_applicable_estimator_is_refused(tmp_path):
+    job = make_job(tmp_path, spread=None)
+    job.params.estimators = ["probvlm", "top1_consistency"]
+    with pytest.raises(
+        OvertopError, match="none of the estimators .*: probvlm needs .* adapter.*; top1_consistency needs sev"
+    ):
+        score.main(job)
+    assert not job.output[0].exists()
+
+
+@pytest.mark.usefixtures("measurements")
 def test_spread_of_other_queries_is_refused(tmp_path):
     spread = Spread(["other"], {protocol: np.ones(1) for protocol in PROTOCOLS})
     write_spread(tmp_path / "other.h5", dict.fromkeys(DIRECTIONS, spread), {})

@@ -58,7 +58,7 @@ def score_direction(
     estimators: Sequence[str],
     protocols: Collection[Protocol] = PROTOCOLS,
 ) -> pd.DataFrame:
-    """The scores of every query of one direction: the tables of `score_estimators` in one."""
+    """The scores of every query of one direction: what `score_estimators` yields, in one table."""
     scores = score_estimators(split, direction, inputs, estimators, protocols)
     return pd.concat(scores, ignore_index=True)
 
@@ -91,21 +91,41 @@ def score_estimators(
         `rank_extended`, but by the normalised similarities of an estimator that needs a bank (up to 10); missing for
         all others. `hit_extended` and `rank_extended` are missing if the split has no extended positives. `hit_eccv` is
         that of `retrieval.relevance.eccv_hits`.
+
+    Raises:
+        OvertopError: no query has a known match, or no estimator is applicable.
     """
+    applicable = _applicable(inputs, estimators, protocols)
     queries, usable = _describe_queries(split, direction, inputs.ranking)
     reranked = _rank_normalised(split, direction, inputs.ranking)
     columns = COLUMNS if split.eccv is None else [*COLUMNS, "hit_eccv"]
-    for name in estimators:
-        for protocol in PROTOCOLS:
-            if protocol not in protocols or missing_requirement(get_estimator(name), inputs, protocol) is not None:
-                continue
-            scores = queries.assign(
-                estimator=name,
-                protocol=protocol,
-                uncertainty=compute_uncertainty(name, inputs, protocol),
-                **reranked.get(name, {}),
-            )
-            yield scores.loc[usable, columns]
+    for name, protocol in applicable:
+        scores = queries.assign(
+            estimator=name,
+            protocol=protocol,
+            uncertainty=compute_uncertainty(name, inputs, protocol),
+            **reranked.get(name, {}),
+        )
+        yield scores.loc[usable, columns]
+
+
+def _applicable(
+    inputs: EstimatorInputs, estimators: Sequence[str], protocols: Collection[Protocol]
+) -> list[tuple[str, Protocol]]:
+    """The estimators and protocols that the inputs allow.
+
+    Raises:
+        OvertopError: there are none.
+    """
+    combinations = [(name, protocol) for name in estimators for protocol in PROTOCOLS if protocol in protocols]
+    reasons = {
+        (name, protocol): missing_requirement(get_estimator(name), inputs, protocol) for name, protocol in combinations
+    }
+    applicable = [combination for combination, reason in reasons.items() if reason is None]
+    if not applicable:
+        each = "; ".join(dict.fromkeys(f"{name} {reason}" for (name, _), reason in reasons.items()))
+        raise OvertopError(f"none of the estimators can be computed for this posterior: {each}")
+    return applicable
 
 
 def _describe_queries(split: Split, direction: Direction, ranking: Ranking) -> tuple[pd.DataFrame, np.ndarray]:
