@@ -1,6 +1,6 @@
 """Compute the uncertainty of every query under each estimator and protocol, and whether its top-1 is right.
 
-Reads: the split, and the ranking and radii of a posterior; its spread and the fitted temperatures if there are any.
+Reads: the split, and the ranking of a posterior; its radii, its spread and the fitted temperatures if there are any.
 Writes: results/scores/{dataset}/{split}/{posterior}.parquet, one row per query x direction x estimator x protocol.
 """
 
@@ -30,12 +30,12 @@ def main(job: Job) -> None:
 
 def _score(job: Job, split: Split, rankings: Mapping[Direction, Ranking]) -> Iterator[pd.DataFrame]:
     """Yield the scores under one estimator and protocol after the other."""
-    radii, _ = read_radii(job.input.radii)
+    radii = read_radii(job.input.radii)[0] if job.input.radii else None
     spreads = read_spread(job.input.spread)[0] if job.input.spread else None
     temperatures = load_temperatures(job.params.temperature, job.input.temperatures)
     for direction, ranking in rankings.items():
         variance = spreads[direction].variance_for(ranking) if spreads else None
-        inputs = EstimatorInputs(ranking, radii[direction], variance, temperatures[direction])
+        inputs = EstimatorInputs(ranking, radii and radii[direction], variance, temperatures[direction])
         yield from score_estimators(split, direction, inputs, job.params.estimators, job.params.protocols)
 
 

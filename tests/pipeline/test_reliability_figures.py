@@ -44,3 +44,9 @@ def test_mistake_is_one_line_with_the_key(changes, message):
     with pytest.raises(OvertopError, match=message) as caught:
         load(**changes)
     assert "\n" not in str(caught.value)
+
+
+def test_study_of_a_data_set_that_was_removed_is_named():
+    datasets = {"shapes": VALUES["datasets"]["shapes"]}
+    with pytest.raises(OvertopError, match=r"robustness\.study\.datasets\.dataset: no data set 'classes'"):
+        load_config({**VALUES, "datasets": datasets, "figures": {"f": FIGURE}})

@@ -1,12 +1,16 @@
 """Any target is rebuilt incrementally: exactly the jobs that are needed."""
 
+import json
 import os
 import signal
 import subprocess
 import time
 from collections import Counter
 
+import numpy as np
+import pandas as pd
 import pytest
+import yaml
 
 from helpers.pipeline import BIN, ENVIRONMENT, TINY_CONFIG
 
@@ -14,6 +18,7 @@ pytestmark = pytest.mark.slow
 
 RESULTS = (*(f"results/{kind}/*" for kind in ("tables", "figures", "reports", "embeddings/**")), "data/encoders/*")
 PER_POSTERIOR = Counter({"rank": 1, "radius": 1, "score": 1, "evaluate": 1})
+METRICS = "results/metrics/few/test/imported.parquet"
 DRAWN = Counter({"table": 1, "plot": 2, "report": 1})
 
 
@@ -105,3 +110,32 @@ def test_killed_run_is_resumed(tiny, fresh, record_fault):
     assert kept
     assert {path: path.stat().st_mtime_ns for path in kept} == kept, "complete files are not made again"
     record_fault("kill -9 of Snakemake and its jobs", tries=1, named=1)
+
+
+def test_radii_are_measured_only_if_an_estimator_needs_them(fresh, tmp_path):
+    rng = np.random.default_rng(0)
+    image, noise = rng.normal(size=(2, 20, 4))
+    np.savez(tmp_path / "few.npz", image=image, text=image + noise, image_of_caption=np.arange(20))
+    config = yaml.safe_load((fresh.root / "config.yaml").read_text())
+    config["datasets"]["few"] = {"kind": "embeddings", "splits": {"test": str(tmp_path / "few.npz")}}
+    for section in (
+        "cascades",
+        "figures",
+        "reports",
+        "targets",
+        "transfers",
+    ):  # these name estimators, or what names them
+        del config[section]
+    config["estimators"] = ["top1_similarity", "margin"]
+    (fresh.root / "config.yaml").write_text(json.dumps(config))
+    fresh.run(METRICS)
+    assert not (fresh.root / "results" / "radii").exists()
+    few = pd.read_parquet(fresh.root / METRICS)
+    config["estimators"].append("adversarial_exact")
+    (fresh.root / "config.yaml").write_text(json.dumps(config))
+    assert fresh.planned_jobs(METRICS) == {"radius": 1, "score": 1, "evaluate": 1}
+    fresh.run(METRICS)
+    more = pd.read_parquet(fresh.root / METRICS)
+    assert set(more["estimator"]) == set(config["estimators"])
+    kept = more[more["estimator"] != "adversarial_exact"].drop(columns="p_holm").reset_index(drop=True)
+    pd.testing.assert_frame_equal(kept, few.drop(columns="p_holm"))

@@ -15,6 +15,7 @@ sys.path.insert(0, str(SCRIPTS))
 
 from overtop.config.base import NAME_PATTERN, POSTERIOR_PATTERN
 from overtop.errors import OvertopError, did_you_mean
+from overtop.estimators.registry import get_estimator
 from overtop.pipeline import answers, paths, reports
 from overtop.pipeline import robustness as studies
 from overtop.pipeline.banks import find_bank

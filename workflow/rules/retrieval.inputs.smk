@@ -80,6 +80,12 @@ def remake_deleted(files):
         workflow.dag.forcefiles.update(files)
 
 
+def radii_if_used(wildcards):
+    """The radii of a posterior, if an estimator needs them: they take longer than the ranking."""
+    is_used = any("radius" in get_estimator(name).needs for name in settings.estimators)
+    return paths.RADII.format(**wildcards) if is_used else []
+
+
 def spread_if_adapted(wildcards):
     """The predicted variances of a posterior, if it has an adapter."""
     adapter = look_up("posteriors", wildcards).adapter

@@ -165,7 +165,7 @@ rule score:
     input:
         split=paths.SPLIT,
         ranking=paths.RANKING,
-        radii=paths.RADII,
+        radii=radii_if_used,
         temperatures=fitted_temperatures,
         spread=spread_if_adapted,
     output:

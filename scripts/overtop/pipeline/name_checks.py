@@ -53,8 +53,9 @@ def check_has_split(config: Config, dataset: str, split: str) -> Iterator[str]:
 
 
 def has_stored_dataset(config: Config, dataset: str) -> bool:
-    """Whether the data set has files, or is a variant of one that has; other variants are reported by themselves."""
-    base = config.datasets.get(config.base_of(dataset))
+    """Whether the data set has files, or is a variant of one that has; other names are reported by themselves."""
+    spec = config.datasets.get(dataset)
+    base = config.datasets.get(spec.of) if isinstance(spec, VariantDataset) else spec
     return base is not None and not isinstance(base, VariantDataset)
 
 
