@@ -35,7 +35,8 @@ def _score(job: Job, split: Split, rankings: Mapping[Direction, Ranking]) -> Ite
     temperatures = load_temperatures(job.params.temperature, job.input.temperatures)
     for direction, ranking in rankings.items():
         variance = spreads[direction].variance_for(ranking) if spreads else None
-        inputs = EstimatorInputs(ranking, radii and radii[direction], variance, temperatures[direction])
+        lengths = radii[direction] if radii else None
+        inputs = EstimatorInputs(ranking, lengths, variance, temperatures[direction])
         yield from score_estimators(split, direction, inputs, job.params.estimators, job.params.protocols)
 
 
