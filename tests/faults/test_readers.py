@@ -16,7 +16,7 @@ import pytest
 
 from helpers.reader_guard import GROWTH
 
-TIMEOUT = 3600
+TIMEOUT = 900
 """Seconds for a group of readers: a native library that hangs is not interrupted by the alarm of the process."""
 
 BAD = ("silent", "traceback", "memory", "hang", "escape")
@@ -54,8 +54,8 @@ def report(results: dict[str, dict[str, Any]], title: str, record_fault) -> None
         ("files", 1, 40),
         ("images", 1, 40),
         ("weights", 1, 25),
-        pytest.param("files", 2, 500, marks=LONG),
-        pytest.param("images", 2, 500, marks=LONG),
+        pytest.param("files", 2, 1500, marks=LONG),
+        pytest.param("images", 2, 1500, marks=LONG),
         pytest.param("weights", 2, 100, marks=LONG),
     ],
 )

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -24,6 +23,7 @@ from overtop.datasets.trees import open_tree
 from overtop.datasets.webdataset import count_shards, read_samples
 from overtop.encoders.image_files import decode_image
 from overtop.pipeline.loading import load_config
+from overtop.storage.arrays import atomic_hdf5
 from overtop.storage.split import Split
 
 MANY = 2**40
@@ -87,9 +87,9 @@ def _array_bombs(scratch: Path) -> dict[str, Reader]:
         return content.getvalue()
 
     def shard(name: str, **layout: Any) -> bytes:
-        with h5py.File(scratch / name, "w") as file:
+        with atomic_hdf5(scratch / name) as file:
             file.create_dataset("embedding", dtype="f4", **layout)
-            file.attrs.update({"schema": "shard/1", "attributes": "{}", "content_sha256": "0" * 64})
+            file.attrs.update({"schema": np.bytes_("shard/1"), "attributes": np.bytes_("{}")})
         return (scratch / name).read_bytes()
 
     text = zip_bytes({"text.npy": header((3, 4)) + bytes(48), "image.npy": header((3, 4)) + bytes(2 * 2**30)})

@@ -9,17 +9,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 
 from overtop.errors import OvertopError
+from overtop.storage.arrays import read_arrays, write_arrays
 from overtop.storage.json_files import read_json, write_json, write_plain_json
 from overtop.storage.tables import digest_path, read_table, read_table_metadata, write_plain_table, write_table
 from overtop.storage.tensors import read_facts, read_tensors, write_tensors
 
 FRAME = pd.DataFrame({"a": [1, 2, 3], "b": ["x", "content_sha256", ""], "c": [0.1, 0.2, 0.3]})
 VALUE = {"b": {"content_sha256": "0" * 64}, "a": [1.5, None]}
+ARRAYS = {"x/values": np.arange(6.0).reshape(2, 3), "content_sha256": np.ones(2)}
 TENSORS = {"w": torch.arange(6.0).reshape(2, 3).T, "content_sha256": torch.ones(2)}
 
 
@@ -27,6 +30,8 @@ def write(path: Path, variant: int = 0) -> None:
     """Write a file of the kind that its suffix names."""
     if path.suffix == ".json":
         write_json(path, {**VALUE, "variant": variant})
+    elif path.suffix == ".h5":
+        write_arrays(path, "test/1", ARRAYS, {**VALUE, "variant": variant})
     elif path.suffix == ".safetensors":
         write_tensors(path, "test/1", TENSORS, {**VALUE, "variant": variant})
     else:
@@ -37,13 +42,16 @@ def read(path: Path) -> object:
     """Read such a file; results are equal if and only if their texts are."""
     if path.suffix == ".json":
         return read_json(path)
+    if path.suffix == ".h5":
+        arrays, attributes = read_arrays(path, "test/1")
+        return {key: value.tolist() for key, value in arrays.items()}, attributes
     if path.suffix == ".safetensors":
         tensors, facts = read_tensors(path, "test/1")
         return {key: value.tolist() for key, value in tensors.items()}, facts
     return read_table(path).to_csv(), path.suffix == ".parquet" and read_table_metadata(path)
 
 
-@pytest.fixture(params=["f.json", "f.csv", "f.parquet", "f.safetensors"])
+@pytest.fixture(params=["f.json", "f.csv", "f.parquet", "f.safetensors", "f.h5"])
 def path(request, tmp_path):
     path = tmp_path / request.param
     write(path)

@@ -1,10 +1,9 @@
 """Named arrays in one verified HDF5 file; the same content always gives the same bytes."""
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from io import FileIO
-from itertools import product
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,9 +11,8 @@ import h5py
 import numpy as np
 
 from overtop.errors import OvertopError
-from overtop.memory import READ_ITEMS
 from overtop.storage.bounds import largest_array
-from overtop.storage.digests import DIGEST_KEY, REBUILD, differs_error
+from overtop.storage.digests import HDF5_USER_BLOCK, REBUILD, check_digest, store_digest
 from overtop.storage.files import atomic_path
 from overtop.storage.foreign import report_damage
 
@@ -28,9 +26,7 @@ def write_arrays(
     attributes: Mapping[str, Any],
     chunks: Mapping[str, tuple[int, ...]] | None = None,
 ) -> None:
-    """Write arrays and attributes atomically, with a digest of all content and without timestamps.
-
-    The temporary file is read back and verified before it is renamed.
+    """Write arrays and attributes atomically, with a digest and without timestamps.
 
     Args:
         path: the file.
@@ -40,18 +36,28 @@ def write_arrays(
         chunks: chunk shapes of the arrays that are read in parts; these arrays get a checksum per chunk.
     """
     chunks = chunks or {}
+    with atomic_hdf5(path) as file:
+        for name in sorted(arrays):
+            layout = {"chunks": chunks[name], "fletcher32": True} if name in chunks else {}
+            file.create_dataset(name, data=arrays[name], track_times=False, **layout)
+        file.attrs["schema"] = np.bytes_(schema.encode())
+        file.attrs["attributes"] = np.bytes_(json.dumps(dict(attributes), sort_keys=True).encode())
+
+
+@contextmanager
+def atomic_hdf5(path: str | Path) -> Iterator[h5py.File]:
+    """Yield an HDF5 file to fill, which appears with its digest when it is complete."""
     with atomic_path(path) as temporary:
         with (
             _PatientFile(temporary, "w+") as target,
-            h5py.File(target, "w", libver=("v110", "v110"), track_order=False) as file,
+            h5py.File(
+                target, "w", libver=("v110", "v110"), track_order=False, userblock_size=len(HDF5_USER_BLOCK)
+            ) as file,
         ):
-            for name in sorted(arrays):
-                layout = {"chunks": chunks[name], "fletcher32": True} if name in chunks else {}
-                file.create_dataset(name, data=arrays[name], track_times=False, **layout)
-            file.attrs["schema"] = schema
-            file.attrs["attributes"] = json.dumps(dict(attributes), sort_keys=True)
-            file.attrs[DIGEST_KEY] = _content_digest(schema, arrays, attributes)
-        verify_arrays(temporary, schema)
+            yield file
+        with open(temporary, "rb+") as written:
+            written.write(HDF5_USER_BLOCK)
+        store_digest(temporary, "hdf5")
 
 
 class _PatientFile(FileIO):
@@ -88,7 +94,7 @@ def read_arrays(path: str | Path, schema: str) -> tuple[dict[str, np.ndarray], d
 
 
 def verify_arrays(path: str | Path, schema: str) -> dict[str, Any]:
-    """Verify a file as `read_arrays` does, with a block of it in memory at a time, and return its attributes.
+    """Verify a file as `read_arrays` does, without its arrays in memory, and return its attributes.
 
     Raises:
         OvertopError: as `read_arrays`.
@@ -100,31 +106,36 @@ def _read_verified(
     path: str | Path, schema: str, load: Callable[[h5py.Dataset], _Array]
 ) -> tuple[dict[str, _Array], dict[str, Any]]:
     """The arrays of a file as `load` returns them, and the attributes; both were verified."""
-    if not Path(path).is_file():
-        raise OvertopError(f"{path}: no such file; run the rule that makes it")
-    with report_damage(path, REBUILD, "truncated or not written by overtop"), open_arrays(path) as file:
-        stored_schema, stored_digest = str(file.attrs["schema"]), str(file.attrs[DIGEST_KEY])
-        attributes = dict(json.loads(file.attrs["attributes"]))
+    check_digest(path, "hdf5")
+    with report_damage(path, REBUILD, "not written by overtop"), open_arrays(path) as file:
+        stored_schema, attributes = _text(file, "schema"), dict(json.loads(_text(file, "attributes")))
         arrays = {name: load(data) for name, data in _datasets(file).items()} if stored_schema == schema else {}
-        digest = _content_digest(stored_schema, arrays, attributes)
     if stored_schema != schema:
         raise OvertopError(f"{path}: has schema {stored_schema!r}, expected {schema!r}; {REBUILD}")
-    if stored_digest != digest:
-        raise differs_error(path)
     return arrays, attributes
+
+
+def _text(file: h5py.File, name: str) -> str:
+    """An attribute of fixed length: those of variable length are pointers, which may lead anywhere."""
+    if file.attrs.get_id(name).dtype.kind != "S":
+        raise ValueError(f"attribute {name!r} is no text of fixed length")
+    return bytes(file.attrs[name]).decode()
 
 
 def _datasets(file: h5py.File) -> dict[str, h5py.Dataset]:
     """All arrays of an open file; links are not followed.
 
     Raises:
-        ValueError: an array is in another file, or larger than the bytes that are stored for it can reasonably be.
+        ValueError: an array is in another file, has no fixed size, or is larger than the bytes that are stored for it
+            can reasonably be.
     """
     datasets: dict[str, h5py.Dataset] = {}
 
     def collect(name: str, node: h5py.Dataset | h5py.Group) -> None:
         if not isinstance(node, h5py.Dataset):
             return
+        if node.dtype.hasobject:
+            raise ValueError(f"array {name!r} has elements of variable length")
         if node.external or node.is_virtual or node.nbytes > largest_array(node.id.get_storage_size()):
             raise ValueError(f"array {name!r} claims {node.nbytes:,} bytes, which are not in the file")
         datasets[name] = node
@@ -152,24 +163,3 @@ def encode_strings(strings: Sequence[str]) -> np.ndarray:
 def decode_strings(array: np.ndarray) -> list[str]:
     """The strings that `encode_strings` encoded."""
     return [string.decode() for string in array]
-
-
-def _content_digest(schema: str, arrays: Mapping[str, _Array], attributes: Mapping[str, Any]) -> str:
-    """Hex sha256 of the schema, the attributes, and the name, dtype, shape and bytes of each array."""
-    digest = hashlib.sha256(json.dumps([schema, dict(attributes)], sort_keys=True).encode())
-    for name in sorted(arrays):
-        array = arrays[name]
-        digest.update(f"{name}{array.dtype.str}{array.shape or (1,)}".encode())
-        for block in _blocks(array):
-            digest.update(np.ascontiguousarray(block).reshape(-1).view(np.uint8).data)
-    return digest.hexdigest()
-
-
-def _blocks(array: _Array) -> Iterator[np.ndarray]:
-    """The parts of an array in the order of its bytes, of bounded size if it is a large one in a file."""
-    if isinstance(array, np.ndarray) or array.ndim < 2:
-        yield array[...]
-        return
-    starts = range(0, array.shape[-2], READ_ITEMS)
-    for *first, start in product(*map(range, array.shape[:-2]), starts):
-        yield array[(*first, slice(start, start + READ_ITEMS))]

@@ -1,7 +1,8 @@
 """The digest that a file carries: the hex sha256 of its bytes, in which the digits of the digest count as zeros.
 
-A parquet file has it in its metadata, a JSON file under a key, a safetensors file in its metadata; for CSV, which has
-no place for it, see `overtop.storage.tables`. Readers check it before they interpret anything of the file.
+A parquet file has it in its metadata, a JSON file under a key, a safetensors file in its metadata, an HDF5 file before
+its content; for CSV, which has no place for it, see `overtop.storage.tables`. Readers check it before they interpret
+anything of the file: of damaged HDF5 files, some keep the HDF5 library busy for ever.
 """
 
 import hashlib
@@ -13,7 +14,7 @@ from typing import BinaryIO, Literal
 
 from overtop.errors import OvertopError
 
-Kind = Literal["json", "parquet", "safetensors"]
+Kind = Literal["hdf5", "json", "parquet", "safetensors"]
 """A kind of files that carry their digest themselves."""
 
 DIGEST_KEY = "content_sha256"
@@ -21,6 +22,11 @@ DIGEST_KEY = "content_sha256"
 
 UNSET = "0" * 64
 """What a writer puts in the place of the digest."""
+
+_HDF5_MARK = f"overtop {DIGEST_KEY} ".encode()
+
+HDF5_USER_BLOCK = (_HDF5_MARK + UNSET.encode() + b"\n").ljust(512, b"\0")
+"""The first bytes of an HDF5 file, which the format leaves to others; 512 is their smallest number."""
 
 REBUILD = "delete it and run the same command again"
 """What to do about a damaged file that a rule makes."""
@@ -130,6 +136,12 @@ def _place_in_json(file: BinaryIO) -> int | None:
     return _after(content, content.find(key) + len(key)) if content.count(key) == 1 else None
 
 
+def _place_in_hdf5(file: BinaryIO) -> int | None:
+    """Behind the mark with which the file begins."""
+    content = _read_from(file, 0, len(HDF5_USER_BLOCK))
+    return _after(content, len(_HDF5_MARK)) if content.startswith(_HDF5_MARK) else None
+
+
 def _place_in_safetensors(file: BinaryIO) -> int | None:
     """Behind the first such key of the header, which begins with the metadata."""
     size = int.from_bytes(_read_from(file, 0, 8), "little")
@@ -160,6 +172,7 @@ def _read_from(file: BinaryIO, start: int, size: int = -1) -> bytes:
 
 
 _PLACES: Mapping[Kind, Callable[[BinaryIO], int | None]] = {
+    "hdf5": _place_in_hdf5,
     "json": _place_in_json,
     "parquet": _place_in_parquet,
     "safetensors": _place_in_safetensors,
