@@ -56,7 +56,7 @@ def report(results: dict[str, dict[str, Any]], title: str, record_fault) -> None
         ("weights", 1, 25),
         pytest.param("files", 2, 1500, marks=LONG),
         pytest.param("images", 2, 1500, marks=LONG),
-        pytest.param("weights", 2, 100, marks=LONG),
+        pytest.param("weights", 2, 500, marks=LONG),
     ],
 )
 def test_damaged_file_is_named_or_read_rightly(repo, record_fault, group, seed, cases):
