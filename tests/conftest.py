@@ -1,6 +1,7 @@
 """Fixtures for all tests."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,9 @@ REPO = Path(__file__).resolve().parents[1]
 
 # Here and not in tests/faults: with xdist, the process that prints the table of faults reads no other conftest.py.
 pytest_plugins = ("helpers.fault_table",)
+
+# A shell ignores Ctrl-C for what it runs in the background, and so would all processes that tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Not inherited by the code that is tested, for which it is the mirror, too.
 MIRROR = Path(os.environ.pop("OVERTOP_MIRROR", REPO.parent / "shared" / "data"))

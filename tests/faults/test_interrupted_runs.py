@@ -64,7 +64,7 @@ def test_interrupted_run_is_completed(tiny, start, record_fault, fault, number):
         wait_for_files(project, run, draw.randrange(1, FILES))
         time.sleep(draw.uniform(0, 1))
         INTERRUPTIONS[fault](run)
-        run.wait()
+        assert run.wait() != 0, "the run was not interrupted"
         recover(project)  # beside the jobs that live on
     assert_as_undisturbed(project, tiny, record_fault, fault)
 

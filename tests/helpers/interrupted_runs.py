@@ -52,8 +52,13 @@ def kill_group(run: Run) -> None:
 
 
 def wait_for_files(project: Project, run: Run, number: int) -> None:
-    """Wait until a run has made that many files."""
-    wait_until(run, lambda: len(project.read_files(*RUN_RESULTS)) >= number)
+    """Wait until a run has made that many files; those that it is writing do not count."""
+
+    def has_made_them() -> bool:
+        paths = [path for pattern in RUN_RESULTS for path in project.root.glob(pattern)]
+        return sum(not path.name.startswith(".") for path in paths) >= number
+
+    wait_until(run, has_made_them)
 
 
 def wait_until(run: Run, condition: Callable[[], object]) -> None:
