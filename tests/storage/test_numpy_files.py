@@ -59,6 +59,16 @@ def test_zip_archive_of_other_files_is_no_npz(tmp_path):
         pass
 
 
+@pytest.mark.parametrize("names", [(b"captiont", b"captions"), (b"captions", b"captiont")], ids=["header", "directory"])
+def test_array_whose_name_was_changed_is_named(tmp_path, names):
+    """It might be an optional one, which would be missing without a word."""
+    np.savez(tmp_path / "a.npz", image=np.zeros(2), captions=np.array(["a"]))
+    start, middle, end = (tmp_path / "a.npz").read_bytes().split(b"captions")
+    (tmp_path / "a.npz").write_bytes(start + names[0] + middle + names[1] + end)
+    with pytest.raises(OvertopError, match=r"a\.npz: is damaged or no \.npz file"), open_npz(tmp_path / "a.npz"):
+        pass
+
+
 def test_npz_file_with_another_suffix_is_not_mapped(tmp_path):
     np.savez(tmp_path / "a.npz", x=np.ones(3))
     (tmp_path / "a.npz").rename(tmp_path / "a.npy")

@@ -12,6 +12,7 @@ from overtop.errors import OvertopError
 from overtop.progress import track
 from overtop.storage.bounds import MAX_IMAGE_BYTES, MAX_TEXT_BYTES
 from overtop.storage.foreign import report_damage
+from overtop.storage.zip_files import check_directory
 
 _WHAT, _FIX = "cannot be decompressed", "the archive is damaged or encrypted, get it again"
 
@@ -101,11 +102,10 @@ def read_zip_member(archive: zipfile.ZipFile, member: str, limit: int = MAX_IMAG
 
 
 def check_zip_names(archive: zipfile.ZipFile) -> None:
-    """Compare the directory of an open archive with the headers of its members: its names have no checksum.
+    """Check the directory of an open archive (`overtop.storage.zip_files`).
 
     Raises:
-        OvertopError: they differ, so that a file may be missing from its folder.
+        OvertopError: it is damaged, so that a file may be missing from its folder.
     """
     with report_damage(str(archive.filename), _FIX, _WHAT):
-        for member in archive.infolist():
-            archive.open(member).close()
+        check_directory(archive)

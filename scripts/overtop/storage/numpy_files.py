@@ -12,6 +12,7 @@ import numpy as np
 from overtop.errors import OvertopError
 from overtop.storage.bounds import largest_array
 from overtop.storage.foreign import report_damage
+from overtop.storage.zip_files import check_directory
 
 _COPY = "write it with numpy.savez, or copy it again"
 
@@ -104,6 +105,7 @@ def open_npz(path: Path) -> Iterator[NpzFile]:
             raise ValueError("it has members that are no arrays")
         if len({member.filename for member in members}) < len(members):
             raise ValueError("it has an array twice")
+        check_directory(archive)
     with archive:
         yield NpzFile(path, archive)
 
