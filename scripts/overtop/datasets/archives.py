@@ -49,7 +49,6 @@ def extract_images(path: Path, records: Sequence[Record], folder: Path) -> set[s
     """
     extracted = set()
     with open_zip(path) as archive:
-        check_zip_names(archive)
         members = defaultdict(list)
         for member in archive.namelist():
             if not member.endswith("/"):
@@ -84,6 +83,7 @@ def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
     """Open an archive, and report any damage as an `OvertopError`."""
     with report_damage(path, _FIX, _WHAT):
         archive = zipfile.ZipFile(path)
+        check_directory(archive)
     with archive:
         yield archive
 
@@ -99,13 +99,3 @@ def read_zip_member(archive: zipfile.ZipFile, member: str, limit: int = MAX_IMAG
         if size > limit:
             raise ValueError(f"member {member!r} has {size:,} bytes, more than {limit:,}")
         return archive.read(member)
-
-
-def check_zip_names(archive: zipfile.ZipFile) -> None:
-    """Check the directory of an open archive (`overtop.storage.zip_files`).
-
-    Raises:
-        OvertopError: it is damaged, so that a file may be missing from its folder.
-    """
-    with report_damage(str(archive.filename), _FIX, _WHAT):
-        check_directory(archive)

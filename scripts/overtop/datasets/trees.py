@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from overtop.datasets.archives import check_zip_names, open_zip, read_zip_member
+from overtop.datasets.archives import open_zip, read_zip_member
 from overtop.datasets.raw import FetchContext, resolve_source
 from overtop.datasets.tar_files import BoundedTarInfo, check_end_of_archive, read_tar_member
 from overtop.errors import OvertopError
@@ -61,7 +61,6 @@ def open_tree(path: Path) -> Iterator[Tree]:
         yield Tree(str(path), _list_folder(path), lambda name: read_bytes(path / name, MAX_IMAGE_BYTES))
     elif path.suffix.lower() == ".zip":
         with open_zip(path) as archive:
-            check_zip_names(archive)
             members = {_inner_name(path, name): name for name in archive.namelist() if not name.endswith("/")}
             yield Tree(str(path), list(members), lambda name: read_zip_member(archive, members[name]))
     else:
