@@ -33,12 +33,14 @@ with socket.socket(socket.AF_UNIX) as server:
 
 def serve(listener: socket.socket) -> None:
     """Run each job that arrives in a fork of this process, which imports the modules when the first one arrives."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for Snakemake and the jobs
+    # Ctrl-C is for Snakemake and the jobs. A job that has started already keeps it until its streams are its own.
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     while True:
         connection, _ = listener.accept()
         for name in PRELOADED:
             __import__(name)
-        if os.fork() == 0:
+        is_interrupted = signal.SIGINT in signal.sigpending()
+        if not is_interrupted and os.fork() == 0:
             run_job(connection)
         connection.close()
         with suppress(ChildProcessError):
@@ -48,7 +50,6 @@ def serve(listener: socket.socket) -> None:
 
 def run_job(connection: socket.socket) -> None:
     """Run one job in this process, report its exit status and exit."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     size, (stdout, stderr), *_ = socket.recv_fds(connection, 8, 2)
     request = b""
     while len(request) < int.from_bytes(size, "big"):
@@ -64,6 +65,7 @@ def run_job(connection: socket.socket) -> None:
     sys.modules["torch"].set_num_threads(int(environment["OMP_NUM_THREADS"]))
     status = 0
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
         runpy.run_path(arguments[0], run_name="__main__")
     except SystemExit as error:
         status = error.code if isinstance(error.code, int) else int(error.code is not None)
