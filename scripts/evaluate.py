@@ -12,11 +12,12 @@ import pandas as pd
 
 from overtop.config.evaluation import EvaluationSpec
 from overtop.estimators.registry import get_estimator
+from overtop.estimators.scoring import TEXT_COLUMNS
 from overtop.evaluation.bootstrap import bootstrap_seed
 from overtop.evaluation.metrics import evaluate
 from overtop.pipeline.job import Job, run
 from overtop.reference.architecture import join_architectures
-from overtop.storage.tables import read_table, read_table_metadata, write_table
+from overtop.storage.tables import read_long_table, read_table_metadata, write_table
 
 
 def main(job: Job) -> None:
@@ -24,7 +25,7 @@ def main(job: Job) -> None:
     provenance = json.loads(read_table_metadata(job.input[0])["provenance"])
     seed = bootstrap_seed(job.params.seed, job.wildcards.dataset, job.wildcards.split)
     spec = EvaluationSpec.model_validate(job.params.spec)
-    evaluation = evaluate(read_table(job.input[0]), spec, seed, job.threads)
+    evaluation = evaluate(read_long_table(job.input[0], TEXT_COLUMNS), spec, seed, job.threads)
     names = {
         "dataset": job.wildcards.dataset,
         "posterior": job.wildcards.posterior,

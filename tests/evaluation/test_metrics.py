@@ -12,6 +12,7 @@ from overtop.evaluation.rejection import measure_rejection
 from overtop.evaluation.selective import measure_selective_prediction
 from overtop.evaluation.significance import adjust_holm, symmetric_interval
 from overtop.seeds import derive_seed
+from overtop.storage.tables import read_long_table, read_table, write_table
 
 SPEC = EvaluationSpec.model_validate({"bootstrap": {"resamples": 100}})
 INTERVALS = [
@@ -200,6 +201,18 @@ def test_metrics_do_not_depend_on_the_order_of_queries(scores, evaluation):
     shuffled = evaluate(pd.concat(parts), SPEC, seed=0).metrics
     expected = evaluation.metrics[evaluation.metrics["direction"] == "i2t"].reset_index(drop=True)
     pd.testing.assert_frame_equal(shuffled, expected)
+
+
+def test_evaluation_of_categories_is_that_of_texts(tmp_path, scores):
+    interleaved = scores.sample(frac=1, random_state=0).sort_values(["query_id", "image_id"], kind="stable")
+    interleaved = interleaved.assign(hit_eccv=interleaved["hit_extended"])
+    write_table(tmp_path / "scores.parquet", interleaved)
+    texts = evaluate(read_table(tmp_path / "scores.parquet"), SPEC, seed=0)
+    categories = evaluate(
+        read_long_table(tmp_path / "scores.parquet", [*KEYS[:3], "query_id", "image_id"]), SPEC, seed=0
+    )
+    for name in ("metrics", "calibration", "rejection"):
+        pd.testing.assert_frame_equal(getattr(categories, name), getattr(texts, name))
 
 
 def test_missing_extended_positives_give_no_rows(scores):

@@ -4,7 +4,7 @@ import pytest
 
 from helpers.pipeline import read_committed_config
 from overtop.errors import OvertopError, did_you_mean
-from overtop.pipeline.loading import editor_schema, load_config
+from overtop.pipeline.loading import MAX_MISTAKES, editor_schema, load_config
 
 
 @pytest.fixture
@@ -349,6 +349,17 @@ def test_all_mistakes_are_reported_at_once(values):
         load_config(wrong)
     assert len(str(error.value).splitlines()) == 2
     assert all(line.startswith("config.yaml: ") for line in str(error.value).splitlines())
+
+
+def test_very_many_mistakes_are_counted(values):
+    for number in range(30):
+        values["tables"][f"t{number:02}"] = {"datasets": ["nothing"], "posteriors": ["imported"]}
+    with pytest.raises(OvertopError) as error:
+        load_config(values)
+    *lines, last = str(error.value).splitlines()
+    assert len(lines) == MAX_MISTAKES
+    assert lines[0].startswith("config.yaml: tables.t00")
+    assert last == "and 10 mistakes more"
 
 
 def test_did_you_mean_names_the_closest_or_all():

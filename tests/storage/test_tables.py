@@ -8,6 +8,7 @@ import pytest
 from overtop.storage.tables import (
     copy_to_arrow,
     open_parquet,
+    read_long_table,
     read_table,
     read_table_metadata,
     write_parts,
@@ -50,6 +51,15 @@ def test_parts_are_one_table_with_the_types_and_metadata_of_a_whole_one(tmp_path
     assert read_table_metadata(tmp_path / "parts.parquet") == {"provenance": "x"}
     schemas = [open_parquet(tmp_path / f"{name}.parquet").schema_arrow for name in ("whole", "parts")]
     assert schemas[0].equals(schemas[1])
+
+
+def test_long_table_has_categories_in_place_of_texts(tmp_path):
+    frame = pd.DataFrame({"query_id": ["b", "a", "b"], "rank": [1.0, float("nan"), 2.0], "text": ["x", "", "y"]})
+    write_parts(tmp_path / "parts.parquet", (frame[:2], frame[2:]))
+    long = read_long_table(tmp_path / "parts.parquet", ["query_id"])
+    assert long["query_id"].dtype == "category"
+    assert long["text"].dtype == "str"
+    pd.testing.assert_frame_equal(long.astype({"query_id": "str"}), read_table(tmp_path / "parts.parquet"))
 
 
 def test_parts_are_made_when_those_before_them_are_written(tmp_path):

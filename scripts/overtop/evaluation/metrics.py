@@ -1,6 +1,7 @@
 """All metrics of the scores of one posterior, with intervals and paired differences from a reference estimator."""
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
 
@@ -32,6 +33,9 @@ from overtop.evaluation.selective import SelectiveMeasures, measure_selective_pr
 from overtop.evaluation.significance import Bounds, adjust_holm, bootstrap_p_value, symmetric_interval
 from overtop.seeds import derive_seed
 from overtop.terms import BINNINGS, Binning, Protocol
+
+_QUERY_COLUMNS = ["image_id", "uncertainty", *HIT_COLUMNS.values(), *RANK_COLUMNS.values(), "tied", "absent"]
+"""Columns of the score table that are measured."""
 
 _TEST_FAMILY = ["direction", "protocol", "positives", "binning"]
 """Columns within which p-values are adjusted together."""
@@ -142,7 +146,7 @@ def evaluate(scores: pd.DataFrame, spec: EvaluationSpec, seed: int, threads: int
     All estimators, protocols, positives and binnings of a direction use the same resamples of its images.
 
     Args:
-        scores: score table of one posterior on one split (`estimators.scoring`).
+        scores: score table of one posterior on one split (`estimators.scoring`); its texts may be categories.
         spec: bins, steps, and the bootstrap.
         seed: of the resamples. Posteriors with the same queries and seed have the same resamples.
         threads: number of threads; the result does not depend on it.
@@ -153,9 +157,10 @@ def evaluate(scores: pd.DataFrame, spec: EvaluationSpec, seed: int, threads: int
     """
     if scores.empty:
         raise OvertopError("there are no scores to evaluate; check that the split of the data set is not empty")
+    scores = scores.assign(**{name: _number(scores[name]) for name in ("query_id", "image_id")})
     metrics, calibration, rejection = [], [], []
-    for _, rows in scores.groupby("direction", sort=False):
-        measurements = _measure_all(list(_combinations(rows)), spec, seed, threads)
+    for combinations in _by_direction(_combinations(scores)):
+        measurements = _measure_all(combinations, spec, seed, threads)
         references = {
             (measurement.combination.protocol, measurement.combination.positives): measurement
             for measurement in measurements
@@ -180,20 +185,34 @@ def evaluate(scores: pd.DataFrame, spec: EvaluationSpec, seed: int, threads: int
     return Evaluation(frame, pd.concat(calibration, ignore_index=True), pd.concat(rejection, ignore_index=True))
 
 
-def _combinations(rows: pd.DataFrame) -> Iterator[_Combination]:
-    """Every combination in the scores of one direction whose hits are known, with the queries in the same order."""
-    first = None
-    for (direction, estimator, protocol), queries in rows.groupby(["direction", "estimator", "protocol"], sort=False):
-        first = queries if first is None else first
-        if not np.array_equal(queries["query_id"], first["query_id"]):
+def _number(ids: pd.Series) -> np.ndarray:
+    """Numbers (rows,) in the order of the ids: a table of a million queries repeats each id for every estimator."""
+    known = ids.astype("category").cat
+    return known.categories.argsort().argsort().astype(np.int32)[known.codes]
+
+
+def _combinations(scores: pd.DataFrame) -> Iterator[_Combination]:
+    """Every combination whose hits are known, with the queries of a direction in the same order."""
+    first: dict[str, np.ndarray] = {}
+    for (direction, estimator, protocol), rows in scores.groupby(["direction", "estimator", "protocol"], sort=False):
+        if not np.array_equal(rows["query_id"], first.setdefault(direction, rows["query_id"].to_numpy())):
             raise OvertopError(
                 f"{estimator} ({protocol}, {direction}) was scored on other queries than the estimators before it; "
                 "score all of them again on one split"
             )
+        queries = rows[_QUERY_COLUMNS]
         validate_scores(queries["uncertainty"].to_numpy(), queries["hit"].to_numpy())
         for positives, column in HIT_COLUMNS.items():
             if queries[column].notna().all():
                 yield _Combination(direction, estimator, protocol, positives, queries)
+
+
+def _by_direction(combinations: Iterable[_Combination]) -> Iterator[list[_Combination]]:
+    """Yield the combinations of one direction after the other."""
+    of_direction = defaultdict(list)
+    for combination in combinations:
+        of_direction[combination.direction].append(combination)
+    yield from of_direction.values()
 
 
 def _measure_all(combinations: list[_Combination], spec: EvaluationSpec, seed: int, threads: int) -> list[_Measurement]:

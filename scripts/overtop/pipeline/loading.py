@@ -15,6 +15,9 @@ from overtop.pipeline.likes import describe_likes, resolve_likes
 from overtop.pipeline.validation import describe_errors
 from overtop.storage.bounds import MAX_CONFIG_DEPTH, MAX_CONFIG_VALUES
 
+MAX_MISTAKES = 20
+"""Mistakes that are listed: one cause, such as a data set that is missing, may make hundreds of them."""
+
 
 def load_config(values: Mapping[str, Any], files: Sequence[ConfigFile] = ()) -> Config:
     """Check a configuration as far as possible without reading data or importing torch.
@@ -24,7 +27,8 @@ def load_config(values: Mapping[str, Any], files: Sequence[ConfigFile] = ()) -> 
         files: what was merged, in this order, to name the file that a wrong key comes from; by default config.yaml.
 
     Raises:
-        OvertopError: all mistakes at once, one line each with the key, what is wrong, and the fix.
+        OvertopError: all mistakes at once, one line each with the key, what is wrong, and the fix; of very many, the
+            first and the number of the others.
     """
     _check_extent(values)
     mistakes: list[str] = []
@@ -36,7 +40,9 @@ def load_config(values: Mapping[str, Any], files: Sequence[ConfigFile] = ()) -> 
     except OvertopError as error:
         mistakes = str(error).splitlines()
     if mistakes:
-        raise OvertopError("\n".join(f"{find_origin(files, line)}: {line}" for line in mistakes))
+        lines = list(dict.fromkeys(f"{find_origin(files, line)}: {line}" for line in mistakes))
+        others = [f"and {len(lines) - MAX_MISTAKES} mistakes more"] if len(lines) > MAX_MISTAKES else []
+        raise OvertopError("\n".join(lines[:MAX_MISTAKES] + others))
     return config
 
 

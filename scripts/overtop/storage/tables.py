@@ -96,17 +96,35 @@ def read_table(
     return open_parquet(path).read(columns).to_pandas()
 
 
-def open_parquet(path: str | os.PathLike[str], fix: str = REBUILD) -> pq.ParquetFile:
+def read_long_table(path: str | os.PathLike[str], categories: Sequence[str]) -> pd.DataFrame:
+    """Read a parquet file of millions of rows as `read_table` does, in less memory; columns may be read-only.
+
+    Args:
+        path: the file.
+        categories: columns whose texts repeat, which are returned as categories.
+
+    Raises:
+        OvertopError: the file is missing, truncated or altered, or has no digest.
+    """
+    table = open_parquet(path, categories=categories).read()
+    # Each column is released when it has been converted.
+    return table.to_pandas(split_blocks=True, self_destruct=True)
+
+
+def open_parquet(path: str | os.PathLike[str], fix: str = REBUILD, categories: Sequence[str] = ()) -> pq.ParquetFile:
     """Open a parquet file that `write_table` or `write_arrow` wrote, after its content was checked.
 
     Args:
         path: the file.
         fix: what to do about a damaged file.
+        categories: columns to be read as Arrow's dictionaries.
 
     Raises:
         OvertopError: the file is missing, truncated or altered, or has no digest.
     """
-    return pq.ParquetFile(pa.BufferReader(copy_to_arrow(read_checked(path, "parquet", fix))))
+    return pq.ParquetFile(
+        pa.BufferReader(copy_to_arrow(read_checked(path, "parquet", fix))), read_dictionary=list(categories)
+    )
 
 
 def copy_to_arrow(content: bytes) -> pa.Buffer:
