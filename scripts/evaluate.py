@@ -12,7 +12,6 @@ import pandas as pd
 
 from overtop.config.evaluation import EvaluationSpec
 from overtop.estimators.registry import get_estimator
-from overtop.estimators.scoring import TEXT_COLUMNS
 from overtop.evaluation.bootstrap import bootstrap_seed
 from overtop.evaluation.metrics import evaluate
 from overtop.pipeline.job import Job, run
@@ -25,7 +24,7 @@ def main(job: Job) -> None:
     provenance = json.loads(read_table_metadata(job.input[0])["provenance"])
     seed = bootstrap_seed(job.params.seed, job.wildcards.dataset, job.wildcards.split)
     spec = EvaluationSpec.model_validate(job.params.spec)
-    evaluation = evaluate(read_long_table(job.input[0], TEXT_COLUMNS), spec, seed, job.threads)
+    evaluation = evaluate(read_long_table(job.input[0]), spec, seed, job.threads)
     names = {
         "dataset": job.wildcards.dataset,
         "posterior": job.wildcards.posterior,

@@ -22,9 +22,6 @@ COLUMNS = [
 ]  # fmt: skip
 """Columns of the score table; `hit_eccv` follows if the split has judgments of ECCV Caption."""
 
-TEXT_COLUMNS = ["query_id", "image_id", "direction", "estimator", "protocol", "top1_id"]
-"""Those with texts, of which each is in many rows."""
-
 
 def compute_uncertainty(name: str, inputs: EstimatorInputs, protocol: Protocol) -> np.ndarray:
     """The uncertainty of every query under one estimator, float64 (Q,); higher is less trustworthy.

@@ -1,9 +1,6 @@
 """All metrics of the scores of one posterior, with intervals and paired differences from a reference estimator."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
-from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -18,9 +15,9 @@ from overtop.evaluation.bootstrap import (
     draw_cluster_weights,
 )
 from overtop.evaluation.calibration import Calibration, measure_calibration
-from overtop.evaluation.distinct import Content, map_distinct
+from overtop.evaluation.combinations import Combination, combinations_by_direction, number_ids
+from overtop.evaluation.distinct import map_distinct
 from overtop.evaluation.eccv import measure_eccv_recall
-from overtop.evaluation.inputs import HIT_COLUMNS, RANK_COLUMNS, validate_scores
 from overtop.evaluation.ordering import SortedQueries
 from overtop.evaluation.rank_correlation import (
     RankCorrelation,
@@ -33,9 +30,6 @@ from overtop.evaluation.selective import SelectiveMeasures, measure_selective_pr
 from overtop.evaluation.significance import Bounds, adjust_holm, bootstrap_p_value, symmetric_interval
 from overtop.seeds import derive_seed
 from overtop.terms import BINNINGS, Binning, Protocol
-
-_QUERY_COLUMNS = ["image_id", "uncertainty", *HIT_COLUMNS.values(), *RANK_COLUMNS.values(), "tied", "absent"]
-"""Columns of the score table that are measured."""
 
 _TEST_FAMILY = ["direction", "protocol", "positives", "binning"]
 """Columns within which p-values are adjusted together."""
@@ -77,43 +71,10 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class _Combination:
-    """One direction, estimator, protocol and set of positives, with the rows of its queries in the score table."""
-
-    direction: str
-    estimator: str
-    protocol: Protocol
-    positives: str
-    queries: pd.DataFrame
-
-    @property
-    def key(self) -> dict[str, str]:
-        names = ("direction", "estimator", "protocol", "positives")
-        return {name: getattr(self, name) for name in names}
-
-    @property
-    def uncertainty(self) -> np.ndarray:
-        return self.queries["uncertainty"].to_numpy(dtype=np.float64)
-
-    @property
-    def hit(self) -> np.ndarray:
-        return self.queries[HIT_COLUMNS[self.positives]].to_numpy(dtype=bool)
-
-    @property
-    def rank(self) -> np.ndarray:
-        return self.queries[RANK_COLUMNS[self.positives]].to_numpy(dtype=np.float64)
-
-    @cached_property
-    def content(self) -> Content:
-        """Equal for combinations whose measures are equal, except those that depend on ranks."""
-        return self.uncertainty.tobytes(), self.hit.tobytes()
-
-
-@dataclass(frozen=True)
 class _Measurement:
     """Measures of a combination, and their values in the resamples."""
 
-    combination: _Combination
+    combination: Combination
     rejection: Rejection
     calibrations: dict[Binning, Calibration]
     selective: SelectiveMeasures
@@ -157,9 +118,9 @@ def evaluate(scores: pd.DataFrame, spec: EvaluationSpec, seed: int, threads: int
     """
     if scores.empty:
         raise OvertopError("there are no scores to evaluate; check that the split of the data set is not empty")
-    scores = scores.assign(**{name: _number(scores[name]) for name in ("query_id", "image_id")})
+    scores = number_ids(scores)
     metrics, calibration, rejection = [], [], []
-    for combinations in _by_direction(_combinations(scores)):
+    for combinations in combinations_by_direction(scores):
         measurements = _measure_all(combinations, spec, seed, threads)
         references = {
             (measurement.combination.protocol, measurement.combination.positives): measurement
@@ -185,37 +146,7 @@ def evaluate(scores: pd.DataFrame, spec: EvaluationSpec, seed: int, threads: int
     return Evaluation(frame, pd.concat(calibration, ignore_index=True), pd.concat(rejection, ignore_index=True))
 
 
-def _number(ids: pd.Series) -> np.ndarray:
-    """Numbers (rows,) in the order of the ids: a table of a million queries repeats each id for every estimator."""
-    known = ids.astype("category").cat
-    return known.categories.argsort().argsort().astype(np.int32)[known.codes]
-
-
-def _combinations(scores: pd.DataFrame) -> Iterator[_Combination]:
-    """Every combination whose hits are known, with the queries of a direction in the same order."""
-    first: dict[str, np.ndarray] = {}
-    for (direction, estimator, protocol), rows in scores.groupby(["direction", "estimator", "protocol"], sort=False):
-        if not np.array_equal(rows["query_id"], first.setdefault(direction, rows["query_id"].to_numpy())):
-            raise OvertopError(
-                f"{estimator} ({protocol}, {direction}) was scored on other queries than the estimators before it; "
-                "score all of them again on one split"
-            )
-        queries = rows[_QUERY_COLUMNS]
-        validate_scores(queries["uncertainty"].to_numpy(), queries["hit"].to_numpy())
-        for positives, column in HIT_COLUMNS.items():
-            if queries[column].notna().all():
-                yield _Combination(direction, estimator, protocol, positives, queries)
-
-
-def _by_direction(combinations: Iterable[_Combination]) -> Iterator[list[_Combination]]:
-    """Yield the combinations of one direction after the other."""
-    of_direction = defaultdict(list)
-    for combination in combinations:
-        of_direction[combination.direction].append(combination)
-    yield from of_direction.values()
-
-
-def _measure_all(combinations: list[_Combination], spec: EvaluationSpec, seed: int, threads: int) -> list[_Measurement]:
+def _measure_all(combinations: list[Combination], spec: EvaluationSpec, seed: int, threads: int) -> list[_Measurement]:
     """Measure all combinations of one direction, on the same resamples."""
     direction = combinations[0].direction
     cluster, images = pd.factorize(combinations[0].queries["image_id"], sort=True)
@@ -225,7 +156,7 @@ def _measure_all(combinations: list[_Combination], spec: EvaluationSpec, seed: i
         "corrected": max(1, round(len(cluster) / spec.rejection_points)),
     }
 
-    def draw(combination: _Combination) -> Draws:
+    def draw(combination: Combination) -> Draws:
         queries = SortedQueries(combination.uncertainty, combination.hit, cluster)
         return bootstrap_measures(queries, weights, spec.bins, spec.precision, steps)
 
@@ -241,7 +172,7 @@ def _measure_all(combinations: list[_Combination], spec: EvaluationSpec, seed: i
 
 
 def _measure(
-    combination: _Combination, spec: EvaluationSpec, step: int, correlation: RankCorrelation, draws: Draws
+    combination: Combination, spec: EvaluationSpec, step: int, correlation: RankCorrelation, draws: Draws
 ) -> _Measurement:
     uncertainty, hit = combination.uncertainty, combination.hit
     return _Measurement(

@@ -96,35 +96,37 @@ def read_table(
     return open_parquet(path).read(columns).to_pandas()
 
 
-def read_long_table(path: str | os.PathLike[str], categories: Sequence[str]) -> pd.DataFrame:
-    """Read a parquet file of millions of rows as `read_table` does, in less memory; columns may be read-only.
+def read_long_table(path: str | os.PathLike[str]) -> pd.DataFrame:
+    """Read a parquet file of millions of rows in less memory than `read_table`.
 
     Args:
         path: the file.
-        categories: columns whose texts repeat, which are returned as categories.
+
+    Returns:
+        The table with categories in place of texts; its columns may be read-only.
 
     Raises:
         OvertopError: the file is missing, truncated or altered, or has no digest.
     """
-    table = open_parquet(path, categories=categories).read()
+    content = copy_to_arrow(read_checked(path, "parquet", REBUILD))
+    fields = pq.read_schema(pa.BufferReader(content))
+    texts = [field.name for field in fields if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)]
+    table = pq.ParquetFile(pa.BufferReader(content), read_dictionary=texts).read()
     # Each column is released when it has been converted.
     return table.to_pandas(split_blocks=True, self_destruct=True)
 
 
-def open_parquet(path: str | os.PathLike[str], fix: str = REBUILD, categories: Sequence[str] = ()) -> pq.ParquetFile:
+def open_parquet(path: str | os.PathLike[str], fix: str = REBUILD) -> pq.ParquetFile:
     """Open a parquet file that `write_table` or `write_arrow` wrote, after its content was checked.
 
     Args:
         path: the file.
         fix: what to do about a damaged file.
-        categories: columns to be read as Arrow's dictionaries.
 
     Raises:
         OvertopError: the file is missing, truncated or altered, or has no digest.
     """
-    return pq.ParquetFile(
-        pa.BufferReader(copy_to_arrow(read_checked(path, "parquet", fix))), read_dictionary=list(categories)
-    )
+    return pq.ParquetFile(pa.BufferReader(copy_to_arrow(read_checked(path, "parquet", fix))))
 
 
 def copy_to_arrow(content: bytes) -> pa.Buffer:
