@@ -13,6 +13,9 @@ from overtop.evaluation.distinct import Content
 from overtop.evaluation.inputs import HIT_COLUMNS, RANK_COLUMNS, validate_scores
 from overtop.terms import Protocol
 
+KEY = ["direction", "estimator", "protocol", "positives"]
+"""Columns that tell combinations apart."""
+
 _QUERY_COLUMNS = ["image_id", "uncertainty", *HIT_COLUMNS.values(), *RANK_COLUMNS.values(), "tied", "absent"]
 """Columns of the score table that a combination has."""
 
@@ -29,9 +32,8 @@ class Combination:
 
     @property
     def key(self) -> dict[str, str]:
-        """The columns that tell it from the others."""
-        names = ("direction", "estimator", "protocol", "positives")
-        return {name: getattr(self, name) for name in names}
+        """Its values of `KEY`."""
+        return {name: getattr(self, name) for name in KEY}
 
     @property
     def uncertainty(self) -> np.ndarray:
@@ -67,8 +69,8 @@ def _number(ids: pd.Series) -> np.ndarray:
     return known.categories.argsort().argsort().astype(np.int32)[known.codes]
 
 
-def combinations_by_direction(scores: pd.DataFrame) -> Iterator[list[Combination]]:
-    """Yield all combinations whose hits are known, those of one direction after the other.
+def combinations_by_direction(scores: pd.DataFrame) -> list[list[Combination]]:
+    """Return all combinations whose hits are known, a list for each direction.
 
     Args:
         scores: score table of one posterior on one split, with numbers in place of ids.
@@ -79,12 +81,12 @@ def combinations_by_direction(scores: pd.DataFrame) -> Iterator[list[Combination
     of_direction = defaultdict(list)
     for combination in _combinations(scores):
         of_direction[combination.direction].append(combination)
-    yield from of_direction.values()
+    return list(of_direction.values())
 
 
 def _combinations(scores: pd.DataFrame) -> Iterator[Combination]:
     first: dict[str, np.ndarray] = {}
-    for (direction, estimator, protocol), rows in scores.groupby(["direction", "estimator", "protocol"], sort=False):
+    for (direction, estimator, protocol), rows in scores.groupby(KEY[:-1], sort=False):
         if not np.array_equal(rows["query_id"], first.setdefault(direction, rows["query_id"].to_numpy())):
             raise OvertopError(
                 f"{estimator} ({protocol}, {direction}) was scored on other queries than the estimators before it; "

@@ -15,7 +15,7 @@ from overtop.evaluation.bootstrap import (
     draw_cluster_weights,
 )
 from overtop.evaluation.calibration import Calibration, measure_calibration
-from overtop.evaluation.combinations import Combination, combinations_by_direction, number_ids
+from overtop.evaluation.combinations import KEY, Combination, combinations_by_direction, number_ids
 from overtop.evaluation.distinct import map_distinct
 from overtop.evaluation.eccv import measure_eccv_recall
 from overtop.evaluation.ordering import SortedQueries
@@ -25,7 +25,7 @@ from overtop.evaluation.rank_correlation import (
     resample_rank_correlations,
 )
 from overtop.evaluation.rejection import Rejection, measure_rejection
-from overtop.evaluation.reranking import KEY, measure_reranking
+from overtop.evaluation.reranking import measure_reranking
 from overtop.evaluation.selective import SelectiveMeasures, measure_selective_prediction
 from overtop.evaluation.significance import Bounds, adjust_holm, bootstrap_p_value, symmetric_interval
 from overtop.seeds import derive_seed

@@ -7,15 +7,13 @@ import pandas as pd
 
 from overtop.config.evaluation import BootstrapSpec
 from overtop.evaluation.bootstrap import bootstrap_recalls, draw_cluster_weights
+from overtop.evaluation.combinations import KEY
 from overtop.evaluation.recall import RECALL_KS
 from overtop.evaluation.significance import symmetric_interval
 from overtop.seeds import derive_seed
 
 RERANKED_COLUMNS = {"labelled": "reranked_rank", "extended": "reranked_rank_extended"}
 """Column of the score table with the rank of the best positive after re-ranking, by set of positives."""
-
-KEY = ["direction", "estimator", "protocol", "positives"]
-"""Columns that identify a row of `measure_reranking`."""
 
 COLUMNS = [f"reranked_recall_at_{k}{end}" for k in RECALL_KS for end in ("", "_low", "_high")]
 """Measures of `measure_reranking`."""

@@ -108,10 +108,10 @@ def read_long_table(path: str | os.PathLike[str]) -> pd.DataFrame:
     Raises:
         OvertopError: the file is missing, truncated or altered, or has no digest.
     """
-    content = copy_to_arrow(read_checked(path, "parquet", REBUILD))
-    fields = pq.read_schema(pa.BufferReader(content))
+    content = _read_parquet(path, REBUILD)
+    fields = pq.read_schema(content)
     texts = [field.name for field in fields if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)]
-    table = pq.ParquetFile(pa.BufferReader(content), read_dictionary=texts).read()
+    table = pq.ParquetFile(content, read_dictionary=texts).read()
     # Each column is released when it has been converted.
     return table.to_pandas(split_blocks=True, self_destruct=True)
 
@@ -126,7 +126,11 @@ def open_parquet(path: str | os.PathLike[str], fix: str = REBUILD) -> pq.Parquet
     Raises:
         OvertopError: the file is missing, truncated or altered, or has no digest.
     """
-    return pq.ParquetFile(pa.BufferReader(copy_to_arrow(read_checked(path, "parquet", fix))))
+    return pq.ParquetFile(_read_parquet(path, fix))
+
+
+def _read_parquet(path: str | os.PathLike[str], fix: str) -> pa.BufferReader:
+    return pa.BufferReader(copy_to_arrow(read_checked(path, "parquet", fix)))
 
 
 def copy_to_arrow(content: bytes) -> pa.Buffer:
